@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* All of libcnode but the conversions of <cnode/ei.h>, which need erl_interface. */
+#ifndef CNODE_H
+#define CNODE_H
+
+#include "cnode/error.h"
+#include "cnode/log.h"
+#include "cnode/memory.h"
+#include "cnode/term.h"
+
+#endif
