@@ -4,8 +4,8 @@
  * here is inline and compiled with the program's own ei, because ei's structs change
  * size between OTP releases; it is the only header of cnode that needs erlang-dev.
  */
-#ifndef CNODE_WITH_EI_H
-#define CNODE_WITH_EI_H
+#ifndef CNODE_ERL_INTERFACE_H
+#define CNODE_ERL_INTERFACE_H
 
 #include <ei.h>
 #include <string.h>
