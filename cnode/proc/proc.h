@@ -76,8 +76,8 @@ struct cn_signal {
  * order of calls per pair. Everything that the BEAM answers is answered here: LINK to a
  * missing or stale pid EXIT noproc, MONITOR of one (or of an unregistered name) DOWN
  * noproc with pid or name echoed, UNLINK an ack. The caller has checked that `from` is a
- * pid of the peer. 0; CNODE_ENOMEM: the signal could not be queued, and the caller closes
- * the connection that brought it.
+ * pid of the peer. 0; CNODE_ENOMEM (the signal could not be queued) or CNODE_ELIMIT
+ * (CN_MAX_RELATIONS): the caller closes the connection that brought it.
  */
 int cn_procs_deliver(struct cn_procs *procs, const struct cn_signal *sig);
 
@@ -92,7 +92,8 @@ int cn_procs_deliver(struct cn_procs *procs, const struct cn_signal *sig);
 
 /*
  * Called by any thread, also by the holder of the lead, with locks of this room held:
- * they never block and never call back into this room.
+ * they never block and never call back into this room, and whoever calls this room holds
+ * no lock that they take.
  */
 struct cn_procs_ops {
 	/*
@@ -134,6 +135,7 @@ struct cn_procs_config {
 	cnode_node *handle;         /* what cnode_process_node returns */
 };
 #define CN_MAX_PROCESSES 1000000u                /* stops a peer that spawns without end */
+#define CN_MAX_RELATIONS 1000000u                /* links and monitors of one process; stops a peer that watches without end */
 #define CN_MAX_MAILBOX (UINT64_C(1) << 30)       /* bytes; stops a sender faster than its receiver */
 
 /* ops and ctx are borrowed until the free. *procs is yours. 0, CNODE_ENOMEM. */
@@ -244,7 +246,8 @@ struct cn_process_class {
 	unsigned flags;
 	/*
 	 * The first run. 0, or a code that refuses the spawn; its reason is set with
-	 * cn_process_stop (else it is the code's atom).
+	 * cn_process_stop (else it is the code's atom). 0 after cn_process_stop: started,
+	 * and ends at once.
 	 */
 	int (*init)(struct cnode_process *self, void *state, void *arg);
 	/*
@@ -352,13 +355,15 @@ const struct cn_message *cn_process_peek(struct cnode_process *self, cn_wanted_f
 /* erlang:whereis/1. 0, CNODE_ENOENT. */
 int cn_procs_whereis(struct cn_procs *procs, const char *name, cnode_pid *pid);
 bool cn_procs_is_alive(struct cn_procs *procs, cnode_pid pid);
-/* exit(Pid, Reason) in the name of nobody (an empty pid) to every process of this node but prompt ones, those too if `all`. */
+/* The pid of no process, <node.0.0>, that exits sent by the node itself come from. */
+cnode_pid cn_procs_root(const struct cn_procs *procs);
+/* exit(Pid, Reason) from the root pid to every process but prompt ones, those too if `all`. 0, CNODE_ENOMEM. */
 int cn_procs_exit_all(struct cn_procs *procs, cnode_term reason, bool all);
 /* From now on spawns are refused with CNODE_ESHUTDOWN. */
 void cn_procs_close(struct cn_procs *procs);
 
-/* The living processes after *cursor (start with 0), at most `max`; returns how many, 0 at the end. */
-size_t cn_procs_list(struct cn_procs *procs, uint64_t *cursor, cnode_pid *pids, size_t max);
+/* The living processes, in no order: *pids is yours (cn_free). 0, CNODE_ENOMEM. */
+int cn_procs_list(struct cn_procs *procs, cnode_pid **pids, size_t *count);
 
 struct cn_process_info {
 	char name[CNODE_NAME_SIZE]; /* registered name or "" */
@@ -382,12 +387,12 @@ struct cn_process_info {
 int cn_procs_info(struct cn_procs *procs, cnode_pid pid, struct cn_process_info *info);
 /* The pids linked with it, at most `max`; returns how many there are. */
 size_t cn_procs_links(struct cn_procs *procs, cnode_pid pid, cnode_pid *pids, size_t max);
-/* The registered names after *cursor (start with 0), as for cn_procs_list; each text is yours (cn_free). */
-size_t cn_procs_names(struct cn_procs *procs, uint64_t *cursor, char **names, size_t max);
+/* erlang:registered/0: one after the other, each with its terminator; *names is yours (cn_free). 0, CNODE_ENOMEM. */
+int cn_procs_names(struct cn_procs *procs, char **names, size_t *count);
 
 /*
- * Lets a thread outside of any process send (kernel services, the tool): `from` is an
- * empty pid. Local targets are delivered, others go to ops->send. 0, CNODE_EBUSY, CNODE_ENOMEM, …
+ * Lets a thread outside of any process send (kernel services, the tool): `from` is the
+ * root pid. Local targets are delivered, others go to ops->send. 0, CNODE_EBUSY, CNODE_ENOMEM, …
  */
 int cn_procs_send(struct cn_procs *procs, const struct cn_target *to, cnode_term message, unsigned flags);
 
