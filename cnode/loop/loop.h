@@ -40,7 +40,7 @@ struct cn_loop_config {
  * CNODE_ENOMEM; CNODE_EFDS; CNODE_ENOTSUP (the kernel gives no epoll).
  */
 int cn_loop_new(const struct cn_loop_config *config, struct cn_loop **loop);
-/* Takes NULL. Every watcher has been stopped, no other thread uses the loop; tasks that still wait are not run. */
+/* Takes NULL. Every watcher has been stopped, nobody leads or uses the loop; tasks that still wait are not run. */
 void cn_loop_free(struct cn_loop *loop);
 
 /* Takes the lead, waiting for it. Not by its holder. Any thread. */
@@ -217,7 +217,7 @@ int cn_socket_pair(int fd[2]);
 #define CN_LISTEN_PAUSE (100 * CN_NS_PER_MS)   /* after EMFILE: how long it leaves the others waiting */
 
 struct cn_listener {
-	void (*taken)(struct cn_listener *l, int take_fd, const struct cn_address *peer);   /* a connection; lead */
+	void (*taken)(struct cn_listener *l, int take_fd, const struct cn_address *peer);   /* a connection, the callee's; lead */
 	/* Descriptors ran out (rc, called once) or are there again (0); NULL: nobody wants to know. Lead. */
 	void (*short_of_fds)(struct cn_listener *l, int rc);
 	struct cn_address address;        /* bound to */
@@ -249,15 +249,14 @@ struct cn_resolve {
 	struct cn_address found[CN_RESOLVE_MAX];
 	unsigned count;
 	struct cn_loop *loop;             /* the rest is the resolver's */
-	struct cn_resolve *next;
 	struct cn_resolve_query *query;
-	struct cn_task answer;
+	struct cn_timer answer;
 	uint16_t port;
 	int rc;
 };
 /*
- * Asks; `family` 4, 6, or 0 for both. `done` is called exactly once, by a later round, never
- * from inside of this call; r may be freed in it. host is copied. Lead.
+ * Asks; `family` 4, 6, or 0 for both. `done` is called exactly once, by a round of the
+ * loop, never from inside of this call; r may be freed in it. host is copied. Lead.
  */
 void cn_resolve_start(struct cn_resolve *r, struct cn_loop *loop, const char *host, int family, uint16_t port,
 		      void (*done)(struct cn_resolve *, int));
