@@ -118,7 +118,7 @@ fetch() {
     mv "$new" "$cache/$rel"
     "$cache/$rel/bin/erl" -noshell -eval 'halt(0).' >/dev/null 2>"$cache/$rel/apt/log" ||
         { sed 's/^/    /' "$cache/$rel/apt/log" >&2; rm -rf "${cache:?}/$rel"; die "OTP $rel: it does not start here"; }
-    exact_version "$cache/$rel/bin/erl" >"$cache/$rel/version"
+    exact_version "$cache/$rel/bin/erl" | tail -n 1 >"$cache/$rel/version"
     say "OTP $rel: ready, version $(cat "$cache/$rel/version")"
 }
 
