@@ -4,7 +4,7 @@
 -module(cf_fake).
 -export([dial/2, link/2, accept/2, listen/2, unlisten/1, adopt/3, close/1, identity/2]).
 -export([send/2, send/3, packet/2, bytes/2, socket/1, pid/1, pid/2, ref/1, ref/2]).
--export([take/2, take/3, seen/2, closed/1, closed/2, frames/1, call/3, call/4, fence/1, to/3, puppet/1]).
+-export([dump/0, take/2, take/3, seen/2, closed/1, closed/2, frames/1, call/3, call/4, fence/1, to/3, puppet/1]).
 
 -define(TIMEOUT, 8000).
 
@@ -58,6 +58,7 @@ adopt(S, #{my_name := Name, my_creation := Creation, flags := Flags} = Peer, Me)
           end),
     ok = gen_tcp:controlling_process(S, Pid),
     Pid ! go,
+    put(cf_fakes, [{Name, Pid} | case get(cf_fakes) of undefined -> []; Others -> Others end]),
     #{conn => Pid, socket => S, name => Name, creation => Creation, flags => Flags, peer => Peer,
       wire => cf_wire:new(Flags)}.
 
@@ -125,6 +126,19 @@ close(#{conn := Pid} = C) ->
     case is_process_alive(Pid) of true -> ask(C, close); false -> ok end.
 
 frames(C) -> ask(C, frames).
+
+%% The packets of every fake of this process, as text: what a failed case leaves behind.
+dump() ->
+    [[io_lib:format("~s~n", [Name]),
+      [io_lib:format("  ~s ~s~n      ~s~n", [Way, short(Body), cf:hex(binary:part(Body, 0, min(400, byte_size(Body))))])
+       || {Way, Body} <- frames(#{conn => Pid})]]
+     || {Name, Pid} <- lists:reverse(case get(cf_fakes) of undefined -> []; L -> L end), is_process_alive(Pid)].
+
+short(<<>>) -> "tick";
+short(<<131, 68, N, _/binary>>) -> io_lib:format("header, ~p references", [N]);
+short(<<131, 69, Seq:64, Frag:64, _/binary>>) -> io_lib:format("first fragment ~p of sequence ~p", [Frag, Seq]);
+short(<<131, 70, Seq:64, Frag:64, _/binary>>) -> io_lib:format("fragment ~p of sequence ~p", [Frag, Seq]);
+short(Body) -> io_lib:format("~p bytes", [byte_size(Body)]).
 
 %% The first event that Fun accepts, with Fun's value; fails the case when it does not come.
 take(C, Fun) -> take(C, Fun, ?TIMEOUT).

@@ -3,7 +3,8 @@
 -module(cf_proc).
 -export([start/3, os_pid/1, signal/2, stop/1, wait_exit/2, wait_line/3, output/1, free_port/0]).
 
-%% Start Argv under the leash; a process of ours owns it. Options: {log, File}, {env, [{Name, Value}]}, {cd, Dir}.
+%% Start Argv under the leash; a process of ours owns it. Options: {log, File}, {env, [{Name, Value}]}, {cd, Dir},
+%% {tell, Pid} for a message {Process, {line, Line} | {exited, Status}} per event.
 start(Title, Argv, Options) ->
     Owner = self(),
     Pid = spawn_link(fun() -> init(Owner, Title, Argv, Options) end),
@@ -19,21 +20,18 @@ init(Owner, Title, Argv, Options) ->
               undefined -> none;
               File -> {ok, F} = file:open(File, [append, raw]), F
           end,
-    State = #{title => Title, port => Port, log => Log, lines => [], waiting => [], exited => false},
+    State = #{title => Title, port => Port, log => Log, lines => [], part => <<>>, waiting => [], exited => false,
+              tell => proplists:get_value(tell, Options, none)},
     Owner ! {self(), started},
     loop(State).
 
-loop(#{port := Port, lines := Lines, log := Log} = State) ->
+loop(#{port := Port, lines := Lines, part := Part, tell := Tell} = State) ->
     receive
-        {Port, {data, {_, <<"leash exit ", Status/binary>>}}} ->
-            loop(wake(State#{exited => {exited, binary_to_integer(Status)}}));
-        {Port, {data, {_, <<"leash ", Pid/binary>>}}} when not is_map_key(os_pid, State) ->
-            loop(wake(State#{os_pid => binary_to_integer(Pid)}));
-        {Port, {data, {_, Line}}} ->
-            if Log =/= none -> file:write(Log, [Line, $\n]); true -> ok end,
-            loop(wake(State#{lines => [Line | lists:sublist(Lines, 499)]}));
+        {Port, {data, {noeol, More}}} -> loop(State#{part => <<Part/binary, More/binary>>});
+        {Port, {data, {eol, End}}} -> loop(wake(line(<<Part/binary, End/binary>>, State#{part => <<>>})));
         {Port, {exit_status, Status}} ->
             State1 = case State of #{exited := false} -> State#{exited => {exited, Status}}; _ -> State end,
+            if is_pid(Tell) -> Tell ! {self(), maps:get(exited, State1)}; true -> ok end,
             loop(wake(State1#{closed => true}));
         {wait, From, Ref, What} ->
             loop(wake(State#{waiting => [{From, Ref, What} | maps:get(waiting, State)]}));
@@ -48,6 +46,13 @@ loop(#{port := Port, lines := Lines, log := Log} = State) ->
         {'EXIT', Port, _} -> loop(State);
         {'EXIT', _, Reason} -> shut(Port), exit(Reason)
     end.
+
+line(<<"leash exit ", Status/binary>>, State) -> State#{exited => {exited, binary_to_integer(Status)}};
+line(<<"leash ", Pid/binary>>, State) when not is_map_key(os_pid, State) -> State#{os_pid => binary_to_integer(Pid)};
+line(Line, #{lines := Lines, log := Log, tell := Tell} = State) ->
+    if Log =/= none -> file:write(Log, [Line, $\n]); true -> ok end,
+    if is_pid(Tell) -> Tell ! {self(), {line, Line}}; true -> ok end,
+    State#{lines => [Line | lists:sublist(Lines, 499)]}.
 
 shut(Port) -> try port_close(Port) catch error:badarg -> true end.
 

@@ -51,6 +51,12 @@ do(connect, [Node]) -> net_kernel:connect_node(Node);
 do(disconnect, [Node]) -> erlang:disconnect_node(Node);
 do(monitor_node, [Node, Bool]) -> erlang:monitor_node(Node, Bool);
 do(nodes, [Which]) -> nodes(Which);
+do(mandatory_flags, []) ->
+    case list_to_integer(erlang:system_info(otp_release)) of
+        R when R < 25 -> 16#50184;
+        25 -> 16#1070f94;
+        _ -> 16#403070f94
+    end;
 do(creation, []) -> erlang:system_info(creation);
 do(call, [Server, Request, Timeout]) ->
     try {ok, gen_server:call(Server, Request, Timeout)}
@@ -88,4 +94,11 @@ capabilities() ->
     [puppet, echo, register, link, monitor, exit, group_leader, connect, disconnect, nodes, monitor_node,
      spawn, spawn_out, spawn_anything, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out,
      rex, global, pg, dynamic_names, seq_trace]
-        ++ [alias || erlang:function_exported(erlang, alias, 1)].
+        ++ [alias || erlang:function_exported(erlang, alias, 1)]
+        ++ [old_hello || old_hello()].
+
+%% 25.0 - 25.2 close on it (dist_util.erl of kernel 8.4 - 8.5.3).
+old_hello() ->
+    {ok, Version} = application:get_key(kernel, vsn),
+    [Major, Minor | _] = [list_to_integer(N) || N <- string:tokens(Version, ".")],
+    not (Major =:= 8 andalso Minor >= 4) orelse {Major, Minor} > {8, 5}.
