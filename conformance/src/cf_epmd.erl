@@ -5,10 +5,11 @@
 
 -define(TIMEOUT, 5000).
 
-%% An epmd of our own on Port, ended with us: {ok, LeashPort}.
+%% An epmd of our own on Port, ended with us: its process.
 start(Port) ->
-    cf_proc:start("epmd", [os_epmd(), "-port", integer_to_list(Port), "-address", "127.0.0.1"], []),
-    wait(Port, 100).
+    Proc = cf_proc:start("epmd", [os_epmd(), "-port", integer_to_list(Port), "-address", "127.0.0.1"], []),
+    ok = wait(Port, 100),
+    Proc.
 
 os_epmd() ->
     case os:getenv("CONFORMANCE_EPMD") of

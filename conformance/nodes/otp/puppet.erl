@@ -99,6 +99,6 @@ capabilities() ->
 
 %% 25.0 - 25.2 close on it (dist_util.erl of kernel 8.4 - 8.5.3).
 old_hello() ->
-    {ok, Version} = application:get_key(kernel, vsn),
-    [Major, Minor | _] = [list_to_integer(N) || N <- string:tokens(Version, ".")],
-    not (Major =:= 8 andalso Minor >= 4) orelse {Major, Minor} > {8, 5}.
+    {ok, Vsn} = application:get_key(kernel, vsn),
+    Version = [list_to_integer(N) || N <- string:tokens(Vsn, ".")],
+    Version < [8, 4] orelse Version >= [8, 5, 4].
