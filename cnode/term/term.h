@@ -130,16 +130,17 @@ struct cn_verify {
 	uint8_t odd;                /* as CN_BLOB_ODD */
 	uint8_t cached;             /* cache references were seen */
 	uint8_t maps;               /* maps of two or more keys were seen */
-	uint8_t running;
-	uint32_t depth;             /* frames in use */
-	uint32_t room;              /* frames in *frames */
-	uint64_t *frames;           /* elements left per level; small, or on the heap */
-	uint64_t left;              /* of the innermost level */
+	int state;                  /* what the last step returned; CN_VERIFY_MORE at first */
+	uint32_t depth;             /* levels in use */
+	uint32_t room;              /* levels that fit */
+	uint64_t left;              /* elements left on the innermost level */
 	uint64_t pending;           /* terms still to come, all levels: never more than bytes left */
 	size_t offset;              /* bytes that are good so far; the term's size when done */
 	uint32_t fun;               /* 1 + depth of the outermost fun being verified; 0: in none */
 	const char *reason;         /* static text for the log, once it failed */
+	const struct cn_atoms *table;       /* outgoing: for the texts of sites */
 	struct cn_atom_sites *sites;
+	uint64_t *heap;             /* the levels, once they do not fit into small */
 	uint64_t small[CN_VERIFY_FRAMES];
 };
 
@@ -231,17 +232,27 @@ void cn_put_term(struct cn_buf *b, cnode_term term);                 /* made pla
 
 /* ---- the builder, for the stack: cn_builder_init … cnode_builder_term … cn_builder_fini ---- */
 
+enum cn_build_kind {
+	CN_BUILD_TUPLE,             /* of known arity: ends with its last element */
+	CN_BUILD_OPEN_TUPLE,        /* ended by whoever began it */
+	CN_BUILD_LIST,
+	CN_BUILD_TAIL,              /* a list whose tail is to come: ends with it */
+	CN_BUILD_OPEN_TAIL,         /* the same, ended by whoever began it */
+	CN_BUILD_MAP,
+};
 struct cn_build_frame {
-	uint8_t kind;               /* CN_BUILD_… */
-	uint64_t count;             /* elements so far (keys and values each) */
-	uint64_t want;              /* tuple by arity: elements in all */
+	enum cn_build_kind kind;
+	uint32_t count;             /* elements so far (keys and values each) */
+	uint32_t want;              /* CN_BUILD_TUPLE: elements in all */
 	size_t at;                  /* offset of the tag byte */
 };
 #define CN_BUILD_FRAMES 8
+/* Not to be moved while it is in use. */
 struct cnode_builder {
-	struct cn_blob *blob;       /* being filled */
+	struct cn_blob *blob;       /* being filled; its size is the room */
 	size_t size;                /* bytes in use */
-	int err;
+	int err;                    /* once set, nothing is built */
+	bool done;                  /* the term is complete */
 	uint32_t depth;
 	uint32_t room;
 	struct cn_build_frame *frames;
@@ -250,6 +261,8 @@ struct cnode_builder {
 void cn_builder_init(struct cnode_builder *b);
 void cn_builder_fini(struct cnode_builder *b);
 void cn_build_atom(struct cnode_builder *b, const void *utf8, size_t size);
+/* A proper list of these bytes, as STRING_EXT where it fits. */
+void cn_build_bytes(struct cnode_builder *b, const void *bytes, size_t size);
 void cn_build_vformat(struct cnode_builder *b, const char *format, va_list args);
 
 /* ---- node names ---- */
