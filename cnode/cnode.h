@@ -5,7 +5,13 @@
 
 #include "cnode/error.h"
 #include "cnode/log.h"
+#include "cnode/mailbox.h"
 #include "cnode/memory.h"
+#include "cnode/module.h"
+#include "cnode/node.h"
+#include "cnode/process.h"
+#include "cnode/server.h"
+#include "cnode/spawn.h"
 #include "cnode/term.h"
 
 #endif
