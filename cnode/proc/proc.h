@@ -54,7 +54,7 @@ struct cn_signal {
 	enum cn_signal_kind kind;
 	cnode_pid from;             /* the process it comes from; the out-queue's FIFO is chosen by it */
 	cnode_pid to;               /* none: see to_name and alias */
-	cnode_name node;            /* the node it goes to, always set in ops->send */
+	cnode_name node;            /* ops->send: the node it goes to; cn_procs_deliver: the peer it came from, 0 for none */
 	const char *to_name;        /* registered name, UTF-8; NULL: by pid or alias */
 	const char *from_name;      /* DOWN of a monitor by name: goes out in place of `from` */
 	const cnode_ref *alias;     /* MESSAGE, EXIT2: the alias it is sent to */
