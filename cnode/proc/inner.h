@@ -254,6 +254,7 @@ int name_check(const char *name);                                           /* 0
 int name_add(struct cnode_process *p, const char *text);                    /* under its lock */
 void name_remove(struct cnode_process *p);                                  /* under its lock */
 cnode_ref ref_make(struct cn_procs *procs, uint64_t number);
+cnode_ref ref_make_call(struct cn_procs *procs, uint64_t number);
 cnode_pid pid_of_number(const struct cn_procs *procs, uint64_t n);
 uint64_t ref_number(const struct cn_procs *procs, const cnode_ref *ref);    /* 0: no ref of ours */
 

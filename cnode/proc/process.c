@@ -65,6 +65,11 @@ struct cn_procs *cn_process_procs(const struct cnode_process *self)
 	return self->procs;
 }
 
+const struct cn_process_class *cn_process_class_of(const struct cnode_process *self)
+{
+	return self->class;
+}
+
 void *cn_process_state(struct cnode_process *self)
 {
 	return self->memory;
@@ -526,8 +531,10 @@ static int watch_remote(struct cnode_process *self, const struct cn_target *to, 
 	return rc;
 }
 
-int cn_process_monitor(struct cnode_process *self, const struct cn_target *to, enum cn_alias_mode mode, cnode_ref *ref)
+int cn_process_monitor(struct cnode_process *self, const struct cn_target *to, unsigned mode, cnode_ref *ref)
 {
+	bool call = mode & CN_MONITOR_CALL;
+	mode &= ~CN_MONITOR_CALL;
 	struct cn_procs *procs = self->procs;
 	cnode_name node = node_of(procs, to);
 	if (!node || (cnode_pid_is_none(to->pid) && !to->name))
@@ -541,7 +548,7 @@ int cn_process_monitor(struct cnode_process *self, const struct cn_target *to, e
 	int rc = CNODE_ENOMEM;
 	if (!watch || (local && !watched) || (mode == CN_ALIAS_EXPLICIT && !alias))
 		goto free;
-	*ref = ref_make(procs, self->number);
+	*ref = call ? ref_make_call(procs, self->number) : ref_make(procs, self->number);
 	watch->about.pid = to->pid;
 	watch->about.ref = *ref;
 	watch->about.node = name ? node : 0;

@@ -181,7 +181,9 @@ void process_unref(struct cnode_process *p)
 	cn_free(p);
 }
 
-/* ---- references: 3 words, 18 + 32 + 32 bits: 44 of the process (for aliases), 38 of a counter ---- */
+/* ---- references: 3 words, 18 + 32 + 32 bits: 44 of the process (for aliases), 37 of a counter, 1 marks calls ---- */
+
+#define REF_CALL UINT32_C(0x80000000)
 
 cnode_ref ref_make(struct cn_procs *procs, uint64_t number)
 {
@@ -189,8 +191,20 @@ cnode_ref ref_make(struct cn_procs *procs, uint64_t number)
 	cnode_ref ref = { .node = procs->node, .creation = procs->creation, .words = 3 };
 	ref.id[0] = (uint32_t)(n & 0x3ffff);
 	ref.id[1] = (uint32_t)number;
-	ref.id[2] = (uint32_t)(number >> 32 & 0xfff) | (uint32_t)((n >> 18 & 0xfffff) << 12);
+	ref.id[2] = (uint32_t)(number >> 32 & 0xfff) | (uint32_t)((n >> 18 & 0x7ffff) << 12);
 	return ref;
+}
+
+cnode_ref ref_make_call(struct cn_procs *procs, uint64_t number)
+{
+	cnode_ref ref = ref_make(procs, number);
+	ref.id[2] |= REF_CALL;
+	return ref;
+}
+
+bool cn_process_made_call(const struct cnode_process *self, const cnode_ref *ref)
+{
+	return ref->words == 3 && (ref->id[2] & REF_CALL) && ref_number(self->procs, ref) == self->number;
 }
 
 uint64_t ref_number(const struct cn_procs *procs, const cnode_ref *ref)
@@ -438,6 +452,11 @@ cnode_name cn_procs_node(const struct cn_procs *procs)
 uint32_t cn_procs_creation(const struct cn_procs *procs)
 {
 	return procs->creation;
+}
+
+bool cn_procs_has_alias(struct cn_procs *procs, cnode_name node)
+{
+	return node == procs->node || procs->ops->has_alias(procs->ctx, node);
 }
 
 uint32_t cn_procs_count(const struct cn_procs *procs)
