@@ -265,7 +265,8 @@ const char *cn_op_name(unsigned op);
  *   LINK           from, to
  *   UNLINK         from, to, id; id 0: op 4, wants no UNLINK_ACK
  *   UNLINK_ACK     from, to, id
- *   EXIT, EXIT2    from, to                                        payload: the reason
+ *   EXIT           from, to                                        payload: the reason
+ *   EXIT2          from, and to, or (to none) ref or name          payload: the reason
  *   MONITOR, DEMONITOR  from, ref, and to or (to none) name
  *   MONITOR_EXIT   to, ref, and from or (from none) name           payload: the reason
  *   GROUP_LEADER   leader, to
@@ -275,19 +276,19 @@ const char *cn_op_name(unsigned op);
 #define CN_SIGNAL_MAP(X) \
 	X(LINK) X(SEND) X(EXIT) X(UNLINK) X(UNLINK_ACK) X(REG_SEND) X(GROUP_LEADER) X(EXIT2) X(MONITOR) \
 	X(DEMONITOR) X(MONITOR_EXIT) X(SPAWN_REQUEST) X(SPAWN_REPLY) X(ALIAS_SEND)
-enum cn_signal {
+enum cn_control_signal {
 	CN_SIGNAL_NONE = 0,
 #define CN_SIGNAL_ENUM_(name) CN_SIGNAL_##name,
 	CN_SIGNAL_MAP(CN_SIGNAL_ENUM_)
 #undef CN_SIGNAL_ENUM_
 };
-const char *cn_signal_name(enum cn_signal signal);
+const char *cn_signal_name(enum cn_control_signal signal);
 
 #define CN_SPAWN_LINKED 1u                /* flags of SPAWN_REPLY */
 #define CN_SPAWN_MONITORED 2u
 
 struct cn_control {
-	enum cn_signal signal;
+	enum cn_control_signal signal;
 	uint8_t op;                       /* as it came; outbound it is chosen by the negotiated flags */
 	bool priority;                    /* sent with priority (op 37) */
 	uint32_t flags;
@@ -330,16 +331,16 @@ enum cn_frame_event {
 	CN_FRAME_BUSY,            /* a large message is there but not verified yet: cn_frame_work */
 };
 
-struct cn_message {
+struct cn_packet {
 	enum cn_frame_event event;
 	struct cn_control control;        /* its texts live until the next call on the frame */
 	cnode_term payload;               /* message, reason or arguments; borrows from blob; none if there is none */
 	struct cn_blob *blob;             /* one reference, the message's; NULL if there is none */
 };
 /* Gives up the message's memory. A message whose event is not MESSAGE has none. */
-static inline void cn_message_fini(struct cn_message *m) { cn_blob_unref(m->blob); m->blob = NULL; }
+static inline void cn_packet_fini(struct cn_packet *m) { cn_blob_unref(m->blob); m->blob = NULL; }
 /* The payload as yours (cnode_term_drop), without counting. Afterwards `opts` is gone too. */
-static inline cnode_term cn_message_take(struct cn_message *m)
+static inline cnode_term cn_packet_take(struct cn_packet *m)
 {
 	cnode_term t = m->payload;
 	if (cn_term_is_none(t))
@@ -360,16 +361,16 @@ void cn_frame_free(struct cn_frame *f);   /* takes NULL */
  * CN_FRAME_DIRECT + 4 bytes are ever wanted at once). 0 with BUSY: call cn_frame_work first.
  * CNODE_EPROTO, CNODE_EBADTERM (a term in it), CNODE_ELIMIT, CNODE_ENOMEM.
  */
-int64_t cn_frame_feed(struct cn_frame *f, const void *bytes, size_t size, uint64_t now, struct cn_message *m);
+int64_t cn_frame_feed(struct cn_frame *f, const void *bytes, size_t size, uint64_t now, struct cn_packet *m);
 /*
  * In the middle of a large packet: where its next bytes belong, to be read there without a
  * copy, and how many there is room for (never past the packet). NULL: use cn_frame_feed.
  */
 uint8_t *cn_frame_target(struct cn_frame *f, size_t *room);
 /* n bytes were put at the target. 0 or negative as feed; m->event as feed. */
-int cn_frame_filled(struct cn_frame *f, size_t n, uint64_t now, struct cn_message *m);
+int cn_frame_filled(struct cn_frame *f, size_t n, uint64_t now, struct cn_packet *m);
 /* BUSY: does at most 64 KiB of verification; m->event is BUSY again, MESSAGE, or the return is negative. */
-int cn_frame_work(struct cn_frame *f, struct cn_message *m);
+int cn_frame_work(struct cn_frame *f, struct cn_packet *m);
 /* When the oldest unfinished sequence must have got another fragment; CN_NEVER. */
 uint64_t cn_frame_due(const struct cn_frame *f);
 /* CNODE_ELIMIT when one has not: close the link. */
