@@ -54,7 +54,7 @@ struct cn_signal {
 	enum cn_signal_kind kind;
 	cnode_pid from;             /* the process it comes from; the out-queue's FIFO is chosen by it */
 	cnode_pid to;               /* none: see to_name and alias */
-	cnode_name node;            /* the node it goes to, always set in ops->send */
+	cnode_name node;            /* ops->send: the node it goes to; cn_procs_deliver: the peer it came from, 0 for none */
 	const char *to_name;        /* registered name, UTF-8; NULL: by pid or alias */
 	const char *from_name;      /* DOWN of a monitor by name: goes out in place of `from` */
 	const cnode_ref *alias;     /* MESSAGE, EXIT2: the alias it is sent to */
@@ -155,6 +155,8 @@ uint32_t cn_procs_creation(const struct cn_procs *procs);
 uint32_t cn_procs_count(const struct cn_procs *procs);
 /* A reference of this node, made outside of any process: request ids. Unique; 3 words. */
 cnode_ref cn_procs_make_ref(struct cn_procs *procs);
+/* True for this node, and for a connected one that understands aliases. */
+bool cn_procs_has_alias(struct cn_procs *procs, cnode_name node);
 /* True: a pid of this node and this creation (alive or not). */
 bool cn_procs_is_own(const struct cn_procs *procs, cnode_pid pid);
 
@@ -305,6 +307,7 @@ void cn_process_exit(struct cnode_process *self, cnode_term reason);
 /* ---- inside a process: its own thread ---- */
 
 struct cn_procs *cn_process_procs(const struct cnode_process *self);
+const struct cn_process_class *cn_process_class_of(const struct cnode_process *self);
 void *cn_process_state(struct cnode_process *self);
 const char *cn_process_label(const struct cnode_process *self);
 /* When the slice of the running process began (cn_now, without asking the clock again). */
@@ -335,8 +338,11 @@ enum cn_alias_mode {
 	CN_ALIAS_DEMONITOR,         /* until the monitor ends or is removed */
 	CN_ALIAS_REPLY,             /* that, or the first message sent to it, which ends the monitor too */
 };
+#define CN_MONITOR_CALL 16u     /* or-ed to the mode: the reference is one of a call (cn_process_made_call) */
 /* erlang:monitor/3: the reference is also an alias as `mode` says. */
-int cn_process_monitor(struct cnode_process *self, const struct cn_target *to, enum cn_alias_mode mode, cnode_ref *ref);
+int cn_process_monitor(struct cnode_process *self, const struct cn_target *to, unsigned mode, cnode_ref *ref);
+/* True if self made this reference with CN_MONITOR_CALL: what still comes for it when the call is over is dropped. */
+bool cn_process_made_call(const struct cnode_process *self, const cnode_ref *ref);
 
 /* A timer whose message is a term (kept). */
 int cn_process_timer(struct cnode_process *self, uint64_t ms, cnode_ref *ref, cnode_term message);
