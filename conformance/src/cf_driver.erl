@@ -65,10 +65,11 @@ attempt(Case, T) ->
         {_, false} ->
             Died = "the node under test ended in this case; its log ends:\n" ++ tail(T),
             T1 = try started(T) catch throw:{case_failed, Again} -> io:format("# ~s~n", [Again]), T end,
-            {fail, case Verdict of pass -> Died; fail -> [Why, "\n", Died] end, T1}
+            {fail, case Verdict of fail -> [Why, "\n", Died]; _ -> Died end, T1}
     end.
 
 alive_after(T, pass) -> cf_nut:alive(T);
+alive_after(T, na) -> cf_nut:alive(T);
 alive_after(T, fail) -> settle(20, T).
 
 %% After a failure the process may be on its way out.
