@@ -47,9 +47,9 @@ in_process(Fun) ->
 run({Id, _, _, _, _} = Case, T) ->
     io:format("RUN ~s~n", [Id]),
     Began = erlang:monotonic_time(millisecond),
-    {Verdict, Why, T1} = case cf_cases:missing(Case, maps:get(caps, T)) of
-                             [] -> attempt(Case, T);
-                             Lacking -> {na, io_lib:format("the node does not declare ~p", [Lacking]), T}
+    {Verdict, Why, T1} = case cf_cases:unfit(Case, T) of
+                             false -> attempt(Case, T);
+                             Reason -> {na, Reason, T}
                          end,
     result(Id, Verdict, erlang:monotonic_time(millisecond) - Began, Why),
     T1.

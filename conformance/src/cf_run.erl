@@ -95,6 +95,7 @@ prepare(#{release := R, dial := Dial, visible := Visible, erl := Erl, beams := B
     Title = title(Job),
     JobDir = filename:join(Dir, Title),
     ok = filelib:ensure_dir(filename:join(JobDir, "x")),
+    [file:delete(F) || F <- filelib:wildcard(filename:join(JobDir, "*"))],
     {NutErl, NutBeams} = case string:tokens(Node, ":") of
                              ["otp", Other] -> nut_erl(list_to_integer(Other));
                              _ -> {Erl, Beams}
