@@ -215,7 +215,7 @@ static int plan(const struct cn_encoder *e, const struct cn_control *c, cnode_te
 	return rc;
 }
 
-/* How many packets: the last is never tiny, an empty one there never is. */
+/* How many packets its payload is cut into. */
 static uint64_t fragments_of(const struct cn_encoder *e, const struct packet *k)
 {
 	if (!(e->flags & CN_DFLAG_FRAGMENTS) || k->payload_size <= e->fragment)
@@ -243,8 +243,8 @@ struct cn_sending {
 	uint64_t fragments;              /* in all; 0: one plain packet */
 	uint64_t left;                   /* fragments (or packets) still to come */
 	uint64_t sequence;
-	const uint8_t *bytes;            /* fragmented: the payload, in kept memory */
-	size_t bytes_size, bytes_at;
+	struct packet packet;            /* as it was planned; points into the kept terms */
+	size_t at;                       /* bytes of the payload that are gone */
 };
 
 static uint8_t *copy_text(struct cn_atom_text *a, uint8_t *to)
@@ -274,10 +274,7 @@ int cn_sending_new(const struct cn_encoder *e, const struct cn_control *c, cnode
 	s->left = fragments_of(e, &k);
 	s->fragments = s->left > 1 ? s->left : 0;
 	s->size = 64 + texts + k.inner_size + k.payload_size;
-	if (s->fragments) {
-		s->bytes = k.payload;
-		s->bytes_size = k.payload_size;
-	}
+	s->packet = k;
 	rc = cnode_term_keep(payload, &s->payload);
 	if (rc == 0)
 		rc = cnode_term_keep(c->opts, &s->opts);
@@ -301,7 +298,7 @@ void cn_sending_free(struct cn_sending *s)
 
 uint64_t cn_sending_size(const struct cn_sending *s)
 {
-	return s->size - s->bytes_at;
+	return s->size - s->at;
 }
 
 bool cn_sending_started(const struct cn_sending *s)
@@ -324,7 +321,7 @@ static int put_next(struct cn_sending *s, struct cn_out *out, size_t size)
 	rc = cn_out_put(out, head, sizeof head);
 	if (rc)
 		return rc;
-	const uint8_t *bytes = s->bytes + s->bytes_at;
+	const uint8_t *bytes = s->packet.payload + s->at;
 	return copied ? cn_out_put(out, bytes, size) : cn_out_refer(out, bytes, size, s->payload.owner_);
 }
 
@@ -332,8 +329,11 @@ static int put_next(struct cn_sending *s, struct cn_out *out, size_t size)
 static int put_first(struct cn_sending *s, struct cn_encoder *e, struct cn_out *out, size_t size)
 {
 	struct cn_atom_sites sites;
-	struct packet k;
-	int rc = plan(e, &s->control, s->payload, s->fragments ? NULL : &sites, &k, NULL);
+	struct packet k = s->packet;
+	int rc = 0;
+	/* Only small payloads get their atoms replaced, and are looked at once more for that. */
+	if (k.has_payload && k.payload_size < CN_OUT_REFERENCE)
+		rc = plan(e, &s->control, s->payload, &sites, &k, NULL);
 	if (rc)
 		return rc;
 	if (s->fragments) {
@@ -351,12 +351,12 @@ int cn_sending_next(struct cn_sending *s, struct cn_encoder *e, struct cn_out *o
 {
 	if (s->left == 0)
 		return 0;
-	size_t rest = s->bytes_size - s->bytes_at;
+	size_t rest = s->packet.payload_size - s->at;
 	size_t size = rest < e->fragment ? rest : e->fragment;
 	int rc = s->fragments && s->left < s->fragments ? put_next(s, out, size) : put_first(s, e, out, size);
 	if (rc)
 		return rc;
-	s->bytes_at += size;
+	s->at += size;
 	s->left--;
 	return s->left > 0;
 }
