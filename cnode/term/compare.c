@@ -214,39 +214,19 @@ static __attribute__((noinline)) int compare_ids(const struct sides *s, const ui
 
 /* ---- lists of differing shape ---- */
 
-/* An element, or NULL at the end; nothing is passed yet. */
-static const uint8_t *peek(struct cn_list *l)
-{
-	while (l->left == 0 && !l->string && (*l->at == CN_LIST || *l->at == CN_STRING))
-		cn_list_init(l, l->at);
-	if (l->left == 0)
-		return NULL;
-	if (l->string) {
-		l->item[1] = *l->at;
-		return l->item;
-	}
-	return l->at;
-}
-
-static void pass(struct cn_list *l, const uint8_t *next)
-{
-	l->at = l->string ? l->at + 1 : next;
-	l->left--;
-}
-
 /* Equal lists leave *a and *b behind them. */
 static __attribute__((noinline)) int compare_lists(const struct sides *s, const uint8_t **a, const uint8_t **b,
 						    enum mode mode)
 {
-	static const uint8_t nil[] = { CN_NIL };
 	struct cn_list x, y;
 	cn_list_init(&x, *a);
 	cn_list_init(&y, *b);
 	for (;;) {
-		const uint8_t *p = peek(&x), *q = peek(&y);
+		const uint8_t *p = cn_list_peek(&x), *q = cn_list_peek(&y);
 		if (!p || !q) {
 			/* One has come to its tail; the other is a list there, or at its tail too. */
-			const uint8_t *x_tail = x.string ? nil : x.at, *y_tail = y.string ? nil : y.at;
+			const uint8_t *x_tail = x.string ? cn_nil_term() : x.at;
+			const uint8_t *y_tail = y.string ? cn_nil_term() : y.at;
 			int list = rank(CNODE_TYPE_LIST);
 			if (p)
 				return COMPARE(list, rank(cn_head_at(cn_real(y_tail)).type));
@@ -262,8 +242,8 @@ static __attribute__((noinline)) int compare_lists(const struct sides *s, const 
 		int c = compare_terms(s, &p, &q, 1, mode);
 		if (c)
 			return c;
-		pass(&x, p);
-		pass(&y, q);
+		cn_list_pass(&x, p);
+		cn_list_pass(&y, q);
 	}
 }
 

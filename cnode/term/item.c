@@ -121,32 +121,36 @@ static void enter_part(struct cn_list *l, const uint8_t *p)
 
 void cn_list_init(struct cn_list *l, const uint8_t *p)
 {
-	l->item[0] = CN_SMALL_INTEGER;
 	enter_part(l, cn_real(p));
 }
 
-const uint8_t *cn_list_next(struct cn_list *l)
+const uint8_t *cn_list_peek(struct cn_list *l)
 {
-	static const uint8_t nil[] = { CN_NIL };
 	while (l->left == 0) {
-		if (l->string) {
-			l->at = nil;
-			l->string = false;
+		if (l->string)
 			return NULL;
-		}
 		l->at = cn_real(l->at);
 		if (*l->at != CN_LIST && *l->at != CN_STRING)
 			return NULL;
 		enter_part(l, l->at);
 	}
+	return l->string ? cn_byte_term(*l->at) : cn_real(l->at);
+}
+
+void cn_list_pass(struct cn_list *l, const uint8_t *end_of_element)
+{
+	l->at = l->string ? l->at + 1 : end_of_element;
 	l->left--;
-	if (l->string) {
-		l->item[1] = *l->at++;
-		return l->item;
-	}
-	const uint8_t *item = l->at;
-	l->at = cn_skip(item);
-	return cn_real(item);
+}
+
+const uint8_t *cn_list_next(struct cn_list *l)
+{
+	const uint8_t *item = cn_list_peek(l);
+	if (item)
+		cn_list_pass(l, l->string ? NULL : cn_skip(item));
+	else if (l->string)
+		cn_list_init(l, cn_nil_term());
+	return item;
 }
 
 unsigned cn_utf8_put(uint32_t c, uint8_t p[4])

@@ -147,6 +147,19 @@ struct cn_id {
 };
 struct cn_id cn_id_at(const uint8_t *p);
 
+/* Leaves as C values; false (or negative) if the term at p is something else or does not fit. */
+bool cn_int64_at(const uint8_t *p, int64_t *v);
+bool cn_uint64_at(const uint8_t *p, uint64_t *v);
+bool cn_double_at(const uint8_t *p, double *v);
+int cn_pid_at(const uint8_t *p, const struct cn_atoms *atoms, cnode_pid *pid);
+int cn_ref_at(const uint8_t *p, const struct cn_atoms *atoms, cnode_ref *ref);
+bool cn_atom_is(const uint8_t *p, const struct cn_atoms *atoms, const void *text, size_t size);
+/* Elements of a STRING_EXT, and the [] behind it, as terms: their addresses stay good for ever. */
+const uint8_t *cn_byte_term(uint8_t byte);
+const uint8_t *cn_nil_term(void);
+/* The term at p, which is inside of `of` or one of the two above. */
+cnode_term cn_term_inside(cnode_term of, const uint8_t *p);
+
 /* The part of a bitstring or binary: bits in the last byte (8 if whole). */
 struct cn_bits {
 	const uint8_t *bytes;
@@ -160,11 +173,13 @@ struct cn_list {
 	const uint8_t *at;
 	uint64_t left;              /* elements in this part */
 	bool string;                /* this part is STRING_EXT: at points to a byte */
-	uint8_t item[2];            /* an element of a STRING_EXT, as a term */
 };
 void cn_list_init(struct cn_list *l, const uint8_t *p);
 /* The next element; NULL when none is left: l->at is then the tail (CN_NIL if it is a proper list). */
 const uint8_t *cn_list_next(struct cn_list *l);
+/* The two halves of it, for who knows where the element ends: look at it, then pass it. */
+const uint8_t *cn_list_peek(struct cn_list *l);
+void cn_list_pass(struct cn_list *l, const uint8_t *end_of_element);
 
 /* Text of floats, independent of the locale. */
 #define CN_FLOAT_TEXT_MAX 400
