@@ -26,7 +26,7 @@ struct options {
 	bool hidden, visible;
 	struct cn_opt_list load, allow, connect, route;
 	const char *listen, *epmd, *log;
-	long net_ticktime_ms, shutdown_timeout_ms, threads;
+	long net_ticktime, shutdown_timeout, threads;
 	bool help, version;
 };
 
@@ -57,13 +57,13 @@ static const struct cn_opt table[] = {
 	  "runs; embedded: be one; none: do without (peers need a route)" },
 	{ "route", "NODE=HOST:PORT", CN_OPT_LIST, AT(route), 0, 0,
 	  "where a node listens, instead of asking epmd; may be repeated" },
-	{ "net_ticktime", "SECONDS", CN_OPT_SECONDS, AT(net_ticktime_ms), 1000, 86400000,
+	{ "net_ticktime", "SECONDS", CN_OPT_NUMBER, AT(net_ticktime), 1, 86400,
 	  "how long a peer may be silent; the same on all nodes; default: 60" },
 	{ "threads", "N", CN_OPT_NUMBER, AT(threads), 1, 1024,
 	  "threads to begin with; default: one more than there are processors" },
 	{ "log", "LEVEL", CN_OPT_TEXT, AT(log), 0, 0,
 	  "error, warning, notice (the default), info, debug or none" },
-	{ "shutdown_timeout", "SECONDS", CN_OPT_SECONDS, AT(shutdown_timeout_ms), 1000, 86400000,
+	{ "shutdown_timeout", "SECONDS", CN_OPT_NUMBER, AT(shutdown_timeout), 1, 86400,
 	  "how long processes may take to end; default: 5" },
 	{ "help", NULL, CN_OPT_FLAG, AT(help), 0, 0, "show this text" },
 	{ "version", NULL, CN_OPT_FLAG, AT(version), 0, 0, "show the version" },
@@ -190,8 +190,8 @@ static int configure(const struct options *o, struct cn_cookie *cookie, cnode_co
 	config->visible = o->visible;
 	config->listen = o->listen;
 	config->threads = (int)o->threads;
-	config->net_ticktime = (uint32_t)((o->net_ticktime_ms + 999) / 1000);
-	config->shutdown_timeout = (uint32_t)((o->shutdown_timeout_ms + 999) / 1000);
+	config->net_ticktime = (uint32_t)o->net_ticktime;
+	config->shutdown_timeout = (uint32_t)o->shutdown_timeout;
 	if (!read_epmd_mode(o->epmd, &config->epmd)) {
 		cn_say(CNODE_LOG_ERROR, "-epmd %s: auto, external, embedded or none is wanted", o->epmd);
 		return CN_DAEMON_USAGE;
