@@ -97,8 +97,8 @@ static void on_stop_signal(int number)
 	static const char text[] = "cnoded: stopped at once by a second signal\n";
 
 	if (stopping) {
-		if (write(STDERR_FILENO, text, sizeof text - 1) < 0)
-			_exit(CN_DAEMON_SIGNAL + number);
+		ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
+		(void)n;                        /* it ends in any case */
 		_exit(CN_DAEMON_SIGNAL + number);
 	}
 	stopping = 1;
