@@ -7,6 +7,7 @@
 #ifndef CN_COMPAT_H
 #define CN_COMPAT_H
 
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -36,5 +37,24 @@ void cn_secure_clear(void *p, size_t size);
 int cn_event_open(void);
 void cn_event_set(int fd);
 void cn_event_clear(int fd);
+
+/*
+ * A descriptor that is readable when SIGINT or SIGTERM is pending for the calling thread,
+ * which blocks both. The caller's mask is kept for cn_signals_close, which also takes
+ * what is pending, so that putting the mask back does not deliver it a second time.
+ * 0, CNODE_EFDS.
+ */
+struct cn_signals {
+	int fd;
+	sigset_t old;
+};
+int cn_signals_open(struct cn_signals *s);
+void cn_signals_close(struct cn_signals *s);
+
+/* Processors that this program may use; at least 1. */
+int cn_processors(void);
+
+/* The name of this host; with a domain if `full`. 0, CNODE_EHOST (it has none that fits). */
+int cn_host_name(char *name, size_t room, int full);
 
 #endif

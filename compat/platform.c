@@ -4,11 +4,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
 #include <openssl/evp.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cnode/error.h"
@@ -80,4 +85,62 @@ void cn_event_clear(int fd)
 	uint64_t count;
 	while (read(fd, &count, sizeof count) < 0 && errno == EINTR)
 		continue;
+}
+
+static void stop_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+}
+
+int cn_signals_open(struct cn_signals *s)
+{
+	sigset_t set;
+	stop_signals(&set);
+	s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->fd < 0)
+		return CNODE_EFDS;
+	sigprocmask(SIG_BLOCK, &set, &s->old);
+	return 0;
+}
+
+void cn_signals_close(struct cn_signals *s)
+{
+	struct signalfd_siginfo info;
+	while (read(s->fd, &info, sizeof info) > 0)
+		continue;
+	close(s->fd);
+	sigprocmask(SIG_SETMASK, &s->old, NULL);
+}
+
+int cn_processors(void)
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+	return count > 0 ? count : 1;
+}
+
+int cn_host_name(char *name, size_t room, int full)
+{
+	if (gethostname(name, room) != 0 || memchr(name, 0, room) == NULL || name[0] == 0)
+		return CNODE_EHOST;
+	char *dot = strchr(name, '.');
+	if (!full) {
+		if (dot)
+			*dot = 0;
+		return 0;
+	}
+	if (dot)
+		return 0;
+	/* As inet:gethostbyname of the own name does for erl -name. */
+	struct addrinfo hints = { .ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM }, *found = NULL;
+	if (getaddrinfo(name, NULL, &hints, &found) != 0)
+		return CNODE_EHOST;
+	int fits = found->ai_canonname && strchr(found->ai_canonname, '.') && strlen(found->ai_canonname) < room;
+	if (fits)
+		memcpy(name, found->ai_canonname, strlen(found->ai_canonname) + 1);
+	freeaddrinfo(found);
+	return fits ? 0 : CNODE_EHOST;
 }

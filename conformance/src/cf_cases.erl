@@ -1,0 +1,40 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% All cases, as data. A module of cases exports cases/0, a list of
+%%   {Id, Sentence, Rule, Options, Fun}
+%% Id is an atom 'group.name' and never changes; Rule names the OTP document or source file; Options:
+%%   raw                the driver's own node is not used (default: live, connected to the node under test before)
+%%   {needs, [Cap]}     capabilities of the node under test without which the case is not applicable
+%%   {from, R}, {to, R} the releases of the driver that it holds for
+%%   {varies, [dial, visible]}  run for each dialling direction and visibility that matters to it
+%%   {only, visible}    run only with a visible node under test
+%%   fresh              a node under test of its own, ended afterwards
+%%   {timeout, Ms}      default 20 s
+-module(cf_cases).
+-export([all/0, find/1, config/1, applies/2, missing/2, option/3, group/1]).
+
+modules() ->
+    [cf_case_epmd, cf_case_handshake, cf_case_flags, cf_case_framing, cf_case_terms, cf_case_send, cf_case_link,
+     cf_case_monitor, cf_case_alias, cf_case_exit, cf_case_spawn, cf_case_gen, cf_case_rpc, cf_case_ping,
+     cf_case_node, cf_case_hostile, cf_case_names].
+
+all() -> lists:append([M:cases() || M <- modules(), code:ensure_loaded(M) =:= {module, M}]).
+
+find(Id) -> lists:keyfind(Id, 1, all()).
+
+option(Key, {_, _, _, Options, _}, Default) -> proplists:get_value(Key, Options, Default).
+
+group({Id, _, _, _, _}) -> hd(string:tokens(atom_to_list(Id), ".")).
+
+%% The four configurations, the plain one first: cases to which neither matters run there only.
+config(plain) -> #{dial => driver, visible => false}.
+
+%% Does a case run in this configuration of this release?
+applies(Case, #{release := Release, dial := Dial, visible := Visible}) ->
+    Varies = option(varies, Case, []),
+    #{dial := PlainDial, visible := PlainVisible} = config(plain),
+    Home = case option(only, Case, none) of visible -> true; none -> PlainVisible end,
+    Release >= option(from, Case, 0) andalso Release =< option(to, Case, 1000)
+        andalso (Dial =:= PlainDial orelse lists:member(dial, Varies))
+        andalso (Visible =:= Home orelse lists:member(visible, Varies) andalso option(only, Case, none) =:= none).
+
+missing(Case, Caps) -> [C || C <- option(needs, Case, []), not lists:member(C, Caps)].

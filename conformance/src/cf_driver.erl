@@ -1,0 +1,119 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% One job in an OTP node of the release that judges: start the node under test, run the cases of one configuration,
+%% print a line for each. Ends with its leash. Lines: "RUN id" and "RESULT id pass|fail|na ms reason-in-base64".
+-module(cf_driver).
+-export([main/1]).
+
+main(File) ->
+    {ok, [#{epmd := Epmd, driver := Driver, cookie := Cookie, cases := Ids} = Job]} = file:consult(File),
+    process_flag(trap_exit, true),
+    cf_epmd:start(Epmd),
+    {ok, _} = net_kernel:start([Driver, longnames]),
+    true = erlang:set_cookie(node(), Cookie),
+    Cases = [cf_cases:find(Id) || Id <- Ids],
+    T = Job#{caps => []},
+    {Shared, Rest} = first_start(T, Cases),
+    End = lists:foldl(fun(Case, Now) -> run(Case, Now) end, Shared, Rest),
+    case cf_nut:alive(End) of true -> cf_nut:kill(End); false -> ok end,
+    io:format("END~n"),
+    halt(0).
+
+%% If the node under test cannot even start, each case fails with that reason.
+first_start(T, Cases) ->
+    try {started(T), Cases}
+    catch throw:{case_failed, Why} ->
+        [result(Id, fail, 0, Why) || {Id, _, _, _, _} <- Cases],
+        {T, []}
+    end.
+
+started(T) ->
+    T1 = cf_nut:start(T),
+    Caps = in_process(fun() -> cf_fake:call(cf_fake:dial(T1, #{}), capabilities, []) end),
+    case is_list(Caps) andalso lists:all(fun is_atom/1, Caps) of
+        true -> T1#{caps => Caps};
+        false -> cf:fail("capabilities should be a list of atoms, got ~p", [Caps])
+    end.
+
+in_process(Fun) ->
+    Self = self(),
+    {Pid, Mon} = spawn_monitor(fun() -> Self ! {self(), try {value, Fun()} catch throw:Why -> {thrown, Why} end}, exit(shutdown) end),
+    receive
+        {Pid, {value, V}} -> receive {'DOWN', Mon, _, _, _} -> V end;
+        {Pid, {thrown, Why}} -> receive {'DOWN', Mon, _, _, _} -> throw(Why) end;
+        {'DOWN', Mon, _, _, Why} -> cf:fail("asking for the capabilities failed: ~p", [Why])
+    after 15000 -> cf:fail("the node under test does not answer the question for its capabilities")
+    end.
+
+run({Id, _, _, _, _} = Case, T) ->
+    io:format("RUN ~s~n", [Id]),
+    Began = erlang:monotonic_time(millisecond),
+    {Verdict, Why, T1} = case cf_cases:missing(Case, maps:get(caps, T)) of
+                             [] -> attempt(Case, T);
+                             Lacking -> {na, io_lib:format("the node does not declare ~p", [Lacking]), T}
+                         end,
+    result(Id, Verdict, erlang:monotonic_time(millisecond) - Began, Why),
+    T1.
+
+attempt(Case, T) ->
+    Fresh = cf_cases:option(fresh, Case, false),
+    {Verdict, Why} = try execute(Case, if Fresh -> T#{nut => cf:unique("nut") , fresh => true}; true -> T end)
+                     catch throw:{case_failed, Text} -> {fail, Text}
+                     end,
+    case {Fresh, alive_after(T, Verdict)} of
+        {true, true} -> {Verdict, Why, T};
+        {_, true} -> {Verdict, Why, T};
+        {_, false} ->
+            Died = "the node under test ended in this case; its log ends:\n" ++ tail(T),
+            T1 = try started(T) catch throw:{case_failed, Again} -> io:format("# ~s~n", [Again]), T end,
+            {fail, case Verdict of pass -> Died; fail -> [Why, "\n", Died] end, T1}
+    end.
+
+alive_after(T, pass) -> cf_nut:alive(T);
+alive_after(T, fail) -> settle(20, T).
+
+%% After a failure the process may be on its way out.
+settle(0, T) -> cf_nut:alive(T);
+settle(N, T) -> cf_nut:alive(T) andalso begin receive after 5 -> ok end, settle(N - 1, T) end.
+
+tail(#{proc := Proc}) ->
+    Lines = case is_process_alive(Proc) of true -> cf_proc:output(Proc); false -> [] end,
+    lists:flatten([[L, "\n"] || L <- lists:nthtail(max(0, length(Lines) - 12), Lines)]);
+tail(_) -> "".
+
+execute({Id, _, _, _, Fun} = Case, T) ->
+    Self = self(),
+    Limit = cf_cases:option(timeout, Case, 20000),
+    {Pid, Mon} = spawn_monitor(fun() -> Self ! {self(), judged(Case, Fun, T)}, exit(shutdown) end),
+    receive
+        {Pid, Result} -> receive {'DOWN', Mon, _, _, _} -> frames(Id, T, Result) end;
+        {'DOWN', Mon, _, _, Why} -> {fail, io_lib:format("the case's process ended: ~p", [Why])}
+    after Limit ->
+        Stack = process_info(Pid, current_stacktrace),
+        exit(Pid, kill),
+        receive {'DOWN', Mon, _, _, _} -> ok end,
+        {fail, io_lib:format("took longer than ~p ms; it was at ~P", [Limit, Stack, 30])}
+    end.
+
+judged(Case, Fun, #{dir := Dir} = T) ->
+    try
+        T1 = case {cf_cases:option(fresh, Case, false), cf_cases:option(raw, Case, false)} of
+                 {true, _} -> T;
+                 {false, true} -> T;
+                 {false, false} -> cf_live:connect(T), T
+             end,
+        Fun(T1#{dir => Dir}),
+        {pass, "", []}
+    catch
+        throw:{case_failed, Why} -> {fail, Why, cf_fake:dump()};
+        throw:{not_applicable, Why} -> {na, Why, []};
+        Class:Reason:Stack -> {fail, io_lib:format("~p:~P at ~P", [Class, Reason, 40, Stack, 30]), cf_fake:dump()}
+    end.
+
+frames(_, _, {Verdict, Why, []}) -> {Verdict, Why};
+frames(Id, #{dir := Dir}, {Verdict, Why, Frames}) ->
+    File = filename:join(Dir, atom_to_list(Id) ++ ".frames"),
+    file:write_file(File, Frames),
+    {Verdict, [Why, "\nframes of the case: ", File]}.
+
+result(Id, Verdict, Ms, Why) ->
+    io:format("RESULT ~s ~s ~p ~s~n", [Id, Verdict, Ms, base64:encode(unicode:characters_to_binary(Why))]).

@@ -1,0 +1,66 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Cases that use the driver's own distribution: a real OTP node talks to the node under test.
+-module(cf_live).
+-export([connect/1, disconnect/1, ask/3, ask/4, puppet/1, watched/1, spawn_linked/4, down/1, down/2, exit_of/1, saw/1, fence/1]).
+
+%% Bring the link up in the direction that the job asks for.
+connect(#{nut := Nut} = T) ->
+    case lists:member(Nut, nodes(connected)) of
+        true -> ok;
+        false ->
+            erlang:monitor_node(Nut, false),
+            up(T),
+            cf:wait("the driver is connected with " ++ atom_to_list(Nut),
+                    fun() -> lists:member(Nut, nodes(connected)) end)
+    end.
+
+up(#{dial := driver, nut := Nut}) ->
+    net_kernel:connect_node(Nut) =:= true orelse
+        cf:fail("~s could not connect to ~s", [node(), Nut]);
+up(#{dial := nut} = T) ->
+    cf:nut_connect(T, node()).
+
+disconnect(#{nut := Nut}) ->
+    monitor_node(Nut, true),
+    erlang:disconnect_node(Nut),
+    receive {nodedown, Nut} -> ok after 5000 -> cf:fail("no nodedown for ~s", [Nut]) end,
+    cf:wait("gone", fun() -> not lists:member(Nut, nodes(connected)) end).
+
+%% Ask the conformance process, or a puppet.
+ask(#{nut := Nut} = T, Op, Args) -> ask(T, {conformance, Nut}, Op, Args).
+ask(_, Whom, Op, Args) ->
+    Ref = make_ref(),
+    Whom ! {Op, self(), Ref, Args},
+    receive {Ref, Result} -> Result
+    after 8000 -> cf:fail("no answer to ~p from ~p", [Op, Whom])
+    end.
+
+puppet(T) -> ask(T, spawn, []).
+
+%% A puppet that passes on to us what it sees.
+watched(T) ->
+    P = puppet(T),
+    ok = ask(T, P, watch, [self()]),
+    P.
+
+fence(T) -> fence = ask(T, echo, [fence]), ok.
+
+spawn_linked(#{nut := Nut}, M, F, A) -> spawn_link(Nut, M, F, A).
+
+%% The reason of a DOWN message.
+down(Ref) -> {_, Reason} = down(Ref, 8000), Reason.
+down(Ref, Timeout) ->
+    receive {'DOWN', Ref, process, What, Reason} -> {What, Reason}
+    after Timeout -> cf:fail("no DOWN came within ~p ms; messages: ~P", [Timeout, process_info(self(), messages), 40])
+    end.
+
+exit_of(Pid) ->
+    receive {'EXIT', Pid, Reason} -> Reason
+    after 8000 -> cf:fail("no EXIT came from ~p; messages: ~P", [Pid, process_info(self(), messages), 40])
+    end.
+
+%% What a watched puppet saw next.
+saw(P) ->
+    receive {saw, P, M} -> M
+    after 8000 -> cf:fail("~p reported nothing; messages: ~P", [P, process_info(self(), messages), 40])
+    end.

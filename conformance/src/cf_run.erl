@@ -1,0 +1,180 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% The runner: which jobs there are, two (or --jobs) at a time, results as TAP, JUnit and a summary.
+-module(cf_run).
+-export([main/1]).
+
+main(Args) ->
+    process_flag(trap_exit, true),
+    case options(Args, defaults()) of
+        #{list := true} = O -> list(O), halt(0);
+        O -> halt(go(O))
+    end.
+
+defaults() ->
+    #{node => os:getenv("CONFORMANCE_NODE", ""), releases => [], erls => [], only => [], list => false, junit => none,
+      report => none, jobs => 2, dial => [driver, nut], visible => [false, true], quiet => false}.
+
+options([], O) -> O;
+options(["--node", X | More], O) -> options(More, O#{node => X});
+options(["--release", X | More], #{releases := R} = O) -> options(More, O#{releases => R ++ [list_to_integer(X)]});
+options(["--only", X | More], #{only := Only} = O) -> options(More, O#{only => Only ++ string:tokens(X, ",")});
+options(["--list" | More], O) -> options(More, O#{list => true});
+options(["--quiet" | More], O) -> options(More, O#{quiet => true});
+options(["--junit", X | More], O) -> options(More, O#{junit => X});
+options(["--report", X | More], O) -> options(More, O#{report => X});
+options(["--jobs", X | More], O) -> options(More, O#{jobs => list_to_integer(X)});
+options(["--dial", X | More], O) -> options(More, O#{dial => [list_to_atom(X)]});
+options(["--hidden" | More], O) -> options(More, O#{visible => [false]});
+options(["--visible" | More], O) -> options(More, O#{visible => [true]});
+options([X | _], _) -> usage("I do not know the option " ++ X).
+
+usage(Why) ->
+    io:format(standard_error, "cnode-conformance: ~s; see cnode-conformance --help~n", [Why]),
+    halt(2).
+
+chosen(#{only := []}) -> cf_cases:all();
+chosen(#{only := Only}) ->
+    Cases = [C || {Id, _, _, _, _} = C <- cf_cases:all(),
+                  lists:member(atom_to_list(Id), Only) orelse lists:member(cf_cases:group(C), Only)],
+    Cases =/= [] orelse usage("no case or group is called " ++ string:join(Only, ", ") ++ " (--list shows them)"),
+    Cases.
+
+list(O) ->
+    Cases = chosen(O),
+    [io:format("~-36s ~s~n~-36s rule: ~s~s~n", [Id, What, "", Rule, notes(C)]) || {Id, What, Rule, _, _} = C <- Cases],
+    Groups = lists:usort([cf_cases:group(C) || C <- Cases]),
+    io:format("~n~p cases: ~s~n", [length(Cases),
+              string:join([io_lib:format("~s ~p", [G, length([C || C <- Cases, cf_cases:group(C) =:= G])]) || G <- Groups], ", ")]).
+
+notes({_, _, _, Options, _}) ->
+    [[io_lib:format("; needs ~s", [string:join([atom_to_list(N) || N <- Needs], " ")]) || {needs, Needs} <- Options],
+     [io_lib:format("; from OTP ~p", [R]) || {from, R} <- Options],
+     [io_lib:format("; up to OTP ~p", [R]) || {to, R} <- Options],
+     [io_lib:format("; for each ~s", [string:join([atom_to_list(N) || N <- V], " and ")]) || {varies, V} <- Options]].
+
+%% CONFORMANCE_RELEASES: "release version erl beams" lines, made by cnode-conformance.
+releases(#{releases := Wanted}) ->
+    Lines = string:tokens(os:getenv("CONFORMANCE_RELEASES", ""), "\n"),
+    All = [{list_to_integer(R), V, Erl, Beams} || L <- Lines, [R, V, Erl, Beams] <- [string:tokens(L, " ")]],
+    [X || {R, _, _, _} = X <- All, Wanted =:= [] orelse lists:member(R, Wanted)].
+
+go(#{node := ""}) -> usage("which node is to be tested? --node otp, --node NAME of a folder in nodes/, or --node COMMAND");
+go(#{node := Node, report := Report, dial := Dials, visible := Visibles} = O) ->
+    Cases = chosen(O),
+    Dir = case Report of none -> temporary(); _ -> filename:absname(Report) end,
+    ok = filelib:ensure_dir(filename:join(Dir, "x")),
+    Releases = releases(O),
+    Releases =/= [] orelse usage("no OTP release is here to test with: run conformance/otp.sh get"),
+    Jobs = [Job#{command => Command, node => Node}
+            || {R, V, Erl, Beams} <- Releases, Command <- [command(Node)],
+               Visible <- Visibles, Dial <- Dials,
+               Job <- [#{release => R, version => V, erl => Erl, beams => Beams, dial => Dial, visible => Visible}],
+               [] =/= [C || C <- Cases, cf_cases:applies(C, Job)]],
+    Numbered = [prepare(Job, N, Cases, Dir) || {N, Job} <- lists:zip(lists:seq(1, length(Jobs)), Jobs)],
+    Total = lists:sum([length(maps:get(cases, J)) || J <- Numbered]),
+    progress(O, "~p cases, ~p runs in ~p jobs against ~s, with OTP ~s~n",
+             [length(Cases), Total, length(Jobs), Node, string:join([V || {_, V, _, _} <- Releases], ", ")]),
+    Began = erlang:monotonic_time(millisecond),
+    Results = jobs(Numbered, [], [], O#{total => Total, done => 0, tap => 0}),
+    cf_report:finish(Results, O#{dir => Dir, seconds => (erlang:monotonic_time(millisecond) - Began) / 1000, total => Total}).
+
+temporary() ->
+    filename:join(os:getenv("TMPDIR", "/tmp"), "cnode-conformance-" ++ os:getpid()).
+
+%% A folder in nodes/, or a command.
+command(Node) ->
+    [Name | _] = string:tokens(Node, ":"),
+    Start = filename:join([cf:home(), "nodes", Name, "start"]),
+    case filelib:is_file(Start) of
+        true -> Start;
+        false -> Node
+    end.
+
+prepare(#{release := R, dial := Dial, visible := Visible, erl := Erl, beams := Beams, node := Node} = Job, N, Cases, Dir) ->
+    Title = title(Job),
+    JobDir = filename:join(Dir, Title),
+    ok = filelib:ensure_dir(filename:join(JobDir, "x")),
+    {NutErl, NutBeams} = case string:tokens(Node, ":") of
+                             ["otp", Other] -> nut_erl(list_to_integer(Other));
+                             _ -> {Erl, Beams}
+                         end,
+    Short = "r" ++ integer_to_list(R) ++ "j" ++ integer_to_list(N),
+    Job#{title => Title, dir => JobDir, job => Short, nut => list_to_atom("nut_" ++ Short ++ "@127.0.0.1"),
+         driver => list_to_atom("driver_" ++ Short ++ "@127.0.0.1"),
+         cookie => list_to_atom("cookie_" ++ integer_to_list(rand:uniform(1 bsl 60))),
+         env => [{"NUT_ERL", NutErl}, {"NUT_BEAMS", NutBeams}],
+         dial => Dial, visible => Visible,
+         cases => [Id || {Id, _, _, _, _} = C <- Cases, cf_cases:applies(C, Job)]}.
+
+nut_erl(Release) ->
+    case releases(#{releases => [Release]}) of
+        [{_, _, Erl, Beams} | _] -> {Erl, Beams};
+        [] -> usage(io_lib:format("OTP ~p is not among the releases here", [Release]))
+    end.
+
+title(#{release := R, dial := Dial, visible := Visible}) ->
+    lists:flatten(io_lib:format("otp~p-~s-dials-~s", [R, case Dial of driver -> "otp"; nut -> "node" end,
+                                                      case Visible of true -> "visible"; false -> "hidden" end])).
+
+%% Waiting jobs, running jobs {Process, Job, Results}, finished results.
+jobs([], [], Done, _) -> lists:reverse(Done);
+jobs([Job | More], Running, Done, #{jobs := Most} = O) when length(Running) < Most ->
+    jobs(More, [{start(Job), Job, [], none} | Running], Done, O);
+jobs(Waiting, Running, Done, O) ->
+    receive
+        {Proc, {line, Line}} ->
+            case lists:keytake(Proc, 1, Running) of
+                {value, Run, Others} ->
+                    {Run1, O1} = line(binary_to_list(Line), Run, O),
+                    jobs(Waiting, [Run1 | Others], Done, O1);
+                false -> jobs(Waiting, Running, Done, O)
+            end;
+        {Proc, {exited, Status}} ->
+            case lists:keytake(Proc, 1, Running) of
+                {value, {_, Job, Results, _}, Others} ->
+                    cf_proc:stop(Proc),
+                    All = complete(Job, Results, Status),
+                    O1 = cf_report:tap(Job, All, O),
+                    jobs(Waiting, Others, [{Job, All} | Done], O1);
+                false -> jobs(Waiting, Running, Done, O)
+            end;
+        {'EXIT', _, _} -> jobs(Waiting, Running, Done, O)
+    end.
+
+start(#{dir := Dir, erl := Erl, beams := Beams} = Job) ->
+    Epmd = cf_proc:free_port(),
+    File = filename:join(Dir, "job"),
+    ok = file:write_file(File, io_lib:format("~p.~n", [Job#{epmd => Epmd}])),
+    Log = "[{handler,default,logger_std_h,#{config=>#{type=>{file,\"" ++ filename:join(Dir, "driver.otp.log") ++ "\"}}}}]",
+    cf_proc:start("driver", [Erl, "-noshell", "-noinput", "-pa", Beams, "-start_epmd", "false", "-kernel", "logger", Log,
+                             "-kernel", "net_ticktime", "60", "+sbwt", "none",
+                             "-eval", "cf_driver:main(\"" ++ File ++ "\")"],
+                  [{log, filename:join(Dir, "driver.log")}, {cd, Dir}, {tell, self()},
+                   {env, [{"ERL_EPMD_PORT", integer_to_list(Epmd)}, {"CONFORMANCE_HOME", cf:home()},
+                          {"ERL_CRASH_DUMP", filename:join(Dir, "driver.dump")}, {"HOME", Dir}]}]).
+
+line("RUN " ++ Id, {Proc, Job, Results, _}, O) ->
+    {{Proc, Job, Results, list_to_atom(Id)}, O};
+line("RESULT " ++ Rest, {Proc, #{title := Title} = Job, Results, _}, #{done := N, total := Total} = O) ->
+    [Id, Verdict, Ms, Why] = case string:split(Rest, " ", all) of [A, B, C, D] -> [A, B, C, D]; [A, B, C] -> [A, B, C, ""] end,
+    Result = {list_to_atom(Id), list_to_atom(Verdict), list_to_integer(Ms), unicode:characters_to_list(base64:decode(Why))},
+    progress(O, "\r\e[K~p/~p ~s ~s~s", [N + 1, Total, Title, Id,
+                 case Verdict of "fail" -> ": failed\n"; _ -> "" end]),
+    {{Proc, Job, [Result | Results], none}, O#{done => N + 1}};
+line(_, Run, O) ->
+    {Run, O}.
+
+%% A driver that ended early: what it had not judged has failed.
+complete(#{cases := Ids, dir := Dir}, Results, Status) ->
+    Judged = [Id || {Id, _, _, _} <- Results],
+    lists:reverse(Results) ++
+        [{Id, fail, 0, io_lib:format("the driver ended with status ~p before this case; see ~s/driver.log", [Status, Dir])}
+         || Id <- Ids -- Judged].
+
+%% For a person at a terminal only.
+progress(#{quiet := true}, _, _) -> ok;
+progress(_, Format, Args) ->
+    case os:getenv("CONFORMANCE_TTY") of
+        "yes" -> io:format(standard_error, Format, Args);
+        _ -> ok
+    end.
