@@ -9,7 +9,8 @@
  * cnode_from_keep).
  *
  * A callback returns 0 to go on, cnode_stop(self, …) to end with a reason, or another
- * negative code, which ends the process with {cnode, Code, Text}.
+ * negative code, which ends the process with {cnode, Code, Text}: the code's atom
+ * (cnode_error_atom) and its sentence as a binary.
  *
  * What arrives while the process is suspended (sys:suspend) waits. Since 0.1.
  * Follows: gen_server, sys, gen (stdlib).
@@ -59,7 +60,11 @@ typedef struct cnode_behaviour {
 	size_t size;
 	unsigned flags;                     /* CNODE_PROMPT */
 	size_t state_size;                  /* bytes of zeroed state per process */
-	/* Starts the process. Another result than 0 refuses the spawn (CNODE_EBADARG: badarg). */
+	/*
+	 * Starts the process. Another result than 0 refuses the spawn (CNODE_EBADARG: badarg);
+	 * neither terminate nor another callback is called then. 0 after cnode_stop: the spawn
+	 * succeeds, and the process ends at once with that reason.
+	 */
 	int (*init)(cnode_process *self, void *state, const cnode_start *how);
 	/* A call: answer with cnode_reply now or later. NULL: {error, bad_request}. */
 	int (*handle_call)(cnode_process *self, void *state, cnode_from *from, cnode_term request);
@@ -67,11 +72,17 @@ typedef struct cnode_behaviour {
 	int (*handle_cast)(cnode_process *self, void *state, cnode_term message);
 	/* NULL: messages are ignored. */
 	int (*handle_info)(cnode_process *self, void *state, const cnode_info *info);
-	/* The end, with its reason; left out after a kill. The state is freed behind it. */
+	/*
+	 * The end, with its reason, whether it trapped exits or not; left out after a kill (exit/2
+	 * with kill). It can still send if it ends by itself; after a fatal signal its sends are
+	 * CNODE_EEXITED. The state is freed behind it.
+	 */
 	void (*terminate)(cnode_process *self, void *state, cnode_term reason);
 	/* What sys:get_state and get_status show: builds a term (yours to give away). NULL: the atom of the factory. */
 	int (*get_state)(cnode_process *self, void *state, cnode_term *shown);
-	uint64_t idle_timeout_ms;           /* 0: none. CNODE_TIMEOUT after so long without a message */
+	uint64_t idle_timeout_ms;           /* 0: none. CNODE_TIMEOUT each time that nothing has come for so long */
+	/* Frees what the state holds (memory, files): the very last call, also after a kill and after an init that refused. */
+	void (*release)(void *state);
 } cnode_behaviour;
 
 #define CNODE_BEHAVIOUR_INIT .size = sizeof(cnode_behaviour)
@@ -82,14 +93,19 @@ typedef struct cnode_behaviour {
  */
 #define CNODE_PROMPT 1u
 
-/* Answers a call once; the second answer is CNODE_ESTATE. CNODE_EFORMAT, CNODE_EBADTERM, CNODE_ENOMEM. */
+/*
+ * Answers a call once; the second answer is CNODE_ESTATE. CNODE_EFORMAT, CNODE_EBADTERM,
+ * CNODE_ENOMEM: nothing was answered yet. A call that is never answered ends for its caller
+ * with a timeout, or with the process.
+ */
 CNODE_API int cnode_reply(cnode_from *from, const char *format, ...);
 CNODE_API int cnode_reply_term(cnode_from *from, cnode_term reply);
 /* Who calls. */
 CNODE_API cnode_pid cnode_from_pid(const cnode_from *from);
 /*
  * Makes `from` outlive the callback, for an answer later by the same process. *kept is
- * yours: cnode_reply does not free it, cnode_from_drop does.
+ * yours: cnode_reply does not free it, cnode_from_drop does, or the end of the process
+ * (behind `release`, which may not drop it).
  */
 CNODE_API int cnode_from_keep(cnode_from *from, cnode_from **kept);
 CNODE_API void cnode_from_drop(cnode_from *from);

@@ -109,6 +109,22 @@ static inline uint64_t cn_rd_u64(struct cn_rd *r) { const uint8_t *p = cn_rd_byt
 /* Monotonic nanoseconds. Any thread. */
 uint64_t cn_now(void);
 
+/* ---- a heap of deadlines; its owner locks it ---- */
+
+struct cn_heap_node {
+	uint64_t due;                     /* set before adding, not changed while inside */
+	struct cn_heap_node *child;       /* first of those that are due later */
+	struct cn_heap_node *next;        /* sibling */
+	struct cn_heap_node *back;        /* previous sibling, or the parent */
+};
+struct cn_heap { struct cn_heap_node *first; };    /* due next; NULL: empty. Zero it before use. */
+
+void cn_heap_add(struct cn_heap *h, struct cn_heap_node *n);
+/* n is in the heap: its owner knows. */
+void cn_heap_remove(struct cn_heap *h, struct cn_heap_node *n);
+/* When the first is due; CN_NEVER when there is none. */
+static inline uint64_t cn_heap_due(const struct cn_heap *h) { return h->first ? h->first->due : CN_NEVER; }
+
 /* ---- log: lines are queued by anybody and written by one thread that holds no lock ---- */
 
 struct cn_log;
