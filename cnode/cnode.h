@@ -4,6 +4,7 @@
 #define CNODE_H
 
 #include "cnode/error.h"
+#include "cnode/function.h"
 #include "cnode/log.h"
 #include "cnode/mailbox.h"
 #include "cnode/memory.h"

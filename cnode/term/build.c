@@ -319,16 +319,22 @@ void cnode_build_binary(cnode_builder *b, const void *bytes, size_t size)
 
 void cnode_build_pid(cnode_builder *b, cnode_pid pid)
 {
-	uint8_t *p = begin(b, CN_ENC_PID);
-	if (p && (p = cn_enc_pid(p, pid, &b->err)))
-		complete_at(b, p);
+	struct cn_node_text node;
+	if (b->err || (b->err = cn_pid_node(pid, &node)))
+		return;
+	uint8_t *p = begin(b, CN_ENC_PID(node.size));
+	if (p)
+		complete_at(b, cn_enc_pid(p, pid, &node));
 }
 
 void cnode_build_ref(cnode_builder *b, cnode_ref ref)
 {
-	uint8_t *p = begin(b, CN_ENC_REF);
-	if (p && (p = cn_enc_ref(p, &ref, &b->err)))
-		complete_at(b, p);
+	struct cn_node_text node;
+	if (b->err || (b->err = cn_ref_node(&ref, &node)))
+		return;
+	uint8_t *p = begin(b, CN_ENC_REF(node.size));
+	if (p)
+		complete_at(b, cn_enc_ref(p, &ref, &node));
 }
 
 void cn_build_export(struct cnode_builder *b, const void *module, size_t module_size, const void *function,

@@ -2,47 +2,23 @@
 /* Encoding into byte buffers: the raw pieces that control messages are made of. */
 #include "cnode/term/encode.h"
 
-static uint8_t *enc_node(uint8_t *p, cnode_name node, int *err)
+static int node_text(cnode_name name, struct cn_node_text *node)
 {
-	char text[CNODE_NAME_SIZE];
-	int size = cn_name_text(node, text);
-	if (size < 0) {
-		*err = size;
-		return NULL;
-	}
-	return cn_enc_atom(p, text, (size_t)size);
+	int size = cn_name_text(name, node->text);
+	node->size = size < 0 ? 0 : (size_t)size;
+	return size < 0 ? size : 0;
 }
 
-uint8_t *cn_enc_pid(uint8_t *p, cnode_pid pid, int *err)
+int cn_pid_node(cnode_pid pid, struct cn_node_text *node)
 {
-	if (cnode_pid_is_none(pid)) {
-		*err = CNODE_EBADARG;
-		return NULL;
-	}
-	*p = CN_NEW_PID;
-	p = enc_node(p + 1, pid.node, err);
-	if (!p)
-		return NULL;
-	p = cn_store_u32(p, pid.id);
-	p = cn_store_u32(p, pid.serial);
-	return cn_store_u32(p, pid.creation);
+	return cnode_pid_is_none(pid) ? CNODE_EBADARG : node_text(pid.node, node);
 }
 
-uint8_t *cn_enc_ref(uint8_t *p, const cnode_ref *ref, int *err)
+int cn_ref_node(const cnode_ref *ref, struct cn_node_text *node)
 {
-	if (ref->node == 0 || ref->words < 1 || ref->words > CN_ARRAY_SIZE(ref->id)) {
-		*err = CNODE_EBADARG;
-		return NULL;
-	}
-	*p = CN_NEWER_REFERENCE;
-	p = cn_store_u16(p + 1, (uint16_t)ref->words);
-	p = enc_node(p, ref->node, err);
-	if (!p)
-		return NULL;
-	p = cn_store_u32(p, ref->creation);
-	for (uint32_t i = 0; i < ref->words; i++)
-		p = cn_store_u32(p, ref->id[i]);
-	return p;
+	if (ref->node == 0 || ref->words < 1 || ref->words > CN_ARRAY_SIZE(ref->id))
+		return CNODE_EBADARG;
+	return node_text(ref->node, node);
 }
 
 static void ended(struct cn_buf *b, const uint8_t *end)
@@ -73,16 +49,22 @@ void cn_put_atom(struct cn_buf *b, const void *utf8, size_t size)
 
 void cn_put_pid(struct cn_buf *b, cnode_pid pid)
 {
-	uint8_t *p = cn_buf_reserve(b, CN_ENC_PID);
-	if (p && (p = cn_enc_pid(p, pid, &b->err)))
-		ended(b, p);
+	struct cn_node_text node;
+	if (b->err || (b->err = cn_pid_node(pid, &node)))
+		return;
+	uint8_t *p = cn_buf_reserve(b, CN_ENC_PID(node.size));
+	if (p)
+		ended(b, cn_enc_pid(p, pid, &node));
 }
 
 void cn_put_ref(struct cn_buf *b, const cnode_ref *ref)
 {
-	uint8_t *p = cn_buf_reserve(b, CN_ENC_REF);
-	if (p && (p = cn_enc_ref(p, ref, &b->err)))
-		ended(b, p);
+	struct cn_node_text node;
+	if (b->err || (b->err = cn_ref_node(ref, &node)))
+		return;
+	uint8_t *p = cn_buf_reserve(b, CN_ENC_REF(node.size));
+	if (p)
+		ended(b, cn_enc_ref(p, ref, &node));
 }
 
 void cn_put_tuple(struct cn_buf *b, uint32_t arity)

@@ -10,8 +10,9 @@
 
 #define CN_ENC_INT 11
 #define CN_ENC_ATOM(size) (3 + (size))
-#define CN_ENC_PID (1 + CN_ENC_ATOM(CN_ATOM_BYTES) + 12)
-#define CN_ENC_REF (3 + CN_ENC_ATOM(CN_ATOM_BYTES) + 4 + 20)
+/* Node: the size of its name. */
+#define CN_ENC_PID(node) (1 + CN_ENC_ATOM(node) + 12)
+#define CN_ENC_REF(node) (3 + CN_ENC_ATOM(node) + 4 + 20)
 
 static inline uint8_t *cn_enc_magnitude(uint8_t *p, bool negative, uint64_t v)
 {
@@ -66,9 +67,34 @@ static inline uint8_t *cn_enc_atom(uint8_t *p, const void *text, size_t size)
 	return p + size;
 }
 
-/* NULL with *err CNODE_EBADARG (none, or words out of range) or CNODE_ESTALE. */
-uint8_t *cn_enc_pid(uint8_t *p, cnode_pid pid, int *err);
-uint8_t *cn_enc_ref(uint8_t *p, const cnode_ref *ref, int *err);
+/* A node's name, looked up before the bytes for it are reserved. */
+struct cn_node_text {
+	size_t size;
+	char text[CNODE_NAME_SIZE];
+};
+/* 0; CNODE_EBADARG: no pid or reference; CNODE_ESTALE. */
+int cn_pid_node(cnode_pid pid, struct cn_node_text *node);
+int cn_ref_node(const cnode_ref *ref, struct cn_node_text *node);
+
+static inline uint8_t *cn_enc_pid(uint8_t *p, cnode_pid pid, const struct cn_node_text *node)
+{
+	*p = CN_NEW_PID;
+	p = cn_enc_atom(p + 1, node->text, node->size);
+	p = cn_store_u32(p, pid.id);
+	p = cn_store_u32(p, pid.serial);
+	return cn_store_u32(p, pid.creation);
+}
+
+static inline uint8_t *cn_enc_ref(uint8_t *p, const cnode_ref *ref, const struct cn_node_text *node)
+{
+	*p = CN_NEWER_REFERENCE;
+	p = cn_store_u16(p + 1, (uint16_t)ref->words);
+	p = cn_enc_atom(p, node->text, node->size);
+	p = cn_store_u32(p, ref->creation);
+	for (uint32_t i = 0; i < ref->words; i++)
+		p = cn_store_u32(p, ref->id[i]);
+	return p;
+}
 
 /* The builder, as the parser of text drives it: compounds whose size is not known before their end. */
 void cn_build_open_tuple(struct cnode_builder *b);

@@ -52,8 +52,10 @@ const char *cn_term_atom(cnode_term t, size_t *size)
 	return cn_is_atom_tag(*p) ? borrow_atom(p, t.atoms_, size) : NULL;
 }
 
-static int node_of(const uint8_t *p, const struct cn_atoms *atoms, cnode_name *name)
+static inline int node_of(const uint8_t *p, const struct cn_atoms *atoms, cnode_name *name)
 {
+	if (CN_LIKELY(*p == CN_SMALL_ATOM_UTF8))
+		return cn_name_of(p + 2, p[1], name);
 	uint8_t room[CN_LATIN1_ROOM];
 	size_t size;
 	const uint8_t *text = cn_atom_at(p, atoms, room, &size);
@@ -62,7 +64,14 @@ static int node_of(const uint8_t *p, const struct cn_atoms *atoms, cnode_name *n
 
 int cn_pid_at(const uint8_t *p, const struct cn_atoms *atoms, cnode_pid *pid)
 {
-	if (*p != CN_NEW_PID && *p != CN_PID)
+	if (CN_LIKELY(*p == CN_NEW_PID)) {
+		const uint8_t *q = p + 1 + cn_atom_size(p + 1);
+		pid->id = cn_load_u32(q);
+		pid->serial = cn_load_u32(q + 4);
+		pid->creation = cn_load_u32(q + 8);
+		return node_of(p + 1, atoms, &pid->node);
+	}
+	if (*p != CN_PID)
 		return CNODE_EBADARG;
 	struct cn_id id = cn_id_at(p);
 	pid->id = id.id[0];
@@ -73,7 +82,18 @@ int cn_pid_at(const uint8_t *p, const struct cn_atoms *atoms, cnode_pid *pid)
 
 int cn_ref_at(const uint8_t *p, const struct cn_atoms *atoms, cnode_ref *ref)
 {
-	if (*p != CN_NEWER_REFERENCE && *p != CN_NEW_REFERENCE && *p != CN_REFERENCE)
+	if (CN_LIKELY(*p == CN_NEWER_REFERENCE)) {
+		uint32_t words = cn_load_u16(p + 1);
+		const uint8_t *q = p + 3 + cn_atom_size(p + 3);
+		if (words == 0)
+			return CNODE_EBADARG;
+		ref->creation = cn_load_u32(q);
+		ref->words = words;
+		for (uint32_t i = 0; i < CN_ARRAY_SIZE(ref->id); i++)
+			ref->id[i] = i < words ? cn_load_u32(q + 4 + 4 * i) : 0;
+		return node_of(p + 3, atoms, &ref->node);
+	}
+	if (*p != CN_NEW_REFERENCE && *p != CN_REFERENCE)
 		return CNODE_EBADARG;
 	struct cn_id id = cn_id_at(p);
 	if (id.words == 0)

@@ -53,12 +53,22 @@ static inline size_t left_of(const struct turn *t, const uint8_t *p)
 static inline bool is_ascii(const uint8_t *s, size_t n)
 {
 	uint64_t w, all = 0;
-	for (; n >= 8; s += 8, n -= 8) {
-		memcpy(&w, s, 8);
+	if (n >= 8) {
+		/* Eight at a time; the last eight may overlap those before. */
+		for (const uint8_t *last = s + n - 8; s < last; s += 8, n -= 8) {
+			memcpy(&w, s, 8);
+			all |= w;
+		}
+		memcpy(&w, s + n - 8, 8);
 		all |= w;
+	} else if (n >= 4) {
+		uint32_t first, last;
+		memcpy(&first, s, 4);
+		memcpy(&last, s + n - 4, 4);
+		all = first | last;
+	} else if (n) {
+		all = s[0] | s[n / 2] | s[n - 1];
 	}
-	while (n--)
-		all |= *s++;
 	return !(all & UINT64_C(0x8080808080808080));
 }
 
@@ -148,6 +158,14 @@ static inline const uint8_t *check_atom(struct turn *t, const uint8_t *p)
 	if (t->record_sites)
 		add_site(t, p, head + size, text, size);
 	return text + size;
+}
+
+/* The usual atom, where no site is wanted: its size, or 0 when check_atom has to look. */
+static inline size_t quick_atom(const uint8_t *p, size_t here)
+{
+	if (CN_LIKELY(here >= 2 && *p == CN_SMALL_ATOM_UTF8 && here - 2 >= p[1] && is_ascii(p + 2, p[1])))
+		return 2u + p[1];
+	return 0;
 }
 
 static const uint8_t *check_pid(struct turn *t, const uint8_t *p)
@@ -272,7 +290,7 @@ static const uint8_t *check_big(struct turn *t, const uint8_t *p)
 	size_t head = *p == CN_SMALL_BIG ? 3 : 6;
 	NEED(head);
 	size_t size = head == 3 ? p[1] : cn_load_u32(p + 1);
-	if (size > t->v->limits.bytes - (size_t)(p - t->start))
+	if (head + size > t->v->limits.bytes - (size_t)(p - t->start))
 		REFUSE("integer longer than the message");
 	if (t->out && size > MAX_BIG_OUT)
 		REFUSE("integer of more than 2^22 bits");
@@ -285,7 +303,7 @@ static const uint8_t *check_bytes(struct turn *t, const uint8_t *p)
 	size_t head = *p == CN_STRING ? 3 : *p == CN_BINARY ? 5 : 6;
 	NEED(head);
 	size_t size = head == 3 ? cn_load_u16(p + 1) : cn_load_u32(p + 1);
-	if (size > t->v->limits.bytes - (size_t)(p - t->start))
+	if (head + size > t->v->limits.bytes - (size_t)(p - t->start))
 		REFUSE("binary longer than the message");
 	if (head == 6) {
 		if (size == 0 ? p[5] != 0 || t->out : p[5] < 1 || p[5] > 8)
@@ -381,9 +399,11 @@ static int verify(struct cn_verify *v, const uint8_t *bytes, size_t available, s
 	};
 	struct turn *t = &turn;
 	const uint8_t *p = bytes + v->offset;
-	/* Where this turn's work ends; contents of binaries move it on. */
-	size_t stop = budget ? v->offset + budget : SIZE_MAX;
-	uint64_t left = v->left;
+	/* Where this turn's work ends; binaries, which are no work, move it on. */
+	const uint8_t *const end = turn.end;
+	const uint8_t *stop = budget && budget < (size_t)(end - p) ? p + budget : end;
+	uint64_t left = v->left, pending = v->pending;
+	size_t quick;
 	int rc;
 
 	for (;;) {
@@ -395,13 +415,13 @@ static int verify(struct cn_verify *v, const uint8_t *bytes, size_t available, s
 			left = pop(v);
 			turn.record_sites = v->sites && !v->fun;
 		}
-		if (CN_UNLIKELY(p == t->end)) {
+		if (CN_UNLIKELY(p >= stop)) {
+			if (p < end) {
+				rc = CN_VERIFY_BUDGET;
+				goto out;
+			}
 			t->why = cut;
 			goto stopped;
-		}
-		if (CN_UNLIKELY((size_t)(p - bytes) >= stop)) {
-			rc = CN_VERIFY_BUDGET;
-			goto out;
 		}
 		if (left >= LEVEL_ATOMS) {
 			if (left == LEVEL_LIST) {
@@ -425,7 +445,7 @@ static int verify(struct cn_verify *v, const uint8_t *bytes, size_t available, s
 		const uint8_t *next;
 		uint64_t count;     /* terms inside */
 		uint64_t kind = 0;
-		size_t here = (size_t)(t->end - p);
+		size_t here = (size_t)(end - p);
 		switch (*p) {
 		case CN_SMALL_INTEGER:
 			next = p + 2;
@@ -438,6 +458,12 @@ static int verify(struct cn_verify *v, const uint8_t *bytes, size_t available, s
 				goto cut_here;
 			break;
 		case CN_SMALL_ATOM_UTF8:
+			if (!turn.record_sites && (quick = quick_atom(p, here))) {
+				next = p + quick;
+				break;
+			}
+			next = check_atom(t, p);
+			break;
 		case CN_ATOM_CACHE_REF:
 		case CN_ATOM_UTF8:
 		case CN_ATOM:
@@ -448,6 +474,12 @@ static int verify(struct cn_verify *v, const uint8_t *bytes, size_t available, s
 			next = p + 1;
 			break;
 		case CN_NEW_PID:
+			if (!turn.out && (quick = quick_atom(p + 1, here - 1)) && here >= quick + 13) {
+				next = p + quick + 13;
+				break;
+			}
+			next = check_pid(t, p);
+			break;
 		case CN_PID:
 			next = check_pid(t, p);
 			break;
@@ -460,8 +492,8 @@ static int verify(struct cn_verify *v, const uint8_t *bytes, size_t available, s
 		case CN_BINARY:
 		case CN_BIT_BINARY:
 			next = check_bytes(t, p);
-			if (next && budget)
-				stop += (size_t)(next - p) - 1;
+			if (next)
+				stop = (size_t)(end - stop) > (size_t)(next - p) ? stop + (next - p) : end;
 			break;
 		case CN_SMALL_BIG:
 		case CN_LARGE_BIG:
@@ -548,15 +580,15 @@ static int verify(struct cn_verify *v, const uint8_t *bytes, size_t available, s
 			goto stopped;
 		p = next;
 		left--;
-		v->pending--;
+		pending--;
 		continue;
 
 compound:
-		if (CN_UNLIKELY(v->pending - 1 + count > total - (size_t)(next - bytes))) {
+		if (CN_UNLIKELY(pending - 1 + count > total - (size_t)(next - bytes))) {
 			t->why = "more elements than bytes";
 			goto stopped;
 		}
-		v->pending += count - 1;
+		pending += count - 1;
 		left--;
 		p = next;
 		if (count == 0)
@@ -588,6 +620,7 @@ stopped:
 		v->reason = t->why;
 out:
 	v->left = left;
+	v->pending = pending;
 	v->offset = (size_t)(p - bytes);
 	return rc;
 }
