@@ -390,7 +390,7 @@ struct cn_piece {
 
 #define CN_OUT_REFERENCE 8192             /* payload from this size on is referenced, not copied */
 
-/* A byte in memory of its own, or referenced: a queue that keeps both in order. */
+/* A queue of bytes: copied ones, and between them parts that live elsewhere. */
 struct cn_out {
 	struct cn_buf copied;
 	size_t copied_sent;               /* bytes of `copied` that are written */
@@ -436,8 +436,8 @@ void cn_encoder_free(struct cn_encoder *e);      /* takes NULL */
 int cn_control_form(const struct cn_control *c, uint64_t flags, enum cn_op *op, bool *payload);
 
 /*
- * One message as one packet behind `out`. `payload` is borrowed: the message, reason or
- * arguments (none for signals without). 0: it is in `out`.
+ * One message as one packet behind `out`. `payload` is borrowed, and must have memory that is
+ * counted or static: the message, reason or arguments (none for signals without). 0: it is in `out`.
  * CN_ENCODE_QUEUE: it needs several packets: make a cn_sending of it.
  * CNODE_ENOTSUP as cn_control_form; CNODE_EBADTERM, CNODE_ELIMIT, CNODE_ETOOBIG with *reason
  * (static text; may be NULL): the peer would drop the link for it; CNODE_ESTALE (an identifier's
@@ -455,7 +455,10 @@ int cn_encode_tick(struct cn_out *out);
  * kept. It was verified when it was made; the atom cache is used when its first packet is.
  */
 struct cn_sending;
-/* Errors as cn_encode. *sending is yours. */
+/*
+ * Errors as cn_encode. *sending is yours. Looks at nothing of the encoder that changes, so it
+ * needs no lock: verify large payloads here, and not under the out mutex.
+ */
 int cn_sending_new(const struct cn_encoder *e, const struct cn_control *c, cnode_term payload,
 		   struct cn_sending **sending, const char **reason);
 void cn_sending_free(struct cn_sending *s);      /* takes NULL; at any time, but see cn_sending_started */
