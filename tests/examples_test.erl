@@ -10,6 +10,7 @@ main() ->
               [Dir] = init:get_plain_arguments(),
               process_flag(trap_exit, true),
               try
+                  modules(Dir),
                   hello(Dir),
                   daemon(Dir)
               catch
@@ -56,6 +57,37 @@ daemon(Dir) ->
     ok(receive {reading, Ref, L} -> is_float(L) after 5000 -> false end, "it answers messages"),
     {meter, Node} ! rubbish,
     ok(more_samples(Node, Samples, 100), "its own thread measures meanwhile"),
+    ok(stop(Port, Os, Node) =:= {0, nodedown}, "SIGTERM ends it well").
+
+%% The modules, in one cnoded.
+modules(Dir) ->
+    Node = 'modules@127.0.0.1',
+    {Port, Os} = start(filename:join(filename:dirname(Dir), "cnoded"),
+                       ["-name", atom_to_list(Node), "-setcookie", "examples", "-allow", "counter=t@*", "-allow", "codec"]
+                       ++ lists:append([["-load", filename:join(Dir, M)] || M <- ["counter", "codec", "complex"]])),
+    ok(reached(Node, 100), "cnoded loads the modules"),
+
+    Pid = spawn_link(Node, counter, start, [10]),
+    ok(gen_server:call(Pid, {add, 5}) =:= 15, "a counter adds"),
+    ok(gen_server:cast(Pid, {add, -3}) =:= ok andalso gen_server:call(Pid, get) =:= 12, "and takes casts"),
+    ok(gen_server:call(Pid, {add, 1 bsl 70}) =:= {error, bad_request}, "and refuses what does not fit"),
+    ok(sys:get_state(Pid) =:= 12, "and shows its state"),
+    Pid ! {exit, {shutdown, [a, <<"b">>, 3.5]}},
+    ok(receive {'EXIT', Pid, R} -> R =:= {shutdown, [a, <<"b">>, 3.5]} after 5000 -> false end, "and exits with any reason"),
+
+    Codec = spawn_link(Node, codec, start, []),
+    Bytes = <<(binary:copy(<<0>>, 1000000))/binary, "abc", (binary:copy(<<255>>, 300))/binary>>,
+    {ok, Packed} = gen_server:call(Codec, {encode, Bytes}, 20000),
+    ok(byte_size(Packed) < 10000, "a codec encodes"),
+    ok(gen_server:call(Codec, {decode, Packed}, 20000) =:= {ok, Bytes}, "and decodes"),
+    ok(gen_server:call(Codec, {decode, <<1>>}) =:= {error, bad_data}, "and refuses what is no code"),
+    ok(gen_server:call(Codec, {decode, binary:copy(<<255, 0>>, 1 bsl 20)}, 20000) =:= {error, too_big}, "and what is too big"),
+    ok(gen_server:call(Codec, {encode, <<>>}) =:= {ok, <<>>}, "and takes nothing for nothing"),
+
+    {any, Node} ! {call, self(), {foo, 3}},
+    ok(receive {cnode, N} -> N =:= 4 after 5000 -> false end, "the tutorial's call works as the tutorial has it"),
+    ok(gen_server:call({any, Node}, {bar, 5}) =:= {ok, 10}, "and as a gen_server call"),
+    ok(gen_server:call({any, Node}, {baz, 5}) =:= {error, bad_request}, "and unknown functions are refused"),
     ok(stop(Port, Os, Node) =:= {0, nodedown}, "SIGTERM ends it well").
 
 %% A gen_server in few words.
