@@ -27,7 +27,7 @@ static int deliver(struct cn_cluster *cluster, struct cn_peer *peer, struct cn_s
 	sig->ref = m->control.ref;
 	sig->epoch = peer->epoch;
 	sig->term = m->payload;
-	sig->node = cluster->name;
+	sig->node = peer->name;
 	return cn_procs_deliver(cluster->procs, sig);
 }
 
