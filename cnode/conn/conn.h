@@ -6,7 +6,7 @@
  *   cn_conn       one connection, from dialling or accepting to its one `down`
  *   cn_conn_send  any thread: encode, queue per sender, write
  *   cn_cork_…     sends of one run are written together
- *   cn_epmd_…     asking an epmd; being one; staying registered with one
+ *   epmd.h        asking an epmd; being one; staying registered with one
  *
  * A connection has two halves without shared state. The in-half (reading, frames, ticks,
  * the state) belongs to the holder of the lead. The out-half (encoder, queue, descriptor)
@@ -20,6 +20,7 @@
 #define CN_CONN_H
 
 #include "cnode/base/base.h"
+#include "cnode/conn/epmd.h"
 #include "cnode/loop/loop.h"
 #include "cnode/term/term.h"
 #include "cnode/wire/wire.h"
@@ -90,8 +91,8 @@ struct cn_conn_ops {
 	void (*replace)(void *context, struct cn_conn *c);
 	/* The link is up: cn_conn_send works, frames follow. Negative: close it with this code. */
 	int (*up)(void *context, struct cn_conn *c);
-	/* One message; cn_message_take to keep the payload, else it is freed on return. */
-	void (*frame)(void *context, struct cn_conn *c, struct cn_message *m);
+	/* One message; cn_packet_take to keep the payload, else it is freed on return. */
+	void (*frame)(void *context, struct cn_conn *c, struct cn_packet *m);
 	/* The queue has fallen under half of its high water: senders may go on. Any thread; no lock is held. */
 	void (*drained)(void *context, struct cn_conn *c);
 	/*
@@ -220,21 +221,21 @@ void cn_conn_finish(struct cn_conn *c, uint64_t linger);
 
 /* ---- sending: any thread ---- */
 
-#define CN_SEND_NOSUSPEND 1u              /* over high water: CNODE_EBUSY, and nothing is queued */
-#define CN_SEND_SUSPEND 1                 /* result: queued, but the sender should wait for `drained` */
+#define CN_CONN_NOSUSPEND 1u              /* over high water: CNODE_EBUSY, and nothing is queued */
+#define CN_CONN_SUSPEND 1                 /* result: queued, but the sender should wait for `drained` */
 
 /*
  * Sends one control message with its payload (none if the signal has none). `sender` says whose
  * it is (a process's own number; 0: the node's): messages of one sender stay in order, behind
  * its own unfinished fragments; those of others overtake them.
- * 0 or CN_SEND_SUSPEND: it is queued (and written, unless corked). CNODE_ENOCONNECTION: not up
+ * 0 or CN_CONN_SUSPEND: it is queued (and written, unless corked). CNODE_ENOCONNECTION: not up
  * (any more); CNODE_EBUSY; CNODE_ENOTSUP, CNODE_EBADTERM, CNODE_ELIMIT, CNODE_ETOOBIG,
  * CNODE_ESTALE, CNODE_EBADARG, CNODE_ENOMEM: as cn_encode, nothing was queued, the connection
  * stays; *reason (may be NULL) gets static text or NULL.
  */
 int cn_conn_send(struct cn_conn *c, uint64_t sender, const struct cn_control *control, cnode_term payload,
 		 unsigned flags, const char **reason);
-/* True while senders should wait: between CN_SEND_SUSPEND and `drained`. Any thread. */
+/* True while senders should wait: between CN_CONN_SUSPEND and `drained`. Any thread. */
 bool cn_conn_busy(const struct cn_conn *c);
 /* Writes what is queued, as far as the socket takes it. Any thread. */
 void cn_conn_flush(struct cn_conn *c);
@@ -247,95 +248,5 @@ void cn_conn_flush(struct cn_conn *c);
  */
 void cn_cork_begin(struct cn_net *net);
 void cn_cork_end(struct cn_net *net);
-
-/* ======================================================================================
- * epmd
- * ====================================================================================== */
-
-/* $ERL_EPMD_PORT, or 4369. */
-uint16_t cn_epmd_port(void);
-
-/* ---- asking one ---- */
-
-#define CN_EPMD_TIME (5 * CN_NS_PER_S)    /* for one question, all addresses of the host together */
-
-struct cn_epmd_query {
-	/*
-	 * Once. 0: the answer is in node (PORT2) or names (NAMES), borrowed until it returns.
-	 * CNODE_ENOTREG; CNODE_EEPMD (no epmd there, or no answer of one), CNODE_EHOST, CNODE_ETIMEOUT, CNODE_ENOMEM,
-	 * CNODE_EFDS. The query may be freed or started again in it. Lead.
-	 */
-	void (*done)(struct cn_epmd_query *q, int rc);
-	struct cn_epmd_node node;
-	struct cn_rd names;               /* for cn_epmd_next_name */
-	uint16_t epmd_port;               /* as epmd says it */
-	struct cn_address address;        /* of the epmd that answered */
-	struct cn_loop *loop;             /* the rest is its own */
-	struct cn_resolve resolve;
-	struct cn_io io;
-	struct cn_timer deadline;
-	struct cn_buf out, in;
-	unsigned next;                    /* of the addresses found */
-	enum cn_epmd_op op;
-	bool connected, running;
-	int last;                         /* why the previous address did not do */
-};
-/* name: the part before the @ for PORT2, NULL for NAMES. Zero nothing before. Never calls `done` itself. Lead. */
-void cn_epmd_ask(struct cn_epmd_query *q, struct cn_loop *loop, const char *host, int family, uint16_t port,
-		 const void *name, size_t size, void (*done)(struct cn_epmd_query *, int));
-/* `done` is not called any more. No-op when it was. Lead. */
-void cn_epmd_cancel(struct cn_epmd_query *q);
-
-/* ---- being one ---- */
-
-#define CN_EPMD_IDLE (60 * CN_NS_PER_S)   /* a connection without a complete request */
-#define CN_EPMD_CLIENTS 512               /* connections at once: strangers using up our descriptors */
-
-struct cn_epmd_server;
-/*
- * Serves on `port` at the addresses of $ERL_EPMD_ADDRESS (and then always on loopback), or on
- * all. CNODE_EADDRINUSE (an epmd runs already), CNODE_EACCES, CNODE_ENOMEM, CNODE_EFDS, CNODE_EBADARG (the list). Lead.
- */
-int cn_epmd_server_new(struct cn_loop *loop, struct cn_log *log, uint16_t port, struct cn_epmd_server **server);
-void cn_epmd_server_free(struct cn_epmd_server *s);      /* takes NULL. Lead. */
-uint16_t cn_epmd_server_port(const struct cn_epmd_server *s);
-/* Registers the own node without a socket. As cn_epmd_registry_add. Lead. */
-int cn_epmd_server_add(struct cn_epmd_server *s, const struct cn_epmd_node *node, uint32_t *creation);
-
-/* ---- staying registered with one ---- */
-
-enum cn_epmd_mode {
-	CN_EPMD_AUTO,             /* the one that runs; else start `epmd -daemon`; else our own */
-	CN_EPMD_EXTERNAL,
-	CN_EPMD_EMBEDDED,
-	CN_EPMD_NONE,
-};
-
-struct cn_registrar_config {
-	struct cn_loop *loop;
-	struct cn_log *log;
-	enum cn_epmd_mode mode;
-	uint16_t epmd_port;               /* 0: cn_epmd_port() */
-	const char *name;                 /* before the @; copied */
-	uint16_t port;                    /* our listener's */
-	bool visible;
-	/*
-	 * Once: how the first registration went. 0 with epmd's creation (0 in mode none);
-	 * CNODE_ENAMETAKEN, CNODE_EEPMD (with a sentence in text), CNODE_EADDRINUSE, …: the registrar
-	 * has given up. After 0 it keeps the registration for ever: it is back within a second of
-	 * epmd's coming back, and logs each loss and each return. Lead.
-	 */
-	void (*registered)(void *context, int rc, uint32_t creation, const char *text);
-	void *context;
-};
-struct cn_registrar;
-/* Starts; `registered` is called by a later round. CNODE_ENOMEM, CNODE_EBADNAME. Lead. */
-int cn_registrar_new(const struct cn_registrar_config *config, struct cn_registrar **r);
-/* Leaves epmd. Takes NULL. Lead. */
-void cn_registrar_free(struct cn_registrar *r);
-/* True while epmd holds our name (mode none: always). Lead. */
-bool cn_registrar_is_registered(const struct cn_registrar *r);
-/* "external", "embedded" or "none": what became of auto. Lead. */
-const char *cn_registrar_kind(const struct cn_registrar *r);
 
 #endif
