@@ -25,7 +25,7 @@ main([Folder]) ->
 
 one(Folder, {Name, Term, <<131, Bytes/binary>>}, Ranks) ->
     ok = file:write_file(filename:join(Folder, Name), Bytes),
-    Text = case local(Bytes) orelse lists:prefix("map_33", Name) orelse lists:prefix("map_100", Name) of
+    Text = case local(Bytes) orelse lists:prefix("map_33", Name) orelse lists:prefix("map_100", Name) orelse Name =:= "map_unsorted" of
                true -> "NULL";
                false -> [$", escape(unicode:characters_to_binary(io_lib:format("~0tp", [Term]))), $"]
            end,

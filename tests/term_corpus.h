@@ -2136,7 +2136,7 @@ static const struct corpus_term {
 	  (const unsigned char *)
 	  "\163\002\351\141"
 	  , 4 },
-	{ "map_unsorted", 310, "#{1 => 0,2 => 0,3 => 0}",
+	{ "map_unsorted", 310, NULL,
 	  (const unsigned char *)
 	  "\164\000\000\000\003\141\003\141\000\141\001\141\000\141\002\141\000"
 	  , 17 },
