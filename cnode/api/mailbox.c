@@ -33,8 +33,6 @@ static void notify(struct cnode_process *self, void *state)
 {
 	(void)self;
 	cnode_mailbox *mb = ((struct mailbox_state *)state)->mailbox;
-	if (!mb)
-		return;
 	cn_mutex_lock(&mb->lock);
 	mb->woken = true;
 	cn_cond_signal(&mb->arrived);
@@ -43,8 +41,15 @@ static void notify(struct cnode_process *self, void *state)
 	cn_mutex_unlock(&mb->lock);
 }
 
+static int init(struct cnode_process *self, void *state, void *arg)
+{
+	(void)self;
+	((struct mailbox_state *)state)->mailbox = arg;
+	return 0;
+}
+
 static const struct cn_process_class mailbox_class = {
-	.name = "mailbox", .flags = CN_PROC_OWN_THREAD | CN_PROC_QUIET, .notify = notify,
+	.name = "mailbox", .flags = CN_PROC_OWN_THREAD | CN_PROC_QUIET, .init = init, .notify = notify,
 };
 
 static int fail(cnode_mailbox *mb, int code, const char *fmt, ...) CN_PRINTF(3, 4);
@@ -69,7 +74,8 @@ int cnode_mailbox_open(cnode_node *node, const char *name, cnode_mailbox **made)
 	mb->fd = -1;
 	cn_mutex_init(&mb->lock);
 	cn_cond_init(&mb->arrived);
-	struct cn_process_spec spec = { .class = &mailbox_class, .state_size = sizeof(struct mailbox_state), .name = name };
+	struct cn_process_spec spec = { .class = &mailbox_class, .state_size = sizeof(struct mailbox_state), .arg = mb,
+					.name = name };
 	atomic_fetch_add(&node->mailboxes, 1);
 	int rc = cn_process_open(node->procs, &spec, &mb->self);
 	if (rc != 0) {
@@ -79,7 +85,6 @@ int cnode_mailbox_open(cnode_node *node, const char *name, cnode_mailbox **made)
 		cn_free(mb);
 		return cn_api_fail(node, rc, "mailbox %s cannot be opened: %s", name ? name : "without name", cnode_strerror(rc));
 	}
-	((struct mailbox_state *)cn_process_state(mb->self))->mailbox = mb;
 	*made = mb;
 	return 0;
 }
