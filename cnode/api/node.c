@@ -139,15 +139,16 @@ static void exit_all(cnode_node *node, bool all)
 
 static uint32_t count_prompt(cnode_node *node)
 {
-	uint64_t cursor = 0;
-	uint32_t count = 0;
-	cnode_pid pids[64];
+	cnode_pid *pids;
 	size_t n;
+	uint32_t count = 0;
 	struct cn_process_info info;
-	while ((n = cn_procs_list(node->procs, &cursor, pids, CN_ARRAY_SIZE(pids))) > 0)
-		for (size_t i = 0; i < n; i++)
-			if (cn_procs_info(node->procs, pids[i], &info) == 0)
-				count += info.prompt;
+	if (cn_procs_list(node->procs, &pids, &n) != 0)
+		return 0;               /* the services then end with the others, or at the deadline */
+	for (size_t i = 0; i < n; i++)
+		if (cn_procs_info(node->procs, pids[i], &info) == 0)
+			count += info.prompt;
+	cn_free(pids);
 	return count;
 }
 
