@@ -18,6 +18,7 @@ struct cnode_mailbox {
 	struct cn_message *held;    /* what cnode_receive gave last */
 	cnode_term built;           /* and the term that was made for it */
 	char error[CN_ERROR_TEXT];
+	uint32_t given_up;          /* calls that timed out: an answer may still come */
 	struct cn_mutex lock;       /* guards what follows */
 	struct cn_cond arrived;
 	bool woken;
@@ -196,39 +197,43 @@ static int wait_resumed(cnode_mailbox *mb, uint64_t deadline)
 	return 0;
 }
 
-static bool no_late_answer(void *ctx, const struct cn_message *m)
-{
-	cnode_mailbox *mb = ctx;
-	return !cn_gen_is_late(mb->self, m);
-}
-
 static bool late_answer(void *ctx, const struct cn_message *m)
 {
-	return !no_late_answer(ctx, m);
+	cnode_mailbox *mb = ctx;
+	return cn_gen_is_late(mb->self, m);
 }
 
-/* Answers to requests that were given up do not pile up. */
+/*
+ * Answers to requests that were given up do not pile up. Only a request that timed out
+ * can have one, and looking for it costs the whole mailbox.
+ */
 static void drop_late(cnode_mailbox *mb)
 {
 	struct cn_message *m;
-	while ((m = cn_process_receive(mb->self, late_answer, mb)))
+	while (mb->given_up > 0 && (m = cn_process_receive(mb->self, late_answer, mb))) {
+		mb->given_up--;
 		cn_message_free(mb->self, m);
+	}
 }
 
 int cnode_receive(cnode_mailbox *mb, cnode_info *info, uint64_t timeout_ms)
 {
 	let_go(mb);
-	drop_late(mb);
 	cn_mutex_lock(&mb->lock);
 	if (mb->fd >= 0)
 		cn_event_clear(mb->fd);
 	cn_mutex_unlock(&mb->lock);
 	struct cn_message *m;
-	int rc = take(mb, no_late_answer, mb, deadline_of(timeout_ms), &m);
+	uint64_t deadline = deadline_of(timeout_ms);
+	int rc;
+	while ((rc = take(mb, NULL, NULL, deadline, &m)) == 0 && cn_gen_is_late(mb->self, m)) {
+		mb->given_up -= mb->given_up > 0;
+		cn_message_free(mb->self, m);
+	}
 	if (rc != 0)
 		return rc;
 	/* While more is there, the descriptor stays readable. */
-	if (cn_process_peek(mb->self, no_late_answer, mb)) {
+	if (cn_process_peek(mb->self, NULL, NULL)) {
 		cn_mutex_lock(&mb->lock);
 		if (mb->fd >= 0)
 			cn_event_set(mb->fd);
@@ -310,6 +315,7 @@ static int call(cnode_mailbox *mb, const struct cn_target *to, const char *label
 		cn_message_free(mb->self, m);
 	} else if (rc == CNODE_ETIMEOUT) {
 		fail(mb, rc, "%s: no answer within %llu ms", label_of(&name, to), (unsigned long long)timeout_ms);
+		mb->given_up++;
 	}
 	cn_gen_end(mb->self, wanted.ref);
 	drop_late(mb);
