@@ -122,7 +122,7 @@ static const struct cn_procs_ops world_ops = {
 	.runnable = world_runnable, .due = world_due, .gone = world_gone,
 };
 
-static int world_open(const struct cn_procs_config *base)
+static inline int world_open(const struct cn_procs_config *base)
 {
 	memset(&W, 0, sizeof W);
 	cn_mutex_init(&W.lock);
@@ -143,7 +143,7 @@ static int world_open(const struct cn_procs_config *base)
 	return rc;
 }
 
-static void world_close(void)
+static inline void world_close(void)
 {
 	cn_procs_free(W.procs);
 	cn_mutex_fini(&W.lock);
@@ -152,7 +152,7 @@ static void world_close(void)
 }
 
 /* The lines that have left since the last call, joined by "; ". */
-static const char *sent(void)
+static inline const char *sent(void)
 {
 	static char text[SENT_MAX * 16];
 	size_t n = 0;
@@ -165,39 +165,39 @@ static const char *sent(void)
 	return text;
 }
 
-static cnode_pid remote(uint32_t id)
+static inline cnode_pid remote(uint32_t id)
 {
 	return (cnode_pid){ .node = W.peer, .id = id, .serial = 0, .creation = 5 };
 }
-static cnode_ref remote_ref(uint32_t n)
+static inline cnode_ref remote_ref(uint32_t n)
 {
 	return (cnode_ref){ .node = W.peer, .creation = 5, .words = 3, .id = { n, 2, 3 } };
 }
 
 /* ---- processes driven by the test itself ---- */
 
-static void hand_notify(struct cnode_process *self, void *state)
+static inline void hand_notify(struct cnode_process *self, void *state)
 {
 	(void)self;
 	(*(_Atomic int *)state)++;
 }
 static const struct cn_process_class hand_class = { .name = "hand", .flags = CN_PROC_OWN_THREAD, .notify = hand_notify };
 
-static struct cnode_process *hand(const char *name)
+static inline struct cnode_process *hand(const char *name)
 {
 	struct cn_process_spec spec = { .class = &hand_class, .state_size = sizeof(_Atomic int), .name = name };
 	struct cnode_process *p = NULL;
 	return cn_process_open(W.procs, &spec, &p) == 0 ? p : NULL;
 }
 
-static cnode_term text_term(const char *text)
+static inline cnode_term text_term(const char *text)
 {
 	cnode_term t = { 0 };
 	(void)cnode_parse(text, &t, NULL);
 	return t;
 }
 
-static void hand_exit(struct cnode_process *p, const char *reason)
+static inline void hand_exit(struct cnode_process *p, const char *reason)
 {
 	cnode_term t = text_term(reason);
 	cn_process_exit(p, t);
@@ -205,7 +205,7 @@ static void hand_exit(struct cnode_process *p, const char *reason)
 }
 
 /* The next message as text, "" if there is none. References are written as #, pids as <id>. */
-static const char *got(struct cnode_process *p)
+static inline const char *got(struct cnode_process *p)
 {
 	static char text[512];
 	text[0] = '\0';

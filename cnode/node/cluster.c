@@ -24,6 +24,10 @@ void cn_peer_dial(struct cn_peer *peer)
 		cn_peer_ended(peer, CNODE_ESHUTDOWN, "this node is shutting down");
 		return;
 	}
+	if (!cluster->config.networked) {
+		cn_peer_ended(peer, CNODE_ENOCONNECTION, "this node has no name, and so no network");
+		return;
+	}
 	char host[CNODE_NAME_SIZE] = "";
 	struct cn_dial dial = { .peer = peer->text, .epmd_port = cluster->config.epmd_port, .user = peer };
 	cn_mutex_lock(&cluster->lock);
@@ -398,6 +402,22 @@ void cn_cluster_leave(struct cn_cluster *cluster, uint64_t ns)
 bool cn_cluster_is_alone(const struct cn_cluster *cluster)
 {
 	return cn_net_count(cluster->net) == 0;
+}
+
+struct cn_net *cn_cluster_net(const struct cn_cluster *cluster)
+{
+	return cluster->net;
+}
+
+bool cn_cluster_knows(struct cn_cluster *cluster, const char *text)
+{
+	cnode_name name;
+	if (cnode_name_of(text, &name) != 0)
+		return false;
+	cn_mutex_lock(&cluster->lock);
+	bool knows = cn_peer_find(cluster, name) != NULL;
+	cn_mutex_unlock(&cluster->lock);
+	return knows;
 }
 
 uint16_t cn_cluster_port(const struct cn_cluster *cluster)

@@ -26,6 +26,7 @@ struct cn_cluster;
 /* Strings are copied. 0 and NULL are the defaults of cnode_config. */
 struct cn_cluster_config {
 	const char *name;                   /* "a@host" */
+	bool networked;                     /* false: it has no name, and dials nobody */
 	uint32_t creation;
 	bool visible;
 	const char *cookie;
@@ -87,6 +88,10 @@ int cn_cluster_start(struct cn_cluster *cluster, const char **text);
 void cn_cluster_leave(struct cn_cluster *cluster, uint64_t ns);
 /* True when no connection is left. Lead. */
 bool cn_cluster_is_alone(const struct cn_cluster *cluster);
+/* What its connections share, for corks. */
+struct cn_net *cn_cluster_net(const struct cn_cluster *cluster);
+/* True if the peer is known: connected, being dialled or kept. Any thread. */
+bool cn_cluster_knows(struct cn_cluster *cluster, const char *peer);
 /* The port it listens at; 0 before. Lead. */
 uint16_t cn_cluster_port(const struct cn_cluster *cluster);
 

@@ -74,16 +74,6 @@ static void forget(struct cn_peer *peer)
 	cn_free(peer);
 }
 
-void cn_peers_free(struct cn_cluster *cluster)
-{
-	struct cn_peer *peer, *next;
-	HASH_ITER(hh, cluster->peers, peer, next) {
-		cn_timer_stop(&peer->again);
-		cn_peer_waiting_drop(peer);
-		forget(peer);
-	}
-}
-
 /* ---- asking for a connection, from any thread ---- */
 
 /* Under the lock. */
@@ -148,6 +138,18 @@ static void tell_watches(struct cn_peer *peer, int code, const char *text)
 		w->tell(w->ctx, code, text);
 		cn_free(w);
 		w = next;
+	}
+}
+
+void cn_peers_free(struct cn_cluster *cluster)
+{
+	struct cn_peer *peer, *next;
+	HASH_ITER(hh, cluster->peers, peer, next) {
+		cn_timer_stop(&peer->again);
+		tell_watches(peer, CNODE_ESHUTDOWN, "this node has shut down");
+		cn_peer_waiting_drop(peer);
+		cn_conn_unref(peer->conn);
+		forget(peer);
 	}
 }
 
