@@ -217,9 +217,11 @@ int cn_socket_pair(int fd[2]);
 #define CN_LISTEN_PAUSE (100 * CN_NS_PER_MS)   /* after EMFILE: how long it leaves the others waiting */
 
 struct cn_listener {
-	void (*taken)(struct cn_listener *l, int take_fd, const struct cn_address *peer);   /* a connection, the callee's; lead */
+	/* A connection; the descriptor is the callee's. Lead. */
+	void (*taken)(struct cn_listener *l, int take_fd, const struct cn_address *peer);
 	/* Descriptors ran out (rc, called once) or are there again (0); NULL: nobody wants to know. Lead. */
 	void (*short_of_fds)(struct cn_listener *l, int rc);
+	void *context;                    /* the owner's */
 	struct cn_address address;        /* bound to */
 	struct cn_io io;
 	struct cn_timer pause;
