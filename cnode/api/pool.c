@@ -2,8 +2,6 @@
 /* Leader and followers. The measurements behind it: HACKING.md, "Threads". */
 #include "cnode/api/pool.h"
 
-#include "cnode/conn/conn.h"
-
 #define NAP_NS (2 * CN_NS_PER_MS)           /* of the watcher */
 #define QUIET_NAPS 5                        /* after so many without traffic it sleeps for good */
 #define LEND_BELOW_NS 20000                 /* forecasts under this are run with the lead lent */
@@ -95,9 +93,9 @@ static bool leave_to_watcher(struct cn_pool *p)
 
 static bool run_one(struct cn_pool *p, bool prompt_only)
 {
-	cn_cork_begin();
+	cn_cork_begin(p->config.net);
 	bool ran = cn_sched_run(p->config.procs, prompt_only, 0);
-	cn_cork_end();
+	cn_cork_end(p->config.net);
 	return ran;
 }
 
@@ -389,23 +387,26 @@ void cn_pool_free(struct cn_pool *p)
 	cn_free(p);
 }
 
-void cn_pool_step(struct cn_pool *p)
+bool cn_pool_step(struct cn_pool *p)
 {
+	if (atomic_load(&p->ending))
+		return false;
 	if (!take_lead(p))
-		return;
+		return true;
 	bool ends = !turn(p, 0);
 	leading = NULL;
 	cn_lead_release(p->config.loop);
 	set_lead(p, LEAD_FREE);
 	if (ends) {
 		atomic_store(&p->ending, true);
-		return;
+		return false;
 	}
 	/* What is ready now, once: what that makes ready is for the next step. */
 	struct cn_sched_waiting w;
 	cn_sched_waiting(p->config.procs, &w);
 	while (w.normal-- > 0 && run_user(p))
 		continue;
+	return true;
 }
 
 void cn_pool_count(struct cn_pool *p, int *threads, int *busy)

@@ -16,6 +16,7 @@
 #define CN_API_POOL_H
 
 #include "cnode/base/base.h"
+#include "cnode/conn/conn.h"
 #include "cnode/loop/loop.h"
 #include "cnode/proc/proc.h"
 
@@ -24,6 +25,7 @@ struct cn_pool;
 struct cn_pool_config {
 	struct cn_loop *loop;
 	struct cn_procs *procs;
+	struct cn_net *net;         /* what runs send through it is corked */
 	struct cn_log *log;
 	int threads;                /* to begin with; at least 2 */
 	int max_threads;
@@ -46,8 +48,8 @@ void cn_pool_runnable(struct cn_pool *pool, bool prompt, bool soon);
 /* The earliest timer moved (cn_procs_ops.due). Any thread. */
 void cn_pool_due(struct cn_pool *pool);
 
-/* One round without threads of its own: never waits. */
-void cn_pool_step(struct cn_pool *pool);
+/* One round without threads of its own: never waits. False: `turn` has ended the pool. */
+bool cn_pool_step(struct cn_pool *pool);
 
 /* Threads there are now, and how many of them are in user code. */
 void cn_pool_count(struct cn_pool *pool, int *threads, int *busy);

@@ -13,6 +13,9 @@
 
 /* ---- starting ---- */
 
+/* A flag of behaviours in this library only: what they end with is an answer, no crash to be logged. */
+#define CN_GEN_QUIET 0x80000000u
+
 struct cn_gen_spec {
 	const cnode_behaviour *behaviour;   /* copied; its functions must stay loaded */
 	void *context;              /* for cnode_start */

@@ -258,18 +258,21 @@ static void gen_fini(struct cnode_process *self, void *state, void *arg)
 	from_drop_all(g);
 }
 
-static const struct cn_process_class gen_class = {
-	.name = "gen_server", .init = gen_init, .message = gen_message, .terminate = gen_terminate, .fini = gen_fini,
-};
-static const struct cn_process_class gen_prompt_class = {
-	.name = "gen_server", .flags = CN_PROC_PROMPT,
-	.init = gen_init, .message = gen_message, .terminate = gen_terminate, .fini = gen_fini,
+#define GEN_CLASS(flags_) { \
+	.name = "gen_server", .flags = (flags_), .init = gen_init, .message = gen_message, \
+	.terminate = gen_terminate, .fini = gen_fini, \
+}
+static const struct cn_process_class gen_classes[] = {
+	GEN_CLASS(0), GEN_CLASS(CN_PROC_PROMPT), GEN_CLASS(CN_PROC_QUIET), GEN_CLASS(CN_PROC_PROMPT | CN_PROC_QUIET),
 };
 
 struct gen *gen_of(struct cnode_process *self)
 {
 	const struct cn_process_class *class = cn_process_class_of(self);
-	return class == &gen_class || class == &gen_prompt_class ? cn_process_state(self) : NULL;
+	for (size_t i = 0; i < CN_ARRAY_SIZE(gen_classes); i++)
+		if (class == &gen_classes[i])
+			return cn_process_state(self);
+	return NULL;
 }
 
 int cn_gen_spawn(struct cn_procs *procs, const struct cn_gen_spec *gen, const struct cn_process_spec *spec, cnode_pid *pid)
@@ -290,7 +293,7 @@ int cn_gen_spawn(struct cn_procs *procs, const struct cn_gen_spec *gen, const st
 		return rc;
 	}
 	struct cn_process_spec full = *spec;
-	full.class = b->flags & CNODE_PROMPT ? &gen_prompt_class : &gen_class;
+	full.class = &gen_classes[(b->flags & CNODE_PROMPT ? 1 : 0) + (b->flags & CN_GEN_QUIET ? 2 : 0)];
 	full.state_size = sizeof(struct gen) + b->state_size;
 	full.arg = s;
 	if (gen->factory)

@@ -241,13 +241,10 @@ static int execution_init(cnode_process *self, void *state, const cnode_start *h
 	return rc != 0 ? rc : cnode_send(self, cnode_self(self), "run");
 }
 
-static void execution_end(cnode_process *self, void *state, cnode_term reason)
+static void execution_release(void *state)
 {
-	(void)self;
-	(void)reason;
 	struct execution *e = state;
 	cnode_term_drop(e->args);
-	e->args = (cnode_term){ 0 };
 }
 
 /* Runs it. The codes of cnode_function, and CNODE_EUNDEF; *result is yours if it is not empty. */
@@ -317,7 +314,7 @@ const cnode_behaviour cn_kernel_erpc_call = {
 	.state_size = sizeof(struct execution),
 	.init = execution_init,
 	.handle_info = execution_call,
-	.terminate = execution_end,
+	.release = execution_release,
 };
 
 const cnode_behaviour cn_kernel_erpc_cast = {
@@ -326,5 +323,5 @@ const cnode_behaviour cn_kernel_erpc_cast = {
 	.state_size = sizeof(struct execution),
 	.init = execution_init,
 	.handle_info = execution_cast,
-	.terminate = execution_end,
+	.release = execution_release,
 };

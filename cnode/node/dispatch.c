@@ -20,18 +20,18 @@ static const char *terminate(struct name *n, struct cn_atom_text atom)
 	return n->text;
 }
 
-static int deliver(struct cn_net *net, struct cn_peer *peer, struct cn_signal *sig, struct cn_packet *m)
+static int deliver(struct cn_cluster *cluster, struct cn_peer *peer, struct cn_signal *sig, struct cn_packet *m)
 {
 	sig->from = m->control.from;
 	sig->to = m->control.to;
 	sig->ref = m->control.ref;
 	sig->epoch = peer->epoch;
 	sig->term = m->payload;
-	sig->node = net->name;
-	return cn_procs_deliver(net->procs, sig);
+	sig->node = cluster->name;
+	return cn_procs_deliver(cluster->procs, sig);
 }
 
-static void spawn_request(struct cn_net *net, struct cn_peer *peer, const struct cn_packet *m)
+static void spawn_request(struct cn_cluster *cluster, struct cn_peer *peer, const struct cn_packet *m)
 {
 	const struct cn_control *c = &m->control;
 	struct name module, function;
@@ -48,12 +48,12 @@ static void spawn_request(struct cn_net *net, struct cn_peer *peer, const struct
 		.options = c->opts,
 		.args = m->payload,
 	};
-	net->ops->spawn_request(net->ctx, &request);
+	cluster->ops->spawn_request(cluster->ctx, &request);
 }
 
 int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 {
-	struct cn_net *net = peer->net;
+	struct cn_cluster *cluster = peer->cluster;
 	const struct cn_control *c = &m->control;
 	struct cn_signal sig = { 0 };
 	struct name name;
@@ -76,7 +76,7 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 	default:
 		if (c->from.node != peer->name)
 			goto not_its_own;
-		if (!cnode_pid_is_none(c->to) && c->to.node != net->name) {
+		if (!cnode_pid_is_none(c->to) && c->to.node != cluster->name) {
 			*why = "a signal is addressed to a process of another node";
 			return CNODE_EPROTO;
 		}
@@ -84,61 +84,61 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 
 	switch (c->signal) {
 	case CN_SIGNAL_SEND:
-		if (c->to.node != net->name)
+		if (c->to.node != cluster->name)
 			return 0;       /* for somebody else: dropped, as the BEAM does */
 		sig.kind = CN_SIG_MESSAGE;
-		return deliver(net, peer, &sig, m);
+		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_REG_SEND:
 		sig.kind = CN_SIG_MESSAGE;
 		sig.to_name = terminate(&name, c->name);
-		return deliver(net, peer, &sig, m);
+		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_ALIAS_SEND:
-		if (c->ref.node != net->name)
+		if (c->ref.node != cluster->name)
 			return 0;
 		sig.kind = CN_SIG_MESSAGE;
 		sig.alias = &c->ref;
-		return deliver(net, peer, &sig, m);
+		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_LINK:
 		sig.kind = CN_SIG_LINK;
-		return deliver(net, peer, &sig, m);
+		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_UNLINK:
 		sig.kind = CN_SIG_UNLINK;
 		sig.unlink_id = c->id;
-		return deliver(net, peer, &sig, m);
+		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_UNLINK_ACK:
 		sig.kind = CN_SIG_UNLINK_ACK;
 		sig.unlink_id = c->id;
-		return deliver(net, peer, &sig, m);
+		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_EXIT:
 		sig.kind = CN_SIG_EXIT;
-		return deliver(net, peer, &sig, m);
+		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_EXIT2:
 		sig.kind = CN_SIG_EXIT2;
-		return deliver(net, peer, &sig, m);
+		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_MONITOR:
 	case CN_SIGNAL_DEMONITOR:
 		sig.kind = c->signal == CN_SIGNAL_MONITOR ? CN_SIG_MONITOR : CN_SIG_DEMONITOR;
 		if (cnode_pid_is_none(c->to))
 			sig.to_name = terminate(&name, c->name);
-		return deliver(net, peer, &sig, m);
+		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_MONITOR_EXIT:
-		if (c->to.node != net->name)
+		if (c->to.node != cluster->name)
 			return 0;
 		sig.kind = CN_SIG_DOWN;
 		if (cnode_pid_is_none(c->from))
 			sig.from_name = terminate(&name, c->name);
-		return deliver(net, peer, &sig, m);
+		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_GROUP_LEADER:
-		if (c->to.node != net->name)
+		if (c->to.node != cluster->name)
 			return 0;
 		sig.kind = CN_SIG_GROUP_LEADER;
 		sig.leader = c->leader;
-		return deliver(net, peer, &sig, m);
+		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_SPAWN_REQUEST:
-		spawn_request(net, peer, m);
+		spawn_request(cluster, peer, m);
 		return 0;
 	case CN_SIGNAL_SPAWN_REPLY:
-		return cn_net_spawn_answered(net, peer, c);
+		return cn_orders_answered(cluster, peer, c);
 	case CN_SIGNAL_NONE:
 		break;
 	}

@@ -29,95 +29,96 @@ struct cn_waiting {
 /* Somebody who wants to know how an attempt ends. */
 struct cn_watch {
 	struct cn_watch *next;
-	cn_net_watch_fn *tell;
+	cn_watch_fn *tell;
 	void *ctx;
 };
 
 struct cn_peer {
-	UT_hash_handle hh;          /* by name, in net->peers */
-	struct cn_net *net;
+	UT_hash_handle hh;          /* by name, in cluster->peers */
+	struct cn_cluster *cluster;
 	cnode_name name;            /* pinned */
 	char *text;
-	/* Under net->lock; written by the holder of the lead only. */
+	/* Under cluster->lock; written by the holder of the lead only, but for what waits. */
 	enum cn_peer_state state;
 	uint64_t epoch;             /* of the present connection, or of the next */
 	struct cn_conn *conn;       /* UP: the connection, one reference */
 	struct cn_waiting *waiting, **waiting_last;
 	uint64_t waiting_bytes;
+	struct cn_buf paused;       /* cnode_pid of senders that the connection made pause */
 	bool wanted;                /* somebody without the lead asked for a connection */
-	bool posted;                /* it is in net->wanted */
+	bool posted;                /* it is in cluster->wanted */
 	struct cn_peer *next_wanted;
 	/* Holder of the lead only. */
-	struct cn_dial *dial;       /* our attempt */
+	struct cn_conn *dialling;   /* our attempt, borrowed until its `down` or `up` */
 	struct cn_watch *watches;
 	bool keep;                  /* cnode_connect: try again */
-	char *address;              /* keep or route: host:port without epmd */
+	char *address;              /* "host:port" to dial without epmd; NULL: by epmd */
 	uint32_t tries;
 	struct cn_timer again;      /* the next try, or the end of waiting for the peer's own attempt */
-	int error;                  /* how the last attempt ended */
+	bool again_due;             /* that came while links were being told */
+	bool failed;                /* the last attempt did, and was logged */
 	uint64_t ended;             /* DOWN: the epoch that is over */
-	bool in_downs;              /* it is in net->downs */
+	bool in_downs;              /* it is in cluster->downs */
 	struct cn_peer *next_down;
-	uint64_t up_since;
-	uint64_t peer_flags, flags;
-	uint32_t creation;
 };
 
 struct cn_route {
 	struct cn_route *next;
-	cnode_name peer;
+	char *peer;
 	char *address;
 };
 
 struct cn_peer_cookie {
 	struct cn_peer_cookie *next;
-	cnode_name peer;
+	char *peer;
 	char *cookie;
 };
 
-struct cn_net {
-	struct cn_net_config config;
-	const struct cn_net_ops *ops;
+struct cn_cluster {
+	struct cn_cluster_config config;    /* its strings are our own */
+	const struct cn_cluster_ops *ops;
 	void *ctx;
 	struct cn_loop *loop;
 	struct cn_procs *procs;
 	struct cn_log *log;
+	struct cn_net *net;
+	struct cn_registrar *registrar;
 	cnode_name name;            /* own, pinned */
-	char *text;
-	uint64_t offer;             /* our flags */
-
-	struct cn_mutex lock;       /* guards the table and what peers say is under it */
-	struct cn_peer *peers;
-	uint64_t epochs;            /* the last one given out */
-	struct cn_peer *wanted;     /* peers to dial, for the holder of the lead */
-	struct cn_waiting *resumes; /* senders to resume, for the holder of the lead */
-	struct cn_route *routes;
-	struct cn_peer_cookie *cookies;
-	struct cn_spawn_wait *spawns;
+	uint16_t port;              /* we listen at */
+	bool stopping;
 	struct cn_peer *downs;      /* peers whose relations are being told; holder of the lead */
 	struct cn_task chores;      /* what other threads leave for the holder of the lead */
-	bool stopping;
-	uint32_t connections;       /* UP */
+	struct cn_log_gate gate;    /* of strangers whose connections ended */
+
+	struct cn_mutex lock;       /* guards the table, what peers say is under it, and what follows */
+	struct cn_peer *peers;
+	uint64_t epochs;            /* the last one given out */
+	struct cn_peer *wanted;     /* peers to dial */
+	struct cn_waiting *resumes; /* senders to resume */
+	bool drained;               /* some connection has room again */
+	struct cn_route *routes;
+	struct cn_peer_cookie *cookies;
+	struct cn_order *orders;    /* spawns that were asked for, by reference */
 };
 
 /* peers.c */
-struct cn_peer *cn_peer_find(struct cn_net *net, cnode_name name);      /* under the lock */
-int cn_peer_get(struct cn_net *net, cnode_name name, struct cn_peer **found);   /* makes it if need be; under the lock */
+struct cn_peer *cn_peer_find(struct cn_cluster *cluster, cnode_name name);      /* under the lock */
+int cn_peer_get(struct cn_cluster *cluster, cnode_name name, struct cn_peer **found);   /* makes it if need be; under the lock */
 void cn_peer_want(struct cn_peer *peer);                                /* under the lock */
-int cn_peer_watch(struct cn_peer *peer, cn_net_watch_fn *tell, void *ctx);
-void cn_peer_up(struct cn_peer *peer, struct cn_conn *conn, const struct cn_conn_up *up);
+int cn_peer_watch(struct cn_peer *peer, cn_watch_fn *tell, void *ctx);
+void cn_peer_up(struct cn_peer *peer, struct cn_conn *conn);            /* the connection is borrowed */
 void cn_peer_ended(struct cn_peer *peer, int code, const char *text);
-void cn_peers_free(struct cn_net *net);
-void cn_net_chores(struct cn_task *task);
-uint64_t cn_net_epoch(void *ctx, cnode_name node);
-int cn_net_connect(void *ctx, cnode_name node);
-bool cn_net_has_alias(void *ctx, cnode_name node);
+void cn_peer_begin(struct cn_peer *peer);                               /* dials an idle one */
+void cn_peers_free(struct cn_cluster *cluster);
+void cn_cluster_chores(struct cn_task *task);
 
-/* dial.c: begins an attempt; the peer is DIALLING. It ends in cn_peer_up or cn_peer_ended. */
+/* cluster.c: begins an attempt; the peer is DIALLING. It ends in cn_peer_up or cn_peer_ended. */
 void cn_peer_dial(struct cn_peer *peer);
+extern const struct cn_conn_ops cn_cluster_conn_ops;
 
 /* route.c */
-int cn_net_send(void *ctx, const struct cn_signal *sig, unsigned flags);
+int cn_peer_send(struct cn_cluster *cluster, cnode_name node, uint64_t epoch, const struct cn_control *c,
+		 cnode_term term, unsigned flags);
 void cn_peer_waiting_send(struct cn_peer *peer);                        /* under the lock */
 void cn_peer_waiting_drop(struct cn_peer *peer);                        /* under the lock */
 void cn_waiting_free(struct cn_waiting *w);
@@ -125,8 +126,10 @@ void cn_waiting_free(struct cn_waiting *w);
 /* dispatch.c: a message of the peer. 0, or why the connection is closed. */
 int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why);
 
-/* requests.c: spawns that this node asked for. */
-int cn_net_spawn_answered(struct cn_net *net, struct cn_peer *peer, const struct cn_control *c);
-void cn_net_spawns_lost(struct cn_net *net, cnode_name node, uint64_t epoch);
+/* order.c: spawns that this node asked for. */
+int cn_orders_answered(struct cn_cluster *cluster, struct cn_peer *peer, const struct cn_control *c);
+void cn_orders_lost(struct cn_cluster *cluster, cnode_name node, uint64_t epoch);
+void cn_orders_unable(struct cn_peer *peer);                            /* it is up, and takes no spawns */
+void cn_orders_free(struct cn_cluster *cluster);
 
 #endif

@@ -8,18 +8,18 @@
 
 /* ---- the table; under the lock ---- */
 
-struct cn_peer *cn_peer_find(struct cn_net *net, cnode_name name)
+struct cn_peer *cn_peer_find(struct cn_cluster *cluster, cnode_name name)
 {
 	struct cn_peer *peer;
-	HASH_FIND(hh, net->peers, &name, sizeof name, peer);
+	HASH_FIND(hh, cluster->peers, &name, sizeof name, peer);
 	return peer;
 }
 
 static void again(struct cn_timer *timer);
 
-int cn_peer_get(struct cn_net *net, cnode_name name, struct cn_peer **found)
+int cn_peer_get(struct cn_cluster *cluster, cnode_name name, struct cn_peer **found)
 {
-	*found = cn_peer_find(net, name);
+	*found = cn_peer_find(cluster, name);
 	if (*found)
 		return 0;
 	char text[CNODE_NAME_SIZE];
@@ -37,15 +37,16 @@ int cn_peer_get(struct cn_net *net, cnode_name name, struct cn_peer **found)
 		cn_name_unpin(name);
 		return rc != 0 ? rc : CNODE_ENOMEM;
 	}
-	peer->net = net;
+	peer->cluster = cluster;
 	peer->name = name;
-	peer->epoch = ++net->epochs;
+	peer->epoch = ++cluster->epochs;
 	peer->waiting_last = &peer->waiting;
-	cn_timer_init(&peer->again, net->loop, again);
+	cn_buf_init(&peer->paused, 0);
+	cn_timer_init(&peer->again, cluster->loop, again);
 	bool added = true;
 #undef uthash_nonfatal_oom
 #define uthash_nonfatal_oom(element) (added = false)
-	HASH_ADD(hh, net->peers, name, sizeof peer->name, peer);
+	HASH_ADD(hh, cluster->peers, name, sizeof peer->name, peer);
 	if (!added) {
 		cn_free(peer->text);
 		cn_free(peer);
@@ -59,27 +60,18 @@ int cn_peer_get(struct cn_net *net, cnode_name name, struct cn_peer **found)
 static bool is_idle(const struct cn_peer *peer)
 {
 	return peer->state == CN_PEER_IDLE && !peer->waiting && !peer->keep && !peer->posted &&
-	       !peer->dial && !peer->watches && !peer->in_downs && !peer->again.running;
+	       !peer->dialling && !peer->watches && !peer->in_downs && !peer->again.running;
 }
 
 /* Forgets a peer that nothing is known of. Lead, under the lock. */
 static void forget(struct cn_peer *peer)
 {
-	HASH_DEL(peer->net->peers, peer);
+	HASH_DEL(peer->cluster->peers, peer);
 	cn_name_unpin(peer->name);
+	cn_buf_fini(&peer->paused);
 	cn_free(peer->address);
 	cn_free(peer->text);
 	cn_free(peer);
-}
-
-void cn_peers_free(struct cn_net *net)
-{
-	struct cn_peer *peer, *next;
-	HASH_ITER(hh, net->peers, peer, next) {
-		cn_timer_stop(&peer->again);
-		cn_peer_waiting_drop(peer);
-		forget(peer);
-	}
 }
 
 /* ---- asking for a connection, from any thread ---- */
@@ -87,51 +79,51 @@ void cn_peers_free(struct cn_net *net)
 /* Under the lock. */
 void cn_peer_want(struct cn_peer *peer)
 {
-	struct cn_net *net = peer->net;
+	struct cn_cluster *cluster = peer->cluster;
 	peer->wanted = true;
 	if (!peer->posted) {
 		peer->posted = true;
-		peer->next_wanted = net->wanted;
-		net->wanted = peer;
+		peer->next_wanted = cluster->wanted;
+		cluster->wanted = peer;
 	}
-	cn_wake_post(net->loop, &net->chores);
+	cn_wake_post(cluster->loop, &cluster->chores);
 }
 
-uint64_t cn_net_epoch(void *ctx, cnode_name node)
+uint64_t cn_cluster_epoch(void *ctx, cnode_name node)
 {
-	struct cn_net *net = ctx;
+	struct cn_cluster *cluster = ctx;
 	struct cn_peer *peer;
 	uint64_t epoch;
-	cn_mutex_lock(&net->lock);
+	cn_mutex_lock(&cluster->lock);
 	/* Without memory for the peer its relations are of an epoch that ends at the next chance. */
-	if (cn_peer_get(net, node, &peer) == 0) {
+	if (cn_peer_get(cluster, node, &peer) == 0) {
 		epoch = peer->epoch;
 	} else {
-		epoch = ++net->epochs;
+		epoch = ++cluster->epochs;
 	}
-	cn_mutex_unlock(&net->lock);
+	cn_mutex_unlock(&cluster->lock);
 	return epoch;
 }
 
-int cn_net_connect(void *ctx, cnode_name node)
+int cn_cluster_want(void *ctx, cnode_name node)
 {
-	struct cn_net *net = ctx;
+	struct cn_cluster *cluster = ctx;
 	struct cn_peer *peer;
-	cn_mutex_lock(&net->lock);
-	int rc = cn_peer_get(net, node, &peer);
+	cn_mutex_lock(&cluster->lock);
+	int rc = cn_peer_get(cluster, node, &peer);
 	if (rc == 0 && (peer->state == CN_PEER_IDLE || peer->state == CN_PEER_DOWN))
 		cn_peer_want(peer);
-	cn_mutex_unlock(&net->lock);
+	cn_mutex_unlock(&cluster->lock);
 	return rc;
 }
 
-bool cn_net_has_alias(void *ctx, cnode_name node)
+bool cn_cluster_has_alias(void *ctx, cnode_name node)
 {
-	struct cn_net *net = ctx;
-	cn_mutex_lock(&net->lock);
-	struct cn_peer *peer = cn_peer_find(net, node);
-	bool has = peer && peer->state == CN_PEER_UP && (peer->flags & CN_DFLAG_ALIAS);
-	cn_mutex_unlock(&net->lock);
+	struct cn_cluster *cluster = ctx;
+	cn_mutex_lock(&cluster->lock);
+	struct cn_peer *peer = cn_peer_find(cluster, node);
+	bool has = peer && peer->state == CN_PEER_UP && (cn_conn_info(peer->conn)->flags & CN_DFLAG_ALIAS);
+	cn_mutex_unlock(&cluster->lock);
 	return has;
 }
 
@@ -149,7 +141,19 @@ static void tell_watches(struct cn_peer *peer, int code, const char *text)
 	}
 }
 
-int cn_peer_watch(struct cn_peer *peer, cn_net_watch_fn *tell, void *ctx)
+void cn_peers_free(struct cn_cluster *cluster)
+{
+	struct cn_peer *peer, *next;
+	HASH_ITER(hh, cluster->peers, peer, next) {
+		cn_timer_stop(&peer->again);
+		tell_watches(peer, CNODE_ESHUTDOWN, "this node has shut down");
+		cn_peer_waiting_drop(peer);
+		cn_conn_unref(peer->conn);
+		forget(peer);
+	}
+}
+
+int cn_peer_watch(struct cn_peer *peer, cn_watch_fn *tell, void *ctx)
 {
 	struct cn_watch *w = cn_malloc(sizeof *w);
 	if (!w)
@@ -167,39 +171,49 @@ static uint64_t jitter(uint64_t around)
 	return around / 2 + around * (random % 1000) / 1000;
 }
 
-static void set_state(struct cn_peer *peer, enum cn_peer_state state)
+void cn_peer_begin(struct cn_peer *peer)
 {
-	cn_mutex_lock(&peer->net->lock);
-	peer->state = state;
-	cn_mutex_unlock(&peer->net->lock);
+	cn_mutex_lock(&peer->cluster->lock);
+	peer->state = CN_PEER_DIALLING;
+	peer->wanted = false;
+	cn_mutex_unlock(&peer->cluster->lock);
+	cn_peer_dial(peer);
 }
 
 /* All relations of the ended connection are told. */
 static void down_done(struct cn_peer *peer)
 {
-	struct cn_net *net = peer->net;
-	cn_mutex_lock(&net->lock);
+	struct cn_cluster *cluster = peer->cluster;
+	cn_mutex_lock(&cluster->lock);
 	peer->state = CN_PEER_IDLE;
 	peer->ended = 0;
-	bool dial = (peer->waiting || peer->wanted) && !net->stopping;
-	peer->wanted = false;
-	if (dial)
-		peer->state = CN_PEER_DIALLING;
-	bool gone = !dial && is_idle(peer);
-	if (gone)
+	bool dial = (peer->waiting || peer->wanted || peer->again_due) && !cluster->stopping;
+	peer->again_due = false;
+	if (!dial && is_idle(peer))
 		forget(peer);
-	cn_mutex_unlock(&net->lock);
+	cn_mutex_unlock(&cluster->lock);
 	if (dial)
-		cn_peer_dial(peer);
+		cn_peer_begin(peer);
 }
 
 /* Goes on with telling; true when it is done. */
 static bool down_slice(struct cn_peer *peer, uint32_t budget)
 {
-	if (!cn_procs_nodedown(peer->net->procs, peer->name, peer->ended, "noconnection", budget))
+	if (!cn_procs_nodedown(peer->cluster->procs, peer->name, peer->ended, "noconnection", budget))
 		return false;
-	cn_net_spawns_lost(peer->net, peer->name, peer->ended);
+	cn_orders_lost(peer->cluster, peer->name, peer->ended);
 	return true;
+}
+
+/* Takes the list of pids. */
+static void resume_all(struct cn_cluster *cluster, uint8_t *take_paused, size_t size)
+{
+	for (size_t at = 0; at < size; at += sizeof(cnode_pid)) {
+		cnode_pid sender;
+		memcpy(&sender, take_paused + at, sizeof sender);
+		cn_procs_resume(cluster->procs, sender);
+	}
+	cn_free(take_paused);
 }
 
 /*
@@ -208,64 +222,66 @@ static bool down_slice(struct cn_peer *peer, uint32_t budget)
  */
 void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 {
-	struct cn_net *net = peer->net;
-	cn_mutex_lock(&net->lock);
+	struct cn_cluster *cluster = peer->cluster;
+	cn_mutex_lock(&cluster->lock);
 	bool was_up = peer->state == CN_PEER_UP;
 	struct cn_conn *conn = peer->conn;
 	peer->conn = NULL;
 	peer->state = CN_PEER_DOWN;
 	peer->ended = peer->epoch;
-	peer->epoch = ++net->epochs;
-	if (was_up)
-		net->connections--;
-	else
+	peer->epoch = ++cluster->epochs;
+	if (!was_up)
 		cn_peer_waiting_drop(peer);     /* they were for the attempt that failed */
-	cn_mutex_unlock(&net->lock);
+	size_t size;
+	uint8_t *paused = cn_buf_take(&peer->paused, &size);
+	cn_mutex_unlock(&cluster->lock);
 	cn_conn_unref(conn);
+	resume_all(cluster, paused, size);
 
-	peer->error = code;
-	tell_watches(peer, code, text);
-	if (peer->keep && !net->stopping) {
+	if (was_up)
+		cn_log_line(cluster->log, code == 0 ? CNODE_LOG_INFO : CNODE_LOG_NOTICE, "%s: disconnected: %s",
+			    peer->text, text);
+	else if (!peer->failed)
+		cn_log_line(cluster->log, CNODE_LOG_NOTICE, "%s: cannot connect: %s", peer->text, text);
+	peer->failed = !was_up;
+	tell_watches(peer, code != 0 ? code : CNODE_ENOCONNECTION, text);
+	if (peer->keep && !cluster->stopping) {
 		uint64_t wait = was_up ? BACKOFF_MIN : BACKOFF_MIN << (peer->tries < 5 ? peer->tries : 5);
 		peer->tries = was_up ? 0 : peer->tries + 1;
-		cn_timer_set(&peer->again, cn_loop_now(net->loop) + jitter(wait < BACKOFF_MAX ? wait : BACKOFF_MAX));
+		cn_timer_set(&peer->again, cn_loop_now(cluster->loop) + jitter(wait < BACKOFF_MAX ? wait : BACKOFF_MAX));
 	}
 	if (down_slice(peer, DOWN_BUDGET)) {
 		down_done(peer);
 	} else if (!peer->in_downs) {
 		peer->in_downs = true;
-		peer->next_down = net->downs;
-		net->downs = peer;
-		cn_wake_post(net->loop, &net->chores);
+		peer->next_down = cluster->downs;
+		cluster->downs = peer;
+		cn_wake_post(cluster->loop, &cluster->chores);
 	}
 }
 
-/* A connection is up; `conn` is taken. */
-void cn_peer_up(struct cn_peer *peer, struct cn_conn *conn, const struct cn_conn_up *up)
+void cn_peer_up(struct cn_peer *peer, struct cn_conn *conn)
 {
-	struct cn_net *net = peer->net;
+	struct cn_cluster *cluster = peer->cluster;
+	const struct cn_conn_info *info = cn_conn_info(conn);
 	/* Nothing of the new connection comes before the last word on the old one. */
 	while (peer->state == CN_PEER_DOWN && !down_slice(peer, UINT32_MAX))
 		continue;
 	cn_timer_stop(&peer->again);
-	cn_mutex_lock(&net->lock);
-	peer->ended = 0;
-	peer->wanted = false;
-	peer->conn = conn;
-	peer->peer_flags = up->peer_flags;
-	peer->flags = up->flags;
-	peer->creation = up->creation;
-	peer->up_since = cn_loop_now(net->loop);
 	peer->tries = 0;
-	peer->error = 0;
-	net->connections++;
+	peer->ended = 0;
+	peer->failed = false;
+	cn_mutex_lock(&cluster->lock);
+	peer->wanted = false;
+	peer->conn = cn_conn_ref(conn);
 	cn_peer_waiting_send(peer);
 	peer->state = CN_PEER_UP;
-	cn_mutex_unlock(&net->lock);
-	cn_log_line(net->log, CNODE_LOG_INFO, "%s: connected (%s, OTP %d%s)", peer->text,
-		    up->flags & CN_DFLAG_PUBLISHED ? "visible" : "hidden",
-		    cn_otp_release_of(up->peer_flags)->release,
-		    cn_otp_release_of(up->peer_flags)->release == 29 ? " or later" : "");
+	cn_mutex_unlock(&cluster->lock);
+	int release = cn_otp_release_of(info->peer_flags)->release;
+	cn_log_line(cluster->log, CNODE_LOG_INFO, "%s: connected (%s, speaks as OTP %d%s)", peer->text,
+		    info->visible ? "visible" : "hidden", release, release == 29 ? " or later" : "");
+	if (!(info->flags & CN_DFLAG_SPAWN))
+		cn_orders_unable(peer);
 	tell_watches(peer, 0, "connected");
 }
 
@@ -273,53 +289,66 @@ void cn_peer_up(struct cn_peer *peer, struct cn_conn *conn, const struct cn_conn
 static void again(struct cn_timer *timer)
 {
 	struct cn_peer *peer = CN_CONTAINER(timer, struct cn_peer, again);
-	if (peer->state == CN_PEER_IDLE) {
-		set_state(peer, CN_PEER_DIALLING);
-		cn_peer_dial(peer);
-	} else if (peer->state == CN_PEER_DIALLING && !peer->dial) {
+	if (peer->state == CN_PEER_IDLE)
+		cn_peer_begin(peer);
+	else if (peer->state == CN_PEER_DIALLING && !peer->dialling)
 		cn_peer_ended(peer, CNODE_ETIMEOUT, "its own attempt to connect, which was to come instead of ours, did not come");
-	} else if (peer->state == CN_PEER_DOWN) {
-		cn_mutex_lock(&peer->net->lock);
-		peer->wanted = true;
-		cn_mutex_unlock(&peer->net->lock);
+	else if (peer->state == CN_PEER_DOWN)
+		peer->again_due = true;
+}
+
+/* Resumes the senders of connections that have room again. */
+static void resume_drained(struct cn_cluster *cluster)
+{
+	for (;;) {
+		uint8_t *paused = NULL;
+		size_t size = 0;
+		cn_mutex_lock(&cluster->lock);
+		for (struct cn_peer *peer = cluster->peers; peer && !paused; peer = peer->hh.next)
+			if (peer->paused.size > 0 && (!peer->conn || !cn_conn_busy(peer->conn)))
+				paused = cn_buf_take(&peer->paused, &size);
+		cn_mutex_unlock(&cluster->lock);
+		if (!paused)
+			return;
+		resume_all(cluster, paused, size);
 	}
 }
 
 /* What other threads left for the holder of the lead. */
-void cn_net_chores(struct cn_task *task)
+void cn_cluster_chores(struct cn_task *task)
 {
-	struct cn_net *net = CN_CONTAINER(task, struct cn_net, chores);
+	struct cn_cluster *cluster = CN_CONTAINER(task, struct cn_cluster, chores);
 	struct cn_peer *peer;
 
-	cn_mutex_lock(&net->lock);
-	struct cn_peer *wanted = net->wanted;
-	net->wanted = NULL;
-	struct cn_waiting *resumes = net->resumes;
-	net->resumes = NULL;
-	cn_mutex_unlock(&net->lock);
+	cn_mutex_lock(&cluster->lock);
+	struct cn_peer *wanted = cluster->wanted;
+	cluster->wanted = NULL;
+	struct cn_waiting *resumes = cluster->resumes;
+	cluster->resumes = NULL;
+	bool drained = cluster->drained;
+	cluster->drained = false;
+	cn_mutex_unlock(&cluster->lock);
 
+	if (drained)
+		resume_drained(cluster);
 	while (resumes) {
 		struct cn_waiting *w = resumes;
 		resumes = w->next;
-		cn_procs_resume(net->procs, w->control.from);
+		cn_procs_resume(cluster->procs, w->control.from);
 		cn_waiting_free(w);
 	}
 	while (wanted) {
 		peer = wanted;
 		wanted = peer->next_wanted;
-		cn_mutex_lock(&net->lock);
+		cn_mutex_lock(&cluster->lock);
 		peer->posted = false;
 		bool dial = peer->state == CN_PEER_IDLE && peer->wanted;
-		if (dial) {
-			peer->state = CN_PEER_DIALLING;
-			peer->wanted = false;
-		}
-		cn_mutex_unlock(&net->lock);
+		cn_mutex_unlock(&cluster->lock);
 		if (dial)
-			cn_peer_dial(peer);
+			cn_peer_begin(peer);
 	}
-	struct cn_peer *downs = net->downs;
-	net->downs = NULL;
+	struct cn_peer *downs = cluster->downs;
+	cluster->downs = NULL;
 	while (downs) {
 		peer = downs;
 		downs = peer->next_down;
@@ -330,10 +359,10 @@ void cn_net_chores(struct cn_task *task)
 			down_done(peer);
 		} else {
 			peer->in_downs = true;
-			peer->next_down = net->downs;
-			net->downs = peer;
+			peer->next_down = cluster->downs;
+			cluster->downs = peer;
 		}
 	}
-	if (net->downs)
-		cn_wake_post(net->loop, &net->chores);
+	if (cluster->downs)
+		cn_wake_post(cluster->loop, &cluster->chores);
 }

@@ -54,6 +54,75 @@ static int describe(const struct cn_signal *sig, struct cn_control *c)
 	return 0;
 }
 
+/* ---- to a connection ---- */
+
+/* The number that orders what a process of ours sends; 0: the node's own. */
+static uint64_t sender_of(const struct cn_control *c)
+{
+	return (uint64_t)c->from.serial << 32 | c->from.id;
+}
+
+static bool is_message(const struct cn_control *c)
+{
+	return c->signal == CN_SIGNAL_SEND || c->signal == CN_SIGNAL_REG_SEND ||
+	       c->signal == CN_SIGNAL_ALIAS_SEND || c->signal == CN_SIGNAL_EXIT2;
+}
+
+/*
+ * Gives a message to a connection. What the peer cannot be told by its flags is left out as
+ * a BEAM node leaves it out: it learns of the end of the connection all the same.
+ */
+static int transmit(struct cn_conn *conn, const struct cn_control *c, cnode_term term, unsigned flags)
+{
+	unsigned how = flags & CN_SEND_NOSUSPEND ? CN_CONN_NOSUSPEND : 0;
+	int rc = cn_conn_send(conn, sender_of(c), c, term, how, NULL);
+	switch (rc) {
+	case 0:
+	case CN_CONN_SUSPEND:
+		if (c->signal == CN_SIGNAL_UNLINK && !(cn_conn_info(conn)->flags & CN_DFLAG_UNLINK_ID))
+			return CN_UNACKED;
+		return rc == CN_CONN_SUSPEND && (flags & CN_SEND_SUSPEND) ? CN_SUSPEND : 0;
+	case CNODE_ENOTSUP:
+	case CNODE_ENOCONNECTION:
+		return 0;
+	case CNODE_EBADTERM:
+	case CNODE_ELIMIT:
+	case CNODE_ETOOBIG:
+		/* A reason that this peer cannot take: its end still has to be heard of. */
+		if (c->signal == CN_SIGNAL_EXIT || c->signal == CN_SIGNAL_MONITOR_EXIT) {
+			static const uint8_t badterm[] = { CN_SMALL_ATOM_UTF8, 7, 'b', 'a', 'd', 't', 'e', 'r', 'm' };
+			rc = cn_conn_send(conn, sender_of(c), c, cn_term_static(badterm, sizeof badterm), 0, NULL);
+			if (rc >= 0)
+				return 0;
+		}
+		if (is_message(c) || c->signal == CN_SIGNAL_SPAWN_REQUEST)
+			return rc;
+		break;
+	default:
+		if (is_message(c) || c->signal == CN_SIGNAL_SPAWN_REQUEST)
+			return rc;
+	}
+	cn_conn_kill(conn, rc, "a signal to it could not be queued");
+	return rc;
+}
+
+/* The sender is to pause until the connection has room. Under the lock. 0: it is not told to. */
+static int pause_sender(struct cn_peer *peer, struct cn_conn *conn, cnode_pid sender)
+{
+	struct cn_cluster *cluster = peer->cluster;
+	cn_put(&peer->paused, &sender, sizeof sender);
+	if (peer->paused.err) {
+		peer->paused.err = 0;
+		return 0;
+	}
+	/* The room may have come in between. */
+	if (!cn_conn_busy(conn)) {
+		cluster->drained = true;
+		cn_wake_post(cluster->loop, &cluster->chores);
+	}
+	return CN_SUSPEND;
+}
+
 /* ---- what waits ---- */
 
 void cn_waiting_free(struct cn_waiting *w)
@@ -91,13 +160,13 @@ static int waiting_new(const struct cn_control *c, cnode_term term, bool suspend
 	return 0;
 }
 
-static int queue(struct cn_net *net, struct cn_peer *peer, const struct cn_control *c, cnode_term term,
+static int queue(struct cn_cluster *cluster, struct cn_peer *peer, const struct cn_control *c, cnode_term term,
 		 unsigned flags)
 {
-	bool over = peer->waiting_bytes >= net->config.out_high_water;
+	bool over = peer->waiting_bytes >= cluster->config.out_high_water;
 	if (over && (flags & CN_SEND_NOSUSPEND))
 		return CNODE_EBUSY;
-	if (peer->waiting_bytes > WAITING_MAX + net->config.out_limit)
+	if (peer->waiting_bytes > WAITING_MAX + cluster->config.out_limit)
 		return CNODE_ETOOBIG;
 	bool suspend = over && (flags & CN_SEND_SUSPEND);
 	struct cn_waiting *w;
@@ -111,15 +180,15 @@ static int queue(struct cn_net *net, struct cn_peer *peer, const struct cn_contr
 }
 
 /* Done with it; its sender, if it was suspended, is resumed by the holder of the lead, who may call proc. */
-static void waiting_done(struct cn_net *net, struct cn_waiting *w)
+static void waiting_done(struct cn_cluster *cluster, struct cn_waiting *w)
 {
 	if (!w->suspended) {
 		cn_waiting_free(w);
 		return;
 	}
-	w->next = net->resumes;
-	net->resumes = w;
-	cn_wake_post(net->loop, &net->chores);
+	w->next = cluster->resumes;
+	cluster->resumes = w;
+	cn_wake_post(cluster->loop, &cluster->chores);
 }
 
 static void waiting_clear(struct cn_peer *peer, bool send)
@@ -129,8 +198,8 @@ static void waiting_clear(struct cn_peer *peer, bool send)
 		peer->waiting = w->next;
 		/* What this peer cannot be told is dropped now as it would be later. */
 		if (send)
-			transmit(peer->net, peer->conn, &w->control, w->term, 0);
-		waiting_done(peer->net, w);
+			transmit(peer->conn, &w->control, w->term, 0);
+		waiting_done(peer->cluster, w);
 	}
 	peer->waiting_last = &peer->waiting;
 	peer->waiting_bytes = 0;
@@ -146,42 +215,47 @@ void cn_peer_waiting_drop(struct cn_peer *peer)
 	waiting_clear(peer, false);
 }
 
-/* ---- to a connection ---- */
-
 /*
- * Gives a message to a connection. What the peer cannot be told by its flags is left out as
- * a BEAM node leaves it out: it learns of the end of the connection all the same.
+ * Sends to a node: to its connection, or behind what waits for one. `epoch` as in
+ * cn_signal. The codes of cn_procs_ops.send.
  */
-static int transmit(struct cn_net *net, struct cn_conn *conn, const struct cn_control *c, cnode_term term,
-		    unsigned flags)
+int cn_peer_send(struct cn_cluster *cluster, cnode_name node, uint64_t epoch, const struct cn_control *c,
+		 cnode_term term, unsigned flags)
 {
-	bool suspend = false;
-	unsigned how = flags & CN_SEND_NOSUSPEND ? CN_CONN_NOSUSPEND : 0;
-	int rc = cn_conn_send(conn, c, term, how, &suspend);
-	bool is_message = c->signal == CN_SIGNAL_SEND || c->signal == CN_SIGNAL_REG_SEND ||
-			  c->signal == CN_SIGNAL_ALIAS_SEND || c->signal == CN_SIGNAL_EXIT2;
-	switch (rc) {
-	case 0:
-		if (suspend && (flags & CN_SEND_SUSPEND))
-			return CN_SUSPEND;
-		if (c->signal == CN_SIGNAL_UNLINK && !(cn_conn_flags(conn) & CN_DFLAG_UNLINK_ID))
-			return CN_UNACKED;
-		return 0;
-	case CNODE_ENOTSUP:
-	case CNODE_ENOCONNECTION:
-		return 0;
-	case CNODE_EBADTERM:
-	case CNODE_ELIMIT:
-	case CNODE_ETOOBIG:
-		if (is_message)
-			return rc;
-		/* A reason that this peer cannot take still has to be heard of. */
-		if (!cn_term_is_none(term) && c->signal != CN_SIGNAL_SPAWN_REQUEST)
-			return transmit(net, conn, c, (cnode_term){ 0 }, flags);
-		return rc;
-	default:
-		if (!is_message)
-			cn_conn_kill(conn, rc, "a signal could not be queued");
+	struct cn_peer *peer;
+	cn_mutex_lock(&cluster->lock);
+	int rc = cn_peer_get(cluster, node, &peer);
+	if (rc != 0 || (epoch != CN_EPOCH_ANY && epoch != peer->epoch)) {
+		cn_mutex_unlock(&cluster->lock);
 		return rc;
 	}
+	if (peer->state != CN_PEER_UP) {
+		rc = queue(cluster, peer, c, term, flags);
+		if (rc >= 0 && peer->state == CN_PEER_IDLE)
+			cn_peer_want(peer);
+		cn_mutex_unlock(&cluster->lock);
+		return rc;
+	}
+	struct cn_conn *conn = cn_conn_ref(peer->conn);
+	cn_mutex_unlock(&cluster->lock);
+	rc = transmit(conn, c, term, flags);
+	if (rc == CN_SUSPEND) {
+		cn_mutex_lock(&cluster->lock);
+		/* The peer is still there: our reference keeps its connection from being forgotten with it. */
+		peer = cn_peer_find(cluster, node);
+		rc = peer && peer->conn == conn ? pause_sender(peer, conn, c->from) : 0;
+		cn_mutex_unlock(&cluster->lock);
+	}
+	cn_conn_unref(conn);
+	return rc;
+}
+
+int cn_cluster_send(void *ctx, const struct cn_signal *sig, unsigned flags)
+{
+	struct cn_cluster *cluster = ctx;
+	struct cn_control c;
+	int rc = describe(sig, &c);
+	if (rc != 0)
+		return rc;
+	return cn_peer_send(cluster, sig->node, sig->epoch, &c, sig->term, flags);
 }

@@ -207,6 +207,30 @@ void deliver_down(struct cn_procs *procs, cnode_pid to, const cnode_ref *ref, cn
 	down(procs, to, ref, 0, reason, w);
 }
 
+int cn_procs_adopt_monitor(struct cn_procs *procs, cnode_pid watcher, cnode_pid of, const cnode_ref *ref, uint64_t epoch)
+{
+	struct rel *watch = rel_new(REL_WATCH, NULL);
+	if (!watch)
+		return CNODE_ENOMEM;
+	watch->about.pid = of;
+	watch->about.ref = *ref;
+	watch->mode = CN_ALIAS_NONE;
+	struct cnode_process *p = process_find(procs, watcher);
+	int rc = 0;
+	if (p) {
+		cn_mutex_lock(&p->lock);
+		if (!is_dead(p)) {
+			rc = rel_add(p, watch, of.node, epoch);
+			if (rc == 0)
+				watch = NULL;
+		}
+		cn_mutex_unlock(&p->lock);
+		process_unref(p);
+	}
+	rel_free(watch);
+	return rc;
+}
+
 void drop_watched(struct cn_procs *procs, const struct cn_target *to, cnode_pid by, const cnode_ref *ref)
 {
 	struct cnode_process *p = resolve(procs, to);

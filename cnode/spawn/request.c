@@ -15,7 +15,7 @@
 struct request {
 	struct cn_factories *factories;
 	struct cn_factory *factory; /* NULL: a service */
-	struct cn_net *net;
+	struct cn_cluster *cluster;
 	cnode_name peer;
 	uint64_t epoch;
 	cnode_ref id;
@@ -89,7 +89,7 @@ static void answer(const struct request *r, cnode_pid pid, const char *error)
 		.monitored = !error && r->monitor,
 		.error = error,
 	};
-	cn_net_spawn_answer(r->net, &a);
+	cn_cluster_spawn_answer(r->cluster, &a);
 }
 
 /* The atom that a start that failed is answered with. */
@@ -175,11 +175,11 @@ static int choose(struct cn_factories *f, const struct cn_spawn_request *q, stru
 	return 0;
 }
 
-void cn_spawn_requested(struct cn_factories *f, struct cn_net *net, const struct cn_spawn_request *q)
+void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, const struct cn_spawn_request *q)
 {
 	struct request at_hand = {
 		.factories = f,
-		.net = net,
+		.cluster = cluster,
 		.peer = q->peer_name,
 		.epoch = q->epoch,
 		.id = q->request,

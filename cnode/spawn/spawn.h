@@ -47,10 +47,10 @@ struct cn_service {
 int cn_factories_serve(struct cn_factories *f, const struct cn_service *service);
 
 /*
- * Takes a request of a peer (cn_net_ops.spawn_request): starts the process or refuses;
- * the answer goes out by cn_net_spawn_reply. Holder of the lead.
+ * Takes a request of a peer (cn_cluster_ops.spawn_request): starts the process or refuses;
+ * the answer goes out by cn_cluster_spawn_reply. Holder of the lead.
  */
-void cn_spawn_requested(struct cn_factories *f, struct cn_net *net, const struct cn_spawn_request *request);
+void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, const struct cn_spawn_request *request);
 
 /*
  * A process of the factory `label` has ended (cn_procs_ops.gone, for processes that have a

@@ -119,7 +119,8 @@ static void complete_at(struct cnode_builder *b, const uint8_t *end)
 /* Enters a compound whose head, `size` bytes, is written at the end. */
 static void enter(struct cnode_builder *b, enum cn_build_kind kind, uint32_t want, size_t size)
 {
-	if (b->depth >= CN_TERM_DEPTH) {
+	/* One more for what may turn out to be empty, which is no level: the verifier has the last word. */
+	if (b->depth > CN_TERM_DEPTH) {
 		fail(b, CNODE_EBADTERM);
 		return;
 	}

@@ -362,11 +362,21 @@ static int compare_fun_heads(const uint8_t *a, const uint8_t *b)
 	return COMPARE(*a == CN_EXPORT, *b == CN_EXPORT);
 }
 
-/* A local fun: module, old index, old uniq, number of free variables, then these. The creator does not count. */
+/*
+ * A local fun: module, index, old uniq, number of free variables, then these; as OTP 25 does. Neither
+ * the creator nor the old index, which is the index, counts.
+ */
 static int compare_local_funs(const struct sides *s, const uint8_t **a, const uint8_t **b, enum mode mode)
 {
 	const uint8_t *p = *a + 30, *q = *b + 30;
-	int c = compare_terms(s, &p, &q, 3, mode);
+	int c = compare_terms(s, &p, &q, 1, mode);
+	if (c == 0)
+		c = COMPARE(cn_load_u32(*a + 22), cn_load_u32(*b + 22));
+	if (c)
+		return c;
+	p = cn_skip(p);
+	q = cn_skip(q);
+	c = compare_terms(s, &p, &q, 1, mode);
 	if (c)
 		return c;
 	c = COMPARE(cn_load_u32(*a + 26), cn_load_u32(*b + 26));

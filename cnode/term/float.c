@@ -6,6 +6,7 @@
 #include "cnode/term/walk.h"
 
 #include <ctype.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,13 +64,34 @@ bool cn_float_parse(const char *text, size_t size, double *value)
 	return end == copy + size + point_size - 1 && isfinite(*value);
 }
 
+/* Adds one to the last digit of "d.ddde…"; false if that carries out of the first. */
+static bool add_one(char *text)
+{
+	char *p = strchr(text, 'e');
+	while (p && p-- > text) {
+		if (!isdigit((unsigned char)*p))
+			continue;
+		if (*p != '9') {
+			++*p;
+			return true;
+		}
+		*p = '0';
+	}
+	return false;
+}
+
 /* The fewest significant digits that read back as the same float; returns their number. */
 static int shortest(double v, char digit[18], int *exponent)
 {
 	char text[48];
-	for (int precision = 15;; precision++) {
+	/* What has 15 digits or fewer comes back as it was, but for the subnormal. */
+	for (int precision = v < DBL_MIN ? 1 : 15;; precision++) {
 		snprintf(text, sizeof text, "%.*e", precision - 1, v);
 		if (precision == 17 || strtod(text, NULL) == v)
+			break;
+		/* Below a power of two floats are twice as close: the next text may do where the nearest does not. */
+		int exp;
+		if (frexp(v, &exp) == 0.5 && add_one(text) && strtod(text, NULL) == v)
 			break;
 	}
 	/* The digits are what comes before the 'e', whatever the decimal point looks like. */

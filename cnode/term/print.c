@@ -202,8 +202,12 @@ static __attribute__((noinline)) void put_node(struct out *o, const uint8_t *p)
 {
 	uint8_t room[CN_LATIN1_ROOM];
 	size_t size;
-	const uint8_t *text = cn_atom_at(p, o->atoms, room, &size);
-	put(o, text, size);
+	const uint8_t *text = cn_atom_at(p, o->atoms, room, &size), *end = text + size;
+	uint32_t c;
+	while (text < end) {
+		text += cn_utf8_get(text, &c);
+		put_char(o, c, '>');
+	}
 }
 
 static __attribute__((noinline)) void put_id(struct out *o, const uint8_t *p, enum cnode_type type)

@@ -290,7 +290,7 @@ static const uint8_t *check_big(struct turn *t, const uint8_t *p)
 	size_t head = *p == CN_SMALL_BIG ? 3 : 6;
 	NEED(head);
 	size_t size = head == 3 ? p[1] : cn_load_u32(p + 1);
-	if (size > t->v->limits.bytes - (size_t)(p - t->start))
+	if (head + size > t->v->limits.bytes - (size_t)(p - t->start))
 		REFUSE("integer longer than the message");
 	if (t->out && size > MAX_BIG_OUT)
 		REFUSE("integer of more than 2^22 bits");
@@ -303,7 +303,7 @@ static const uint8_t *check_bytes(struct turn *t, const uint8_t *p)
 	size_t head = *p == CN_STRING ? 3 : *p == CN_BINARY ? 5 : 6;
 	NEED(head);
 	size_t size = head == 3 ? cn_load_u16(p + 1) : cn_load_u32(p + 1);
-	if (size > t->v->limits.bytes - (size_t)(p - t->start))
+	if (head + size > t->v->limits.bytes - (size_t)(p - t->start))
 		REFUSE("binary longer than the message");
 	if (head == 6) {
 		if (size == 0 ? p[5] != 0 || t->out : p[5] < 1 || p[5] > 8)

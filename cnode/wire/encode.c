@@ -332,7 +332,7 @@ static int put_first(struct cn_sending *s, struct cn_encoder *e, struct cn_out *
 	struct packet k = s->packet;
 	int rc = 0;
 	/* Only small payloads get their atoms replaced, and are looked at once more for that. */
-	if (k.has_payload && k.payload_size < CN_OUT_REFERENCE)
+	if (!s->fragments && k.has_payload && k.payload_size < CN_OUT_REFERENCE)
 		rc = plan(e, &s->control, s->payload, &sites, &k, NULL);
 	if (rc)
 		return rc;

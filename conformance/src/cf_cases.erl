@@ -6,11 +6,12 @@
 %%   {needs, [Cap]}     capabilities of the node under test without which the case is not applicable
 %%   {from, R}, {to, R} the releases of the driver that it holds for
 %%   {varies, [dial, visible]}  run for each dialling direction and visibility that matters to it
+%%   {otp_fails, [R]}   OTP itself is known to fail here (each such case says how): run only against other nodes
 %%   {only, visible}    run only with a visible node under test
 %%   fresh              a node under test of its own, ended afterwards
 %%   {timeout, Ms}      default 20 s
 -module(cf_cases).
--export([all/0, find/1, config/1, applies/2, missing/2, option/3, group/1]).
+-export([all/0, find/1, config/1, applies/2, unfit/2, option/3, group/1]).
 
 modules() ->
     [cf_case_epmd, cf_case_handshake, cf_case_flags, cf_case_framing, cf_case_terms, cf_case_send, cf_case_link,
@@ -37,4 +38,11 @@ applies(Case, #{release := Release, dial := Dial, visible := Visible}) ->
         andalso (Dial =:= PlainDial orelse lists:member(dial, Varies))
         andalso (Visible =:= Home orelse lists:member(visible, Varies) andalso option(only, Case, none) =:= none).
 
-missing(Case, Caps) -> [C || C <- option(needs, Case, []), not lists:member(C, Caps)].
+%% Why the node under test is not asked, or false.
+unfit(Case, #{caps := Caps, release := Release}) ->
+    Fails = lists:member(Release, option(otp_fails, Case, [])) andalso lists:member(otp, Caps),
+    case [C || C <- option(needs, Case, []), not lists:member(C, Caps)] of
+        [] when Fails -> io_lib:format("OTP ~p itself is known to fail here", [Release]);
+        [] -> false;
+        Lacking -> io_lib:format("the node does not declare ~p", [Lacking])
+    end.

@@ -47,9 +47,9 @@ in_process(Fun) ->
 run({Id, _, _, _, _} = Case, T) ->
     io:format("RUN ~s~n", [Id]),
     Began = erlang:monotonic_time(millisecond),
-    {Verdict, Why, T1} = case cf_cases:missing(Case, maps:get(caps, T)) of
-                             [] -> attempt(Case, T);
-                             Lacking -> {na, io_lib:format("the node does not declare ~p", [Lacking]), T}
+    {Verdict, Why, T1} = case cf_cases:unfit(Case, T) of
+                             false -> attempt(Case, T);
+                             Reason -> {na, Reason, T}
                          end,
     result(Id, Verdict, erlang:monotonic_time(millisecond) - Began, Why),
     T1.
@@ -65,10 +65,11 @@ attempt(Case, T) ->
         {_, false} ->
             Died = "the node under test ended in this case; its log ends:\n" ++ tail(T),
             T1 = try started(T) catch throw:{case_failed, Again} -> io:format("# ~s~n", [Again]), T end,
-            {fail, case Verdict of pass -> Died; fail -> [Why, "\n", Died] end, T1}
+            {fail, case Verdict of fail -> [Why, "\n", Died]; _ -> Died end, T1}
     end.
 
 alive_after(T, pass) -> cf_nut:alive(T);
+alive_after(T, na) -> cf_nut:alive(T);
 alive_after(T, fail) -> settle(20, T).
 
 %% After a failure the process may be on its way out.

@@ -5,7 +5,7 @@
 %%   {'$export', M, F, A}                   {'$fun', Bytes}                 {'$record', Bytes}
 %% and {'$raw', Bytes} encodes as these bytes. Encoding is canonical: the bytes that a BEAM itself would send.
 -module(cf_etf).
--export([encode/1, decode/2, decode_all/2, external/1, internal/1, walk/2]).
+-export([fun_parts/1, encode/1, decode/2, decode_all/2, external/1, internal/1, walk/2]).
 
 %% Term -> iodata, without the version byte.
 encode({'$raw', Bytes}) -> Bytes;
@@ -144,6 +144,12 @@ decode(<<67, N:32, Flags, R/binary>>, Atoms) ->
     {{'$record', iolist_to_binary([<<67, N:32, Flags>>, [encode(T) || T <- lists:reverse(Terms)]])}, R1};
 decode(<<Tag, _/binary>>, _) -> throw({bad_term, {tag_or_length, Tag}});
 decode(<<>>, _) -> throw({bad_term, truncated}).
+
+%% What makes a fun that fun: all but the creator's pid, which OTP 27 and later replace.
+fun_parts(<<112, _Size:32, Arity, Uniq:16/binary, Index:32, Free:32, R/binary>>) ->
+    {Terms, <<>>} = many(4 + Free, R, {}, []),
+    [Module, OldIndex, OldUniq, {'$pid', _, _, _, _} | Environment] = lists:reverse(Terms),
+    {Arity, Uniq, Index, Module, OldIndex, OldUniq, Environment}.
 
 %% Exactly one term.
 decode_all(Bytes, Atoms) ->

@@ -28,8 +28,7 @@ start(#{command := Command, dir := Dir, epmd := Epmd} = T, Options) ->
                     [Other, lists:join($\n, Said), Command])
     end.
 
-alive(#{proc := Proc}) ->
-    is_process_alive(Proc) andalso cf_proc:wait_exit(Proc, 0) =:= timeout;
+alive(#{proc := Proc}) -> cf_proc:exited(Proc) =:= false;
 alive(_) -> false.
 
 %% Ask it to end, by SIGTERM; true if it obeys.

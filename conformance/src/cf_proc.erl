@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% Operating-system processes that end with us (through conformance/leash), their output kept in a file.
 -module(cf_proc).
--export([start/3, os_pid/1, signal/2, stop/1, wait_exit/2, wait_line/3, output/1, free_port/0]).
+-export([start/3, os_pid/1, exited/1, signal/2, stop/1, wait_exit/2, wait_line/3, output/1, free_port/0]).
 
 %% Start Argv under the leash; a process of ours owns it. Options: {log, File}, {env, [{Name, Value}]}, {cd, Dir},
 %% {tell, Pid} for a message {Process, {line, Line} | {exited, Status}} per event.
@@ -37,6 +37,9 @@ loop(#{port := Port, lines := Lines, part := Part, tell := Tell} = State) ->
             loop(wake(State#{waiting => [{From, Ref, What} | maps:get(waiting, State)]}));
         {unwait, Ref} ->
             loop(State#{waiting => [W || {_, R, _} = W <- maps:get(waiting, State), R =/= Ref]});
+        {exited, From, Ref} ->
+            From ! {Ref, maps:get(exited, State)},
+            loop(State);
         {output, From, Ref} ->
             From ! {Ref, lists:reverse(Lines)},
             loop(State);
@@ -91,6 +94,13 @@ wait_exit(Pid, Timeout) -> ask(Pid, exit, Timeout).
 
 %% A line that contains Word: {line, Line} | {exited, Status} | timeout.
 wait_line(Pid, Word, Timeout) -> ask(Pid, {line, Word}, Timeout).
+
+%% false | {exited, Status}, as things stand now.
+exited(Pid) ->
+    Ref = make_ref(),
+    Mon = monitor(process, Pid),
+    Pid ! {exited, self(), Ref},
+    receive {Ref, Exited} -> demonitor(Mon, [flush]), Exited; {'DOWN', Mon, _, _, _} -> {exited, gone} end.
 
 output(Pid) ->
     Ref = make_ref(),

@@ -12,7 +12,7 @@ tap(#{title := Title} = Job, Results, #{tap := N} = O) ->
 
 line(Number, Title, {Id, Verdict, _, Why}) ->
     {_, Sentence, _, _, _} = cf_cases:find(Id),
-    Head = io_lib:format("~p - ~s ~s: ~s", [Number, Title, Id, Sentence]),
+    Head = io_lib:format("~p - ~ts ~ts: ~ts", [Number, Title, Id, Sentence]),
     case Verdict of
         pass -> ["ok ", Head, "\n"];
         na -> ["ok ", Head, " # SKIP not applicable: ", one_line(Why), "\n"];
@@ -60,7 +60,7 @@ junit(Jobs) ->
 
 suite_line({Id, Verdict, Ms, Why}) ->
     {_, Sentence, _, _, _} = C = cf_cases:find(Id),
-    [io_lib:format("<testcase classname=\"~s\" name=\"~s\" time=\"~.3f\">", [cf_cases:group(C), xml([atom_to_list(Id), ": ", Sentence]), Ms / 1000]),
+    [io_lib:format("<testcase classname=\"~s\" name=\"~ts\" time=\"~.3f\">", [cf_cases:group(C), xml([atom_to_list(Id), ": ", Sentence]), Ms / 1000]),
      case Verdict of
          pass -> "";
          na -> ["<skipped message=\"", xml(Why), "\"/>"];

@@ -4,6 +4,7 @@
 -export([main/1]).
 
 main(Args) ->
+    io:setopts([{encoding, unicode}]),
     process_flag(trap_exit, true),
     case options(Args, defaults()) of
         #{list := true} = O -> list(O), halt(0);
@@ -41,7 +42,7 @@ chosen(#{only := Only}) ->
 
 list(O) ->
     Cases = chosen(O),
-    [io:format("~-36s ~s~n~-36s rule: ~s~s~n", [Id, What, "", Rule, notes(C)]) || {Id, What, Rule, _, _} = C <- Cases],
+    [io:format("~-36s ~ts~n~-36s rule: ~ts~ts~n", [Id, What, "", Rule, notes(C)]) || {Id, What, Rule, _, _} = C <- Cases],
     Groups = lists:usort([cf_cases:group(C) || C <- Cases]),
     io:format("~n~p cases: ~s~n", [length(Cases),
               string:join([io_lib:format("~s ~p", [G, length([C || C <- Cases, cf_cases:group(C) =:= G])]) || G <- Groups], ", ")]).
@@ -94,6 +95,7 @@ prepare(#{release := R, dial := Dial, visible := Visible, erl := Erl, beams := B
     Title = title(Job),
     JobDir = filename:join(Dir, Title),
     ok = filelib:ensure_dir(filename:join(JobDir, "x")),
+    [file:delete(F) || F <- filelib:wildcard(filename:join(JobDir, "*"))],
     {NutErl, NutBeams} = case string:tokens(Node, ":") of
                              ["otp", Other] -> nut_erl(list_to_integer(Other));
                              _ -> {Erl, Beams}

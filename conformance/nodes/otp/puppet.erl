@@ -91,7 +91,7 @@ bif(Function, Args) -> apply(erlang, Function, Args).
 bif_module(Module, Function, Args) -> apply(Module, Function, Args).
 
 capabilities() ->
-    [puppet, echo, register, link, monitor, exit, group_leader, connect, disconnect, nodes, monitor_node,
+    [otp, puppet, echo, register, link, monitor, exit, group_leader, connect, disconnect, nodes, monitor_node,
      spawn, spawn_out, spawn_anything, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out,
      rex, global, pg, dynamic_names, seq_trace]
         ++ [alias || erlang:function_exported(erlang, alias, 1)]

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A cnode node that talks to another's echo, as a program on libcnode does it: from a
+ * mailbox, on a thread of its own.
+ *
+ *     pair NAME COOKIE NODE MESSAGES ROUNDS
+ *
+ * Prints "messages-per-second p50 p99", the last two in nanoseconds.
+ */
+#include <cnode/cnode.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int by_size(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+	return (x > y) - (x < y);
+}
+
+/* Waits for {Tag, Ref, _}; anything else is dropped. */
+static int await(cnode_mailbox *box, const char *format, cnode_ref ref, cnode_term *value)
+{
+	for (;;) {
+		cnode_info info = { .size = sizeof info };
+		cnode_ref got;
+		int rc = cnode_receive(box, &info, 60000);
+		if (rc != 0)
+			return rc;
+		if (info.kind == CNODE_MESSAGE && cnode_scan(info.message, format, &got, value) == 0 && cnode_ref_equal(&got, &ref))
+			return 0;
+	}
+}
+
+static int ping(cnode_mailbox *box, const char *node, size_t rounds, int64_t *took)
+{
+	cnode_process *self = cnode_mailbox_process(box);
+	cnode_pid pid = cnode_self(self);
+	for (size_t i = 0; i < rounds; i++) {
+		cnode_ref ref;
+		cnode_term x;
+		int64_t began = now_ns();
+		int rc = cnode_make_ref(self, &ref);
+		if (rc == 0)
+			rc = cnode_send_name(self, "echo", node, "{ping,~p,~r,~q}", pid, ref, (int64_t)i);
+		if (rc == 0)
+			rc = await(box, "{pong,~r,~t}", ref, &x);
+		if (rc != 0)
+			return rc;
+		took[i] = now_ns() - began;
+	}
+	qsort(took, rounds, sizeof *took, by_size);
+	return 0;
+}
+
+/* The peer may be slower than we: then we wait a moment, as a suspended process does. */
+static int sink(cnode_mailbox *box, const char *node, long messages, double *per_second)
+{
+	cnode_process *self = cnode_mailbox_process(box);
+	cnode_info dropped = { .size = sizeof dropped };
+	cnode_term message, count;
+	cnode_ref ref;
+	int rc = cnode_make_ref(self, &ref);
+	int64_t began = now_ns();
+	for (long i = 0; rc == 0 && i < messages; i++) {
+		rc = cnode_format(&message, "{sink,~b}", "0123456789abcdef", (size_t)16);
+		if (rc != 0)
+			break;
+		while ((rc = cnode_send_name_term(self, "echo", node, message, CNODE_NOSUSPEND)) == CNODE_EBUSY)
+			(void)cnode_receive(box, &dropped, 1);
+		cnode_term_drop(message);
+	}
+	if (rc == 0)
+		rc = cnode_send_name(self, "echo", node, "{sync,~p,~r}", cnode_self(self), ref);
+	if (rc == 0)
+		rc = await(box, "{synced,~r,~t}", ref, &count);
+	*per_second = (double)messages * 1e9 / (double)(now_ns() - began);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	cnode_config cfg = CNODE_CONFIG_INIT;
+	cnode_node *node = NULL;
+	cnode_mailbox *box = NULL;
+	double per_second = 0;
+	if (argc != 6)
+		return 2;
+	size_t rounds = (size_t)atol(argv[5]);
+	int64_t *took = calloc(rounds + 1, sizeof *took);
+	cfg.name = argv[1];
+	cfg.long_names = true;
+	cfg.cookie = argv[2];
+	int rc = took != NULL ? cnode_node_new(&cfg, &node) : CNODE_ENOMEM;
+	if (rc == 0)
+		rc = cnode_node_start(node);
+	if (rc == 0)
+		rc = cnode_mailbox_open(node, NULL, &box);
+	if (rc == 0)
+		rc = cnode_connect_wait(box, argv[3], 5000);
+	if (rc == 0)
+		rc = ping(box, argv[3], rounds, took);
+	if (rc == 0)
+		rc = sink(box, argv[3], atol(argv[4]), &per_second);
+	if (rc == 0)
+		printf("%.0f %lld %lld\n", per_second, (long long)took[rounds / 2], (long long)took[rounds * 99 / 100]);
+	else
+		fprintf(stderr, "pair: %s: %s\n", cnode_strerror(rc), node != NULL ? cnode_node_error(node) : "");
+	cnode_mailbox_close(box);
+	cnode_node_free(node);
+	free(took);
+	return rc != 0;
+}
