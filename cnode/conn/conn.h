@@ -207,6 +207,9 @@ struct cn_conn_counts {
 /* Any thread; packets_in counts messages, ticks and fragments. */
 void cn_conn_counts(struct cn_conn *c, struct cn_conn_counts *counts);
 
+/* What a peer that was dialled refused us with, in `down`: NOK, NOT_ALLOWED; NONE if it did not. Lead. */
+enum cn_status cn_conn_refusal(const struct cn_conn *c);
+
 /* The answer to `replace`: the old link is down. Lead. */
 void cn_conn_replaced(struct cn_conn *c);
 /*

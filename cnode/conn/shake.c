@@ -232,6 +232,12 @@ void cn_shake_due(struct cn_conn *c)
 		cn_timer_set(&c->timer, cn_handshake_due(hs));
 }
 
+enum cn_status cn_conn_refusal(const struct cn_conn *c)
+{
+	const struct cn_handshake *hs = c->dialled ? c->handshake : NULL;
+	return hs && hs->error == CNODE_EREFUSED ? hs->status : CN_STATUS_NONE;
+}
+
 void cn_conn_replaced(struct cn_conn *c)
 {
 	CN_LEAD(c->net->config.loop);
