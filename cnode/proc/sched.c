@@ -276,7 +276,8 @@ static void slice(struct cnode_process *p, uint64_t budget)
 	if (!p->ran_init && !begin(p))
 		return;
 	for (;;) {
-		if (p->stopping) {
+		/* What the callback of a process that was killed returns is no reason any more. */
+		if (p->stopping && !is_dead(p)) {
 			account(p, began, done);
 			log_crash(p, p->stop_reason);
 			exit_self(p);
