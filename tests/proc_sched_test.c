@@ -136,6 +136,7 @@ START_TEST(says_the_start_once_after_init)
 	ck_assert_int_eq(s.finis, 1);
 	ck_assert_uint_eq(cn_procs_count(W.procs), 0);
 	ck_assert_int_eq(atomic_load(&W.gone), 1);
+	ck_assert_int_eq(atomic_load(&W.left), 0);
 }
 END_TEST
 
