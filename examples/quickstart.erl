@@ -26,10 +26,8 @@ lines() ->
      "receive {'DOWN', Ref, process, Watched, Why} -> killed = Why after 5000 -> exit(timeout) end.",
 
      "% Arguments that it does not take, and what nobody allowed: an error, at once.",
-     "{_, Bad} = spawn_monitor(Node, counter, start, [ten]).",
-     "receive {'DOWN', Bad, process, _, badarg = BadWhy} -> BadWhy after 5000 -> exit(timeout) end.",
-     "{_, Denied} = spawn_monitor(Node, os, cmd, [\"id\"]).",
-     "receive {'DOWN', Denied, process, _, undef = DeniedWhy} -> DeniedWhy after 5000 -> exit(timeout) end.",
+     "badarg = try spawn_monitor(Node, counter, start, [ten]) catch error:E1 -> E1 end.",
+     "undef = try spawn_monitor(Node, os, cmd, [\"id\"]) catch error:E2 -> E2 end.",
 
      "% rpc: a value, or a clear error.",
      "Node = rpc:call(Node, erlang, node, []).",

@@ -59,7 +59,7 @@ if [ -z "${QUICKSTART_BUILD:-}" ]; then
 	if [ ! -e "$build/Makefile" ]; then (cd "$build" && quietly ../configure --enable-tests=no); fi
 	quietly make -C "$build" -j"$(nproc)"
 fi
-echo "    cnoded is $build/cnoded"
+echo "    cnoded is $build/cnode/cmd/cnoded"
 
 # ---- two nodes ----
 
@@ -73,7 +73,7 @@ epmd=$!
 
 step "A C node, with the example module; everybody may spawn its counter"
 echo "    cnoded -name c@127.0.0.1 -cookie_file COOKIE -load examples/counter -allow counter"
-"$build/cnoded" -name c@127.0.0.1 -cookie_file "$tmp/cookie" -load "$build/examples/counter" -allow counter \
+"$build/cnode/cmd/cnoded" -name c@127.0.0.1 -cookie_file "$tmp/cookie" -load "$build/examples/counter" -allow counter \
 	>"$tmp/cnoded.log" 2>&1 &
 cnoded=$!
 n=0

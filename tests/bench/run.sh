@@ -76,7 +76,7 @@ if [ "$with_cnode" = yes ]; then
 	printf %s "$cookie" >"$tmp/cookie"
 	chmod 600 "$tmp/cookie"
 	# libtool's wrappers: their process becomes the program.
-	"$builddir/cnoded" -name bc@127.0.0.1 -cookie_file "$tmp/cookie" -load "$builddir/conformance/fixtures/echo" \
+	"$builddir/cnode/cmd/cnoded" -name bc@127.0.0.1 -cookie_file "$tmp/cookie" -load "$builddir/conformance/fixtures/echo" \
 		-load "$builddir/conformance/fixtures/noop" -load "$builddir/conformance/fixtures/busy" \
 		-allow noop -allow busy >"$tmp/cnode.log" 2>&1 &
 	cnode=$!
