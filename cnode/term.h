@@ -24,6 +24,11 @@
  *   ~p   cnode_pid            s cnode_pid *          ~r  cnode_ref         s cnode_ref *
  *   ~t   cnode_term           s cnode_term *: borrowed from the term scanned
  *
+ * Atoms, numbers and strings are written as in Erlang source (16#ff, $a, "a\n", <<1,2:4>>,
+ * <<"text"/utf8>>, fun m:f/1), but that reserved words other than `fun` need no quotes. <<"text">>
+ * is a byte per character, as in Erlang. In a pattern, 1 is not 1.0; a map matches if it has the keys
+ * given, which must be literals. A pattern has at most 64 directives and is nested at most 64 deep.
+ *
  * A program's terms obey the limits of the external format: atoms of at most 255
  * characters, finite floats, tuples of fewer than 2^24 elements. What breaks them is
  * CNODE_EBADTERM here, and never reaches a peer.
@@ -140,15 +145,20 @@ CNODE_API int cnode_term_ei(cnode_term term, const char **bytes, int *size);
  */
 CNODE_API int cnode_term_from_bytes(const void *bytes, size_t size, cnode_term *term);
 
-/* Erlang's order of terms: <0, 0 (also 1 and 1.0) or >0. */
+/*
+ * Erlang's order of terms: -1, 0 (also 1 and 1.0) or 1. No term comes before every term. It needs
+ * no memory that could lack, and some stack for nested maps: 650 KiB at the default limit of 1,024.
+ */
 CNODE_API int cnode_term_compare(cnode_term a, cnode_term b);
-/* Erlang's =:=. */
+/* Erlang's =:=, that of OTP 27 and later: 0.0 is not -0.0. */
 CNODE_API bool cnode_term_equal(cnode_term a, cnode_term b);
 
 /*
  * Writes the term as Erlang text (as io:format("~tp") on one line), as snprintf does: returns
  * the length it would have; at most size - 1 bytes and a terminator are written. A pid is
- * <node.id.serial>, a reference #Ref<node.words>.
+ * <node.id.serial>, a reference #Ref<node.words>, a port #Port<node.id>, a local fun
+ * #Fun<module.index.uniq>; integers of more than 4,096 bytes are written as 16#…. Lists and binaries are
+ * shown as text where Erlang does so by default: when all their characters are printable Latin-1.
  */
 CNODE_API size_t cnode_term_print(cnode_term term, char *text, size_t size);
 /* The same as a string of yours (free with cnode_free); NULL when out of memory. */
@@ -156,28 +166,35 @@ CNODE_API char *cnode_term_text(cnode_term term);
 CNODE_API void cnode_free(void *p);
 
 /*
- * A term from Erlang text ("{add, 5}."; the full stop may be left out). *term is yours.
+ * A term from Erlang text ("{add, 5}."; the full stop may be left out, % comments are skipped).
+ * Identifiers (<0.1.0>, #Ref<…>) have no literals. *term is yours.
  * 0; CNODE_EBADARG with *error_at (may be NULL) at the offending byte; CNODE_ENOMEM.
  */
 CNODE_API int cnode_parse(const char *text, cnode_term *term, size_t *error_at);
 
 /* ---- by format ---- */
 
-/* 0; CNODE_EBADARG if the term does not match (nothing is stored then); CNODE_EFORMAT; CNODE_ENOMEM. */
+/*
+ * 0; CNODE_EBADARG if the term does not match (nothing is stored then); CNODE_EFORMAT; CNODE_ENOMEM
+ * or CNODE_ESYSLIMIT (no room for a node's name). Directives store in the order in which they stand.
+ */
 CNODE_API int cnode_scan(cnode_term term, const char *format, ...);
 CNODE_API int cnode_vscan(cnode_term term, const char *format, va_list args);
-/* *term is yours. 0, CNODE_EFORMAT, CNODE_EBADTERM, CNODE_ESTALE, CNODE_ENOMEM. */
+/*
+ * *term is yours. 0, CNODE_EFORMAT, CNODE_EBADTERM, CNODE_EBADARG (a NULL, or a zeroed pid, reference or
+ * term), CNODE_ESTALE, CNODE_ENOMEM.
+ */
 CNODE_API int cnode_format(cnode_term *term, const char *format, ...);
 CNODE_API int cnode_vformat(cnode_term *term, const char *format, va_list args);
 
 /* ---- by cursor: after the first mismatch every read fails and `error` stays set ---- */
 
 typedef struct cnode_reader {
-	int error;                          /* 0, or CNODE_EBADARG: read this once at the end */
+	int error;                          /* 0, or CNODE_EBADARG (rarely CNODE_ENOMEM, CNODE_ESYSLIMIT: names); look once at the end */
 	cnode_term term_;
 	const unsigned char *at_;
 	const unsigned char *end_;
-	size_t string_left_;                /* elements of a STRING_EXT not yet read */
+	size_t string_left_;                /* elements of a STRING_EXT not yet read, and the [] behind them */
 } cnode_reader;
 
 CNODE_API cnode_reader cnode_read(cnode_term term);
@@ -188,7 +205,7 @@ CNODE_API int64_t cnode_read_int64(cnode_reader *r);
 CNODE_API uint64_t cnode_read_uint64(cnode_reader *r);
 /* Integers are converted. */
 CNODE_API double cnode_read_double(cnode_reader *r);
-/* Borrowed UTF-8 text, not terminated; *size bytes. NULL on mismatch. */
+/* Borrowed UTF-8 text, not terminated; *size bytes. NULL on mismatch, also for an old Latin-1 atom beyond ASCII (~a takes it). */
 CNODE_API const char *cnode_read_atom(cnode_reader *r, size_t *size);
 /* Reads an atom and tells if it is this one. Another atom is no mismatch. */
 CNODE_API bool cnode_read_is_atom(cnode_reader *r, const char *text);
@@ -197,9 +214,13 @@ CNODE_API cnode_pid cnode_read_pid(cnode_reader *r);
 CNODE_API cnode_ref cnode_read_ref(cnode_reader *r);
 /* Enters a tuple: its elements are read next. Returns the arity. */
 CNODE_API size_t cnode_read_tuple(cnode_reader *r);
-/* Enters a list: returns its length (0 for []), its elements come next, then its tail (unless it was []). */
+/*
+ * Enters a list, or the next part of one: returns how many elements come next; behind them stands
+ * the tail. 0: it was [], nothing follows. Nearly always the tail is [], but it may be another
+ * part, so read a proper list so: while ((n = cnode_read_list(&r)) > 0) while (n--) …
+ */
 CNODE_API size_t cnode_read_list(cnode_reader *r);
-/* Enters a map: that many keys and values come next. */
+/* Enters a map: that many pairs of key and value come next. */
 CNODE_API size_t cnode_read_map(cnode_reader *r);
 /* The next term as it is, borrowed. */
 CNODE_API cnode_term cnode_read_term(cnode_reader *r);
@@ -230,7 +251,10 @@ CNODE_API void cnode_build_map(cnode_builder *b);
 CNODE_API void cnode_build_map_end(cnode_builder *b);
 CNODE_API void cnode_build_term(cnode_builder *b, cnode_term term);      /* copies */
 CNODE_API void cnode_build_format(cnode_builder *b, const char *format, ...);
-/* Ends the term: *term is yours, the builder is empty again. 0, CNODE_EBADTERM (also when it is not complete), CNODE_ENOMEM. */
+/*
+ * Ends the term: *term is yours, the builder is empty again, also after an error. 0, CNODE_EBADTERM (also
+ * when it is not complete, or nested deeper than 1,024), CNODE_EBADARG, CNODE_EFORMAT, CNODE_ESTALE, CNODE_ENOMEM.
+ */
 CNODE_API int cnode_builder_term(cnode_builder *b, cnode_term *term);
 
 #ifdef __cplusplus

@@ -222,6 +222,35 @@ START_TEST(builds_piece_by_piece)
 }
 END_TEST
 
+START_TEST(builds_large_tuples_and_gives_memory_back)
+{
+	struct cnode_builder b;
+	cnode_term t;
+	cn_builder_init(&b);
+	cnode_build_tuple(&b, 256);
+	for (int i = 0; i < 256; i++)
+		cnode_build_int64(&b, 1);
+	ck_assert_int_eq(cnode_builder_term(&b, &t), 0);
+	ck_assert_mem_eq(t.bytes_, "i\0\0\1\0a\1", 7);
+	ck_assert_uint_eq(t.size_, 5 + 512);
+	cnode_term_drop(t);
+	/* Room was made for characters of five bytes. */
+	char *text = malloc(60001);
+	memset(text, 'x', 60000);
+	memcpy(text, "\xc4\x80", 3);
+	memset(text + 2, 'x', 59998);
+	text[60000] = 0;
+	ck_assert_int_eq(cnode_format(&t, "~s", text), 0);
+	ck_assert_uint_eq(t.owner_->size, t.size_);
+	use_term(t);
+	cnode_term_drop(t);
+	free(text);
+	ck_assert_ptr_null(cn_blob_new(SIZE_MAX));
+	ck_assert_ptr_null(cn_blob_new_atoms(SIZE_MAX / 2, 1, 1));
+	ck_assert_ptr_null(cn_blob_new_atoms(1, 1, SIZE_MAX / 2));
+}
+END_TEST
+
 START_TEST(tells_at_the_end_what_was_wrong)
 {
 	cnode_builder *b = cnode_builder_new();
@@ -238,6 +267,10 @@ START_TEST(tells_at_the_end_what_was_wrong)
 	cnode_build_list(b);
 	cnode_build_map_end(b);
 	ck_assert_int_eq(cnode_builder_term(b, &t), CNODE_EBADTERM);        /* no map */
+	cnode_build_pid(b, (cnode_pid){ 0 });
+	cnode_build_ref(b, (cnode_ref){ 0 });
+	cnode_build_format(b, "{}");
+	ck_assert_int_eq(cnode_builder_term(b, &t), CNODE_EBADARG);
 	cnode_build_list(b);
 	cnode_build_list_tail(b);
 	ck_assert_int_eq(cnode_builder_term(b, &t), CNODE_EBADTERM);        /* a tail without a list */
@@ -393,6 +426,7 @@ TCase *build_case(void)
 	tcase_add_test(c, refuses_wrong_formats);
 	tcase_add_test(c, refuses_what_the_external_format_cannot_hold);
 	tcase_add_test(c, builds_piece_by_piece);
+	tcase_add_test(c, builds_large_tuples_and_gives_memory_back);
 	tcase_add_test(c, tells_at_the_end_what_was_wrong);
 	tcase_add_test(c, limits_the_nesting_of_what_is_built);
 	tcase_add_test(c, takes_terms_from_bytes);

@@ -75,6 +75,86 @@ START_TEST(tells_equal_from_exactly_equal)
 }
 END_TEST
 
+START_TEST(orders_what_erl_25_does_not_have)
+{
+	/* Native records stand between tuples and maps: by size, exported or not, names, values. */
+	static const struct {
+		const unsigned char *bytes;
+		size_t size;
+	} in_order[] = {
+		{ BYTES("h\1j") },
+		{ BYTES("C\0\0\0\0\0w\1mw\1r") },
+		{ BYTES("C\0\0\0\1\0w\1mw\1rw\1aa\1") },
+		{ BYTES("C\0\0\0\1\0w\1mw\1rw\1aa\2") },
+		{ BYTES("C\0\0\0\1\0w\1mw\1rw\1bb\0\0\0\1") },
+		{ BYTES("C\0\0\0\1\0w\1mw\1sw\1aa\1") },
+		{ BYTES("C\0\0\0\1\1w\1mw\1rw\1aa\1") },
+		{ BYTES("t\0\0\0\0") },
+	};
+	cnode_term none = { 0 };
+	for (size_t i = 0; i < CN_ARRAY_SIZE(in_order); i++) {
+		cnode_term a = good_term(in_order[i].bytes, in_order[i].size);
+		use_term(a);
+		for (size_t n = 0; n < CN_ARRAY_SIZE(in_order); n++) {
+			cnode_term b = good_term(in_order[n].bytes, in_order[n].size);
+			ck_assert_int_eq(cnode_term_compare(a, b), (i > n) - (i < n));
+			cnode_term_drop(b);
+		}
+		ck_assert_int_eq(cnode_term_compare(none, a), -1);
+		ck_assert_int_eq(cnode_term_compare(a, none), 1);
+		ck_assert(!cnode_term_equal(a, none));
+		cnode_term_drop(a);
+	}
+	ck_assert_int_eq(cnode_term_compare(none, none), 0);
+	ck_assert(cnode_term_equal(none, none));
+}
+END_TEST
+
+START_TEST(walks_the_deepest_terms_a_config_allows)
+{
+	/* Maps with a second key, and lists in differing parts: what compares and prints by recursion. */
+	for (int kind = 0; kind < 2; kind++) {
+		size_t size = 0;
+		unsigned char *bytes = malloc(CN_TERM_DEPTH_MAX * 16 + 1);
+		const char *head = kind ? "l\0\0\0\1" : "t\0\0\0\2a\1";
+		size_t head_size = kind ? 5 : 7;
+		for (int i = 0; i < CN_TERM_DEPTH_MAX; i++, size += head_size)
+			memcpy(bytes + size, head, head_size);
+		bytes[size++] = CN_NIL;
+		for (int i = 0; i < CN_TERM_DEPTH_MAX; i++) {
+			memcpy(bytes + size, kind ? "l\0\0\0\1a\1j" : "a\2a\3", kind ? 8 : 4);
+			size += kind ? 8 : 4;
+		}
+		struct cn_term_limits limits = { .depth = CN_TERM_DEPTH_MAX };
+		struct cn_verify v;
+		cnode_term t[2];
+		for (int n = 0; n < 2; n++) {
+			struct cn_blob *blob = cn_blob_new(size);
+			memcpy(blob->bytes, bytes, size);
+			if (n && !kind)
+				blob->bytes[size - 1] = 4;
+			cn_verify_init(&v, &limits, 0);
+			ck_assert_int_eq(cn_verify_all(&v, blob->bytes, size), 0);
+			t[n] = cn_term_of_verified(blob, 0, &v);
+		}
+		ck_assert_int_eq(cnode_term_compare(t[0], t[1]), kind ? 0 : -1);
+		const uint8_t *plain;
+		size_t plain_size;
+		if (kind) {
+			/* The same in one part each: compared in step where they are alike, by recursion where not. */
+			ck_assert_int_eq(cn_term_plain(t[0], &plain, &plain_size), 0);
+			cn_verify_init(&v, &limits, 0);
+			ck_assert_int_eq(cn_verify_all(&v, plain, plain_size), 0);
+			ck_assert_int_eq(cnode_term_compare(t[0], cn_term_borrowed(plain, NULL, &v)), 0);
+		}
+		ck_assert_uint_gt(cnode_term_print(t[0], NULL, 0), CN_TERM_DEPTH_MAX);
+		cnode_term_drop(t[0]);
+		cnode_term_drop(t[1]);
+		free(bytes);
+	}
+}
+END_TEST
+
 static void *no_malloc(size_t size)
 {
 	(void)size;
@@ -456,6 +536,52 @@ START_TEST(reads_numbers_at_their_limits)
 }
 END_TEST
 
+START_TEST(borrowed_terms_give_what_needs_no_memory)
+{
+	static const unsigned char bytes[] = "h\3l\0\0\0\2a\1a\2jk\0\2\3\4w\2ok";
+	struct cn_verify v;
+	cn_verify_init(&v, NULL, 0);
+	ck_assert_int_eq(cn_verify_all(&v, bytes, sizeof bytes - 1), 0);
+	cnode_term t = cn_term_borrowed(bytes, NULL, &v), rest;
+	const char *text;
+	size_t size;
+	ck_assert_int_eq(cnode_scan(t, "{_,~s,ok}", &text, &size), 0);
+	ck_assert_mem_eq(text, "\3\4", 2);
+	ck_assert_int_eq(cnode_scan(t, "{~s,_,_}", &text, &size), CNODE_ESTALE);
+	ck_assert_int_eq(cnode_scan(t, "{[1|~t],_,_}", &rest), CNODE_ESTALE);
+	ck_assert_int_eq(cnode_scan(t, "{[1|_],[3|_],_}"), 0);
+	cnode_term kept;
+	ck_assert_int_eq(cnode_term_keep(t, &kept), 0);
+	ck_assert_int_eq(cnode_scan(kept, "{[1|~t],_,_}", &rest), 0);
+	ck_assert_int_eq(cnode_scan(rest, "[2]"), 0);
+	ck_assert_int_eq(cnode_scan(kept, "{_,[3|~t],_}", &rest), 0);
+	ck_assert_term(rest, "[4]");
+	use_term(rest);
+	cnode_term_drop(kept);
+}
+END_TEST
+
+START_TEST(gives_the_text_of_atoms)
+{
+	size_t size;
+	cnode_term none = { 0 }, t = cn_term_static("w\2ok", 4);
+	ck_assert_mem_eq(cn_term_atom(t, &size), "ok", 2);
+	ck_assert_uint_eq(size, 2);
+	ck_assert_ptr_null(cn_term_atom(none, &size));
+	ck_assert_ptr_null(cn_term_atom(cn_term_static("j", 1), &size));
+	ck_assert(!cn_term_is_atom(none, ""));
+	t = cn_term_static("d\0\2ok", 5);
+	ck_assert_mem_eq(cn_term_atom(t, &size), "ok", 2);
+	ck_assert(cn_term_is_atom(t, "ok"));
+	t = cn_term_static("s\1\xf8", 3);
+	ck_assert_ptr_null(cn_term_atom(t, &size));
+	ck_assert(cn_term_is_atom(t, "\xc3\xb8"));
+	cnode_atom atom;
+	ck_assert_int_eq(cnode_scan(t, "~a", &atom), 0);
+	ck_assert_str_eq(atom.text, "\xc3\xb8");
+}
+END_TEST
+
 /* ---- scan ---- */
 
 START_TEST(matches_terms_against_formats)
@@ -597,6 +723,8 @@ TCase *value_case(void)
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, orders_terms_as_erlang_does);
 	tcase_add_test(c, tells_equal_from_exactly_equal);
+	tcase_add_test(c, orders_what_erl_25_does_not_have);
+	tcase_add_test(c, walks_the_deepest_terms_a_config_allows);
 	tcase_add_test(c, orders_large_maps_without_memory);
 	tcase_add_test(c, prints_what_io_lib_prints);
 	tcase_add_test(c, reads_back_what_it_prints);
@@ -611,6 +739,8 @@ TCase *value_case(void)
 	tcase_add_test(c, stays_failed_after_the_first_mismatch);
 	tcase_add_test(c, reads_lists_in_parts);
 	tcase_add_test(c, reads_numbers_at_their_limits);
+	tcase_add_test(c, borrowed_terms_give_what_needs_no_memory);
+	tcase_add_test(c, gives_the_text_of_atoms);
 	tcase_add_test(c, matches_terms_against_formats);
 	tcase_add_test(c, stores_what_directives_stand_for);
 	tcase_add_test(c, stores_nothing_on_a_mismatch);

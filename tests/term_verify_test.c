@@ -734,6 +734,10 @@ static void memory_scenario(void)
 			cnode_term_drop(kept);
 	}
 	cnode_term_drop(t);
+	rc = peer_term(BYTES("h\1C\0\0\0\1\0w\1mw\1nw\1ah\1k\0\0"), &t);
+	ck_assert(rc == 0 || rc == CNODE_ENOMEM);
+	if (rc == 0)
+		cnode_term_drop(t);
 	rc = peer_term(BYTES("h\2l\0\0\0\1a\1l\0\0\0\1a\2jl\0\0\0\2a\1a\2j"), &t);
 	if (rc == 0) {
 		const char *text;

@@ -18,6 +18,7 @@ struct cnode_mailbox {
 	struct cn_message *held;    /* what cnode_receive gave last */
 	cnode_term built;           /* and the term that was made for it */
 	char error[CN_ERROR_TEXT];
+	uint32_t given_up;          /* calls that timed out: an answer may still come */
 	struct cn_mutex lock;       /* guards what follows */
 	struct cn_cond arrived;
 	bool woken;
@@ -33,8 +34,6 @@ static void notify(struct cnode_process *self, void *state)
 {
 	(void)self;
 	cnode_mailbox *mb = ((struct mailbox_state *)state)->mailbox;
-	if (!mb)
-		return;
 	cn_mutex_lock(&mb->lock);
 	mb->woken = true;
 	cn_cond_signal(&mb->arrived);
@@ -43,8 +42,15 @@ static void notify(struct cnode_process *self, void *state)
 	cn_mutex_unlock(&mb->lock);
 }
 
+static int init(struct cnode_process *self, void *state, void *arg)
+{
+	(void)self;
+	((struct mailbox_state *)state)->mailbox = arg;
+	return 0;
+}
+
 static const struct cn_process_class mailbox_class = {
-	.name = "mailbox", .flags = CN_PROC_OWN_THREAD | CN_PROC_QUIET, .notify = notify,
+	.name = "mailbox", .flags = CN_PROC_OWN_THREAD | CN_PROC_QUIET, .init = init, .notify = notify,
 };
 
 static int fail(cnode_mailbox *mb, int code, const char *fmt, ...) CN_PRINTF(3, 4);
@@ -69,7 +75,8 @@ int cnode_mailbox_open(cnode_node *node, const char *name, cnode_mailbox **made)
 	mb->fd = -1;
 	cn_mutex_init(&mb->lock);
 	cn_cond_init(&mb->arrived);
-	struct cn_process_spec spec = { .class = &mailbox_class, .state_size = sizeof(struct mailbox_state), .name = name };
+	struct cn_process_spec spec = { .class = &mailbox_class, .state_size = sizeof(struct mailbox_state), .arg = mb,
+					.name = name };
 	atomic_fetch_add(&node->mailboxes, 1);
 	int rc = cn_process_open(node->procs, &spec, &mb->self);
 	if (rc != 0) {
@@ -79,7 +86,6 @@ int cnode_mailbox_open(cnode_node *node, const char *name, cnode_mailbox **made)
 		cn_free(mb);
 		return cn_api_fail(node, rc, "mailbox %s cannot be opened: %s", name ? name : "without name", cnode_strerror(rc));
 	}
-	((struct mailbox_state *)cn_process_state(mb->self))->mailbox = mb;
 	*made = mb;
 	return 0;
 }
@@ -191,39 +197,43 @@ static int wait_resumed(cnode_mailbox *mb, uint64_t deadline)
 	return 0;
 }
 
-static bool no_late_answer(void *ctx, const struct cn_message *m)
-{
-	cnode_mailbox *mb = ctx;
-	return !cn_gen_is_late(mb->self, m);
-}
-
 static bool late_answer(void *ctx, const struct cn_message *m)
 {
-	return !no_late_answer(ctx, m);
+	cnode_mailbox *mb = ctx;
+	return cn_gen_is_late(mb->self, m);
 }
 
-/* Answers to requests that were given up do not pile up. */
+/*
+ * Answers to requests that were given up do not pile up. Only a request that timed out
+ * can have one, and looking for it costs the whole mailbox.
+ */
 static void drop_late(cnode_mailbox *mb)
 {
 	struct cn_message *m;
-	while ((m = cn_process_receive(mb->self, late_answer, mb)))
+	while (mb->given_up > 0 && (m = cn_process_receive(mb->self, late_answer, mb))) {
+		mb->given_up--;
 		cn_message_free(mb->self, m);
+	}
 }
 
 int cnode_receive(cnode_mailbox *mb, cnode_info *info, uint64_t timeout_ms)
 {
 	let_go(mb);
-	drop_late(mb);
 	cn_mutex_lock(&mb->lock);
 	if (mb->fd >= 0)
 		cn_event_clear(mb->fd);
 	cn_mutex_unlock(&mb->lock);
 	struct cn_message *m;
-	int rc = take(mb, no_late_answer, mb, deadline_of(timeout_ms), &m);
+	uint64_t deadline = deadline_of(timeout_ms);
+	int rc;
+	while ((rc = take(mb, NULL, NULL, deadline, &m)) == 0 && cn_gen_is_late(mb->self, m)) {
+		mb->given_up -= mb->given_up > 0;
+		cn_message_free(mb->self, m);
+	}
 	if (rc != 0)
 		return rc;
 	/* While more is there, the descriptor stays readable. */
-	if (cn_process_peek(mb->self, no_late_answer, mb)) {
+	if (cn_process_peek(mb->self, NULL, NULL)) {
 		cn_mutex_lock(&mb->lock);
 		if (mb->fd >= 0)
 			cn_event_set(mb->fd);
@@ -305,6 +315,7 @@ static int call(cnode_mailbox *mb, const struct cn_target *to, const char *label
 		cn_message_free(mb->self, m);
 	} else if (rc == CNODE_ETIMEOUT) {
 		fail(mb, rc, "%s: no answer within %llu ms", label_of(&name, to), (unsigned long long)timeout_ms);
+		mb->given_up++;
 	}
 	cn_gen_end(mb->self, wanted.ref);
 	drop_late(mb);

@@ -137,21 +137,6 @@ static void exit_all(cnode_node *node, bool all)
 		cn_log_line(node->log, CNODE_LOG_ERROR, "out of memory: some processes were not told of the shutdown");
 }
 
-static uint32_t count_prompt(cnode_node *node)
-{
-	cnode_pid *pids;
-	size_t n;
-	uint32_t count = 0;
-	struct cn_process_info info;
-	if (cn_procs_list(node->procs, &pids, &n) != 0)
-		return 0;               /* the services then end with the others, or at the deadline */
-	for (size_t i = 0; i < n; i++)
-		if (cn_procs_info(node->procs, pids[i], &info) == 0)
-			count += info.prompt;
-	cn_free(pids);
-	return count;
-}
-
 /* cn_pool_config.turn: true when the node is down. */
 static bool turn(void *ctx)
 {
@@ -167,7 +152,7 @@ static bool turn(void *ctx)
 	case CN_LIFE_STARTING:
 	case CN_LIFE_RUNNING:
 		cn_procs_close(node->procs);
-		node->spared = count_prompt(node);
+		node->spared = cn_procs_count_prompt(node->procs);
 		begin_stage(node, CN_LIFE_STOPPING, node->shutdown_ns);
 		exit_all(node, false);
 		return false;

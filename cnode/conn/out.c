@@ -6,16 +6,6 @@
  */
 #include "cnode/conn/inner.h"
 
-#undef uthash_malloc
-#undef uthash_free
-#define uthash_malloc(size) cn_malloc(size)
-#define uthash_free(p, size) cn_free(p)
-/* uthash has freed what it needs to; the element is not in the table. */
-#undef HASH_NONFATAL_OOM
-#define HASH_NONFATAL_OOM 1
-#undef uthash_nonfatal_oom
-#define uthash_nonfatal_oom(element) (added = false)
-
 #define PIECES 64                       /* of one writev */
 #define BIG_PAYLOAD 65536               /* verified before the lock is taken */
 #define SLOW_PART 64                    /* a peer that takes less than limit / 64 in a second is slow … */

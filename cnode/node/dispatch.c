@@ -20,14 +20,14 @@ static const char *terminate(struct name *n, struct cn_atom_text atom)
 	return n->text;
 }
 
-static int deliver(struct cn_cluster *cluster, struct cn_peer *peer, struct cn_signal *sig, struct cn_packet *m)
+static int deliver(struct cn_cluster *cluster, const struct cn_peer *peer, struct cn_signal *sig, struct cn_packet *m)
 {
 	sig->from = m->control.from;
 	sig->to = m->control.to;
 	sig->ref = m->control.ref;
 	sig->epoch = peer->epoch;
 	sig->term = m->payload;
-	sig->node = cluster->name;
+	sig->node = peer->name;
 	return cn_procs_deliver(cluster->procs, sig);
 }
 

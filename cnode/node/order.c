@@ -115,7 +115,7 @@ static struct cn_order *take(struct cn_cluster *cluster, const cnode_ref *ref)
 /* What a relation with the new process is made by: as if it had linked to us itself. */
 static void link_owner(struct cn_cluster *cluster, struct cn_peer *peer, const struct cn_order *order, cnode_pid pid)
 {
-	struct cn_signal sig = { .kind = CN_SIG_LINK, .from = pid, .to = order->owner, .node = cluster->name,
+	struct cn_signal sig = { .kind = CN_SIG_LINK, .from = pid, .to = order->owner, .node = peer->name,
 				 .epoch = peer->epoch };
 	/* An owner that is gone answers EXIT noproc, so that the new process ends too. */
 	if (cn_procs_deliver(cluster->procs, &sig) != 0)

@@ -222,7 +222,7 @@ struct cn_procs {
 	cnode_node *handle;
 	uint64_t seed;
 	_Atomic bool closed;
-	_Atomic uint32_t count;
+	_Atomic uint32_t count, prompt_count;
 	_Atomic uint64_t next_number;
 	_Atomic uint64_t next_ref;
 	struct cn_log_gate slow_gate, crash_gate;

@@ -153,6 +153,8 @@ cnode_name cn_procs_node(const struct cn_procs *procs);
 uint32_t cn_procs_creation(const struct cn_procs *procs);
 /* Processes whose state is not freed yet, dead ones too: 0 after a shutdown that is complete. */
 uint32_t cn_procs_count(const struct cn_procs *procs);
+/* The prompt ones among them. */
+uint32_t cn_procs_count_prompt(const struct cn_procs *procs);
 /* A reference of this node, made outside of any process: request ids. Unique; 3 words. */
 cnode_ref cn_procs_make_ref(struct cn_procs *procs);
 /* True for this node, and for a connected one that understands aliases. */
@@ -248,7 +250,8 @@ void cn_message_free(struct cnode_process *self, struct cn_message *m);
 
 /*
  * Each callback is called by one thread at a time; state is the process's own memory.
- * OWN_THREAD classes have no init, message and terminate.
+ * OWN_THREAD classes have no message and terminate, and their init is called by
+ * cn_process_open, before anybody can see the process: it only sets the state up.
  */
 struct cn_process_class {
 	const char *name;
@@ -304,8 +307,9 @@ struct cn_process_spec {
 int cn_process_spawn(struct cn_procs *procs, const struct cn_process_spec *spec, cnode_pid *pid);
 
 /*
- * As cn_process_spawn for a class with CN_PROC_OWN_THREAD: *self is yours, `started` is
- * called at once, and the thread ends the process with cn_process_exit.
+ * As cn_process_spawn for a class with CN_PROC_OWN_THREAD: *self is yours, init and
+ * `started` are called at once, and the thread ends the process with cn_process_exit.
+ * Also the code that init returned.
  */
 int cn_process_open(struct cn_procs *procs, const struct cn_process_spec *spec, struct cnode_process **self);
 /* Ends a process that was opened: EXIT and DOWN with the reason (if it is not dead already), then frees it. Takes NULL. */

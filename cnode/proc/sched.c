@@ -130,6 +130,8 @@ void process_remains(struct cnode_process *p)
 	p->mailbox.first = p->mailbox.last = NULL;
 	if (procs->ops->gone)
 		procs->ops->gone(procs->ctx, p->pid, cn_process_label(p), p->parent);
+	if (p->class->flags & CN_PROC_PROMPT)
+		atomic_fetch_sub(&procs->prompt_count, 1);
 	atomic_fetch_sub(&procs->count, 1);
 	process_unref(p);
 }

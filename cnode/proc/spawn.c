@@ -138,6 +138,8 @@ static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool
 	rels_init(&p->refs_of);
 	if (spec->label && !(p->label = cn_strdup(spec->label)))
 		goto undo_process;
+	if (own_thread && p->class->init && (rc = p->class->init(p, p->memory, p->arg)) != 0)
+		goto undo_process;
 	rc = bonds_init(&bonds, procs, spec);
 	if (rc != 0)
 		goto undo_process;
@@ -157,6 +159,8 @@ static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool
 		process_unref(p);
 		goto undo_count;
 	}
+	if (p->class->flags & CN_PROC_PROMPT)
+		atomic_fetch_add(&procs->prompt_count, 1);
 	*made = p;
 	return 0;
 

@@ -160,7 +160,7 @@ void cn_verify_fini(struct cn_verify *v);
  * When available has reached limits.bytes, there is no MORE: the term is cut, CNODE_EBADTERM.
  */
 int cn_verify_step(struct cn_verify *v, const void *bytes, size_t available, size_t budget);
-/* All at once, for complete bytes: 0 with *size (of the term), or the errors of cn_verify_step. */
+/* All at once, for complete bytes, with cn_verify_fini: 0 with v->offset (the term's size), or the errors of cn_verify_step. */
 int cn_verify_all(struct cn_verify *v, const void *bytes, size_t available);
 
 /* ---- terms from bytes ---- */
@@ -173,12 +173,12 @@ int cn_verify_all(struct cn_verify *v, const void *bytes, size_t available);
 cnode_term cn_term_of_verified(struct cn_blob *blob, size_t offset, const struct cn_verify *v);
 /*
  * The same for memory that is not counted (a receive buffer). Such a term may be read, compared,
- * printed and kept (which copies), not given to user code.
+ * printed and kept (which copies), not given to user code: what needs memory of its own answers
+ * CNODE_ESTALE (cnode_term_ei, cn_term_outgoing, ~s and ~t of parts of a list).
  */
 cnode_term cn_term_borrowed(const void *bytes, const struct cn_atoms *atoms, const struct cn_verify *v);
 /* A term that lives for ever, from bytes in a static array that are known to be right. */
 cnode_term cn_term_static(const void *bytes, size_t size);
-/* A term that is inside of another: the next one behind `size` bytes etc. are the reader's matter. */
 static inline bool cn_term_is_none(cnode_term t) { return t.size_ == 0; }
 /* True if it is this atom. */
 bool cn_term_is_atom(cnode_term t, const char *text);
