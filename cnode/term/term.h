@@ -67,6 +67,7 @@ struct cn_blob {
 	_Atomic uint32_t refs;
 	uint32_t flags;                   /* CN_BLOB_…; set before the blob is shared */
 	size_t size;                      /* of bytes */
+	size_t room;                      /* bytes there is memory for */
 	struct cn_atoms *atoms;           /* in the same allocation; NULL if there are none */
 	_Atomic(struct cn_plain *) plain; /* copies made for cnode_term_ei, freed with the blob */
 	uint8_t bytes[];
