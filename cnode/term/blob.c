@@ -92,7 +92,8 @@ struct cn_blob *cn_blob_new_atoms(size_t size, uint16_t count, size_t text_size)
 void cn_blob_add_atom(struct cn_blob *b, const void *text, uint16_t size)
 {
 	struct cn_atoms *a = b->atoms;
-	const uint8_t *free_at = a->count ? a->at[a->count - 1].text + a->at[a->count - 1].size : a->at[0].text;
+	const uint8_t *free_at = a->count ? a->at[a->count - 1].text + a->at[a->count - 1].size
+					  : a->at[0].text;
 	uint8_t *to = b->bytes + (free_at - b->bytes);
 	memcpy(to, text, size);
 	a->at[a->count++] = (struct cn_atom_text){ to, size };
@@ -158,8 +159,8 @@ const struct cn_plain *cn_plain_add(struct cn_blob *blob, struct cn_plain *plain
 			return other;
 		}
 		plain->next = first;
-	} while (!atomic_compare_exchange_weak_explicit(&blob->plain, &first, plain, memory_order_acq_rel,
-							memory_order_acquire));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&blob->plain, &first, plain, memory_order_acq_rel, memory_order_acquire));
 	return plain;
 }
 
@@ -168,10 +169,12 @@ const struct cn_plain *cn_plain_add(struct cn_blob *blob, struct cn_plain *plain
 cnode_term cn_term_of_verified(struct cn_blob *blob, size_t offset, const struct cn_verify *v)
 {
 	blob->flags |= v->odd ? CN_BLOB_ODD : 0;
-	return (cnode_term){ blob->bytes + offset, v->offset, v->cached ? blob->atoms : NULL, blob };
+	return (cnode_term){ blob->bytes + offset, v->offset, v->cached ? blob->atoms : NULL,
+			      blob };
 }
 
-cnode_term cn_term_borrowed(const void *bytes, const struct cn_atoms *atoms, const struct cn_verify *v)
+cnode_term cn_term_borrowed(const void *bytes, const struct cn_atoms *atoms,
+			    const struct cn_verify *v)
 {
 	return (cnode_term){ bytes, v->offset, v->cached ? atoms : NULL, NULL };
 }
