@@ -199,6 +199,13 @@ static void stop_asked(struct cn_io *io, unsigned events)
 
 /* ---- making ---- */
 
+/* What erl takes as the part before the '@' (net_kernel.erl, valid_name_head). */
+static bool is_plain(const char *name)
+{
+	size_t size = strcspn(name, "@");
+	return size > 0 && strspn(name, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-") == size;
+}
+
 static int make_name(cnode_node *node, const cnode_config *cfg)
 {
 	char host[256];
@@ -217,8 +224,9 @@ static int make_name(cnode_node *node, const cnode_config *cfg)
 	}
 	if (!node->name)
 		return CNODE_ENOMEM;
-	if (!cn_node_name_valid(node->name, strlen(node->name)))
-		return cn_api_fail(node, CNODE_EBADNAME, "%s: not a node name: it must be NAME@HOST, of at most 255 characters",
+	if (!cn_node_name_valid(node->name, strlen(node->name)) || !is_plain(node->name))
+		return cn_api_fail(node, CNODE_EBADNAME,
+				   "%s: not a node name: it must be NAME@HOST, NAME of letters, digits, _ and -, at most 255 characters in all",
 				   node->name);
 	/* Peers would take other names, but no Erlang node could have been started with them (net_kernel). */
 	const char *at = strchr(node->name, '@');
