@@ -106,6 +106,10 @@ void use_term(cnode_term term)
 	MUST(text && strlen(text) >= (length < 7 ? length : 7));
 	MUST(strncmp(small, text, strlen(small)) == 0);
 
+	char brief[40];
+	MUST(cn_term_brief(term, brief, sizeof brief) == strlen(brief));
+	MUST(strlen(text) >= sizeof brief ? strlen(brief) >= sizeof brief - 5 : strcmp(text, brief) == 0);
+
 	MUST(cnode_term_compare(term, term) == 0);
 	MUST(cnode_term_equal(term, term));
 

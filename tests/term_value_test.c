@@ -253,6 +253,62 @@ START_TEST(prints_into_too_little_room_as_snprintf_does)
 }
 END_TEST
 
+START_TEST(prints_the_beginning_of_anything_for_the_log)
+{
+	char all[4096], brief[4096];
+	for (size_t i = 0; i < CORPUS_SIZE; i++) {
+		cnode_term t = good_term(corpus[i].bytes, corpus[i].size);
+		size_t length = cnode_term_print(t, all, sizeof all);
+		for (size_t room = 8; room < 120; room += 7) {
+			memset(brief, '#', sizeof brief);
+			size_t n = cn_term_brief(t, brief, room);
+			ck_assert_uint_eq(strlen(brief), n);
+			ck_assert_uint_lt(n, room);
+			ck_assert_int_eq(brief[room], '#');
+			if (length < room) {
+				ck_assert_str_eq(brief, all);
+			} else {
+				ck_assert_uint_ge(n, room - 4);
+				ck_assert_str_eq(brief + n - 3, "...");
+				/* A list or binary that is text only at its beginning may be shown as that. */
+				if (brief[0] == all[0] && all[0] != '<' && all[0] != '[' && !strchr(brief, '"') && !strstr(brief, "<<"))
+					ck_assert_msg(strncmp(brief, all, n - 3) == 0, "%s: %s", corpus[i].name, brief);
+			}
+		}
+		cnode_term_drop(t);
+	}
+	/* 32 MB of each that would take time. */
+	size_t size = 32 << 20;
+	unsigned char *bytes = malloc(size);
+	memset(bytes, 'a', size);
+	static const struct {
+		const char *head;
+		size_t head_size;
+		const char *text;
+	} large[] = {
+		{ "m\1\xff\xff\xfb", 5, "<<\"aaaaaaaaaaaaaaaaaaaaaaaaa..." },
+		{ "M\1\xff\xff\xfa\3", 6, "<<\"aaaaaaaaaaaaaaaaaaaaaaaaa..." },
+		{ "o\1\xff\xff\xfa\0", 6, "16#6161616161616161616161616..." },
+	};
+	for (size_t i = 0; i < CN_ARRAY_SIZE(large); i++) {
+		memcpy(bytes, large[i].head, large[i].head_size);
+		struct cn_verify v;
+		cn_verify_init(&v, NULL, 0);
+		ck_assert_int_eq(cn_verify_all(&v, bytes, size), 0);
+		ck_assert_uint_eq(v.offset, size);
+		uint64_t before = cn_now();
+		for (int n = 0; n < 100; n++)
+			cn_term_brief(cn_term_borrowed(bytes, NULL, &v), brief, 32);
+		ck_assert_uint_lt(cn_now() - before, 500 * CN_NS_PER_MS);
+		ck_assert_str_eq(brief, large[i].text);
+	}
+	cnode_term none = { 0 };
+	ck_assert_uint_eq(cn_term_brief(none, brief, 32), 0);
+	ck_assert_uint_eq(cn_term_brief(none, brief, 1), 0);
+	free(bytes);
+}
+END_TEST
+
 START_TEST(prints_huge_integers_in_linear_time)
 {
 	/* 1 MB of bignum: decimal would take hours. */
@@ -730,6 +786,7 @@ TCase *value_case(void)
 	tcase_add_test(c, reads_back_what_it_prints);
 	tcase_add_test(c, prints_what_has_no_text_in_erlang);
 	tcase_add_test(c, prints_into_too_little_room_as_snprintf_does);
+	tcase_add_test(c, prints_the_beginning_of_anything_for_the_log);
 	tcase_add_test(c, prints_huge_integers_in_linear_time);
 	tcase_add_test(c, floats_do_not_follow_the_locale);
 	tcase_add_test(c, refuses_text_that_is_no_term);

@@ -198,6 +198,13 @@ static void stop_asked(struct cn_io *io, unsigned events)
 
 /* ---- making ---- */
 
+/* What erl takes as the part before the '@' (net_kernel.erl, valid_name_head). */
+static bool is_plain(const char *name)
+{
+	size_t size = strcspn(name, "@");
+	return size > 0 && strspn(name, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-") == size;
+}
+
 static int make_name(cnode_node *node, const cnode_config *cfg)
 {
 	char host[256];
@@ -216,8 +223,9 @@ static int make_name(cnode_node *node, const cnode_config *cfg)
 	}
 	if (!node->name)
 		return CNODE_ENOMEM;
-	if (!cn_node_name_valid(node->name, strlen(node->name)))
-		return cn_api_fail(node, CNODE_EBADNAME, "%s: not a node name: it must be NAME@HOST, of at most 255 characters",
+	if (!cn_node_name_valid(node->name, strlen(node->name)) || !is_plain(node->name))
+		return cn_api_fail(node, CNODE_EBADNAME,
+				   "%s: not a node name: it must be NAME@HOST, NAME of letters, digits, _ and -, at most 255 characters in all",
 				   node->name);
 	if (cfg->long_names && !strpbrk(strchr(node->name, '@'), ".:"))
 		return cn_api_fail(node, CNODE_EBADNAME, "%s: a long name needs a host with a dot or an address", node->name);

@@ -56,7 +56,6 @@ struct cn_peer {
 	uint32_t tries;
 	struct cn_timer again;      /* the next try, or the end of waiting for the peer's own attempt */
 	bool again_due;             /* that came while links were being told */
-	bool failed;                /* the last attempt did, and was logged */
 	uint64_t ended;             /* DOWN: the epoch that is over */
 	bool in_downs;              /* it is in cluster->downs */
 	struct cn_peer *next_down;
@@ -88,7 +87,6 @@ struct cn_cluster {
 	bool stopping;
 	struct cn_peer *downs;      /* peers whose relations are being told; holder of the lead */
 	struct cn_task chores;      /* what other threads leave for the holder of the lead */
-	struct cn_log_gate gate;    /* of strangers whose connections ended */
 
 	struct cn_mutex lock;       /* guards the table, what peers say is under it, and what follows */
 	struct cn_peer *peers;

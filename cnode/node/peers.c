@@ -238,12 +238,6 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 	cn_conn_unref(conn);
 	resume_all(cluster, paused, size);
 
-	if (was_up)
-		cn_log_line(cluster->log, code == 0 ? CNODE_LOG_INFO : CNODE_LOG_NOTICE, "%s: disconnected: %s",
-			    peer->text, text);
-	else if (!peer->failed)
-		cn_log_line(cluster->log, CNODE_LOG_NOTICE, "%s: cannot connect: %s", peer->text, text);
-	peer->failed = !was_up;
 	tell_watches(peer, code != 0 ? code : CNODE_ENOCONNECTION, text);
 	if (peer->keep && !cluster->stopping) {
 		uint64_t wait = was_up ? BACKOFF_MIN : BACKOFF_MIN << (peer->tries < 5 ? peer->tries : 5);
@@ -270,7 +264,6 @@ void cn_peer_up(struct cn_peer *peer, struct cn_conn *conn)
 	cn_timer_stop(&peer->again);
 	peer->tries = 0;
 	peer->ended = 0;
-	peer->failed = false;
 	cn_mutex_lock(&cluster->lock);
 	peer->wanted = false;
 	peer->conn = cn_conn_ref(conn);

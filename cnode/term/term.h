@@ -184,6 +184,12 @@ static inline bool cn_term_is_none(cnode_term t) { return t.size_ == 0; }
 bool cn_term_is_atom(cnode_term t, const char *text);
 /* The text of an atom, borrowed, not terminated; NULL if it is no atom or Latin-1 beyond ASCII. */
 const char *cn_term_atom(cnode_term t, size_t *size);
+/*
+ * For log lines: as cnode_term_print, but what does not fit is not even looked at, so that the work is
+ * bounded by `size` (at least 8) and not by what a peer has sent; "..." stands for what was cut. Returns the
+ * bytes written.
+ */
+size_t cn_term_brief(cnode_term t, char *text, size_t size);
 /* Unpacks; CNODE_EBADARG if it is none, CNODE_EBADNAME if its node is not name@host, CNODE_ENOMEM. */
 int cn_term_pid(cnode_term t, cnode_pid *pid);
 int cn_term_ref(cnode_term t, cnode_ref *ref);

@@ -27,6 +27,7 @@ struct cn_frame {
 	uint64_t progress;
 	uint32_t open_count, open_most, open_room;
 	uint32_t depth;
+	uint32_t direct_size;                /* incomplete packets that are longer become `direct` */
 	bool header;                         /* packets start with a distribution header */
 	int error;                           /* sticky */
 	const char *reason;
@@ -53,6 +54,7 @@ int cn_frame_new(const struct cn_frame_config *config, struct cn_frame **frame)
 	f->open_most = config->open_count ? config->open_count : CN_FRAME_OPEN_COUNT;
 	f->progress = config->progress ? config->progress : CN_FRAME_PROGRESS;
 	f->depth = config->depth;
+	f->direct_size = config->direct ? config->direct : CN_FRAME_DIRECT;
 	f->header = config->flags & (CN_DFLAG_DIST_HDR_ATOM_CACHE | CN_DFLAG_FRAGMENTS);
 	f->reason = "";
 	if (cn_header_init(&f->h, config->flags & CN_DFLAG_DIST_HDR_ATOM_CACHE)) {
@@ -628,7 +630,7 @@ int64_t cn_frame_feed(struct cn_frame *f, const void *bytes, size_t size, uint64
 		int rc = take_packet(f, p + 4, packet, now, m);
 		return rc ? rc : (int64_t)(4 + packet);
 	}
-	if (packet <= CN_FRAME_DIRECT || size < 4 + PEEK)
+	if (packet <= f->direct_size || size < 4 + PEEK)
 		return 0;
 	int64_t n = begin(f, p + 4, size - 4, packet, now, m);
 	return n < 0 ? n : n + 4;

@@ -321,6 +321,7 @@ struct cn_frame_config {
 	uint32_t open_count;
 	uint64_t progress;
 	uint32_t depth;                   /* of terms; 0: CN_TERM_DEPTH */
+	uint32_t direct;                  /* 0: CN_FRAME_DIRECT */
 };
 
 enum cn_frame_event {
