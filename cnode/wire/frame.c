@@ -162,9 +162,9 @@ static struct cn_blob *new_blob(const struct cn_frame *f, size_t size, bool cach
 
 /*
  * Bytes to begin with for a message of so many parts like the first: what is announced is
- * believed up to 4 MiB, which cost nothing until they are written; beyond it grows as bytes come.
+ * believed up to 2 MiB, which cost nothing until they are written; beyond it grows as bytes come.
  */
-#define EXPECT_MAX ((uint64_t)4 << 20)
+#define EXPECT_MAX ((uint64_t)2 << 20)
 static size_t expected(uint64_t fragments, uint64_t first)
 {
 	uint64_t all = fragments > EXPECT_MAX / (first + 1) ? EXPECT_MAX : fragments * first;
