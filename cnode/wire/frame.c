@@ -364,8 +364,9 @@ static int packet_end(struct cn_frame *f, struct cn_assembly *a, uint64_t now, s
 {
 	a->progress = now;
 	if (a->fragment > 1) {
+		int rc = cn_assembly_verify(a, TURN, false, &f->reason);
 		m->event = CN_FRAME_PART;
-		return 0;
+		return rc < 0 ? (f->error = rc) : 0;
 	}
 	if (a->sequence)
 		close_sequence(f, a);
@@ -402,10 +403,7 @@ static int take_large(struct cn_frame *f, const uint8_t *p, size_t size, uint64_
 	}
 	cn_assembly_payload(a, payload_at, f->depth, f->message);
 	*m = (struct cn_packet){ 0 };
-	if (fragment == 1)
-		return packet_end(f, a, now, m);
-	rc = cn_assembly_verify(a, TURN, false, &f->reason);
-	return rc < 0 ? (f->error = rc) : packet_end(f, a, now, m);
+	return packet_end(f, a, now, m);
 }
 
 static int take_next(struct cn_frame *f, const uint8_t *p, size_t size, uint64_t now, struct cn_packet *m)
@@ -414,10 +412,7 @@ static int take_next(struct cn_frame *f, const uint8_t *p, size_t size, uint64_t
 	if (!a)
 		return f->error;
 	int rc = append(f, a, p + 18, size - 18, SIZE_MAX);
-	if (rc)
-		return rc;
-	rc = cn_assembly_verify(a, TURN, false, &f->reason);
-	return rc < 0 ? (f->error = rc) : packet_end(f, a, now, m);
+	return rc ? rc : packet_end(f, a, now, m);
 }
 
 static int take_packet(struct cn_frame *f, const uint8_t *p, size_t size, uint64_t now, struct cn_packet *m)
