@@ -141,6 +141,12 @@ static void tell_watches(struct cn_peer *peer, int code, const char *text)
 	}
 }
 
+void cn_peer_step(struct cn_peer *peer, int step, const char *text)
+{
+	for (struct cn_watch *w = peer->watches; w; w = w->next)
+		w->tell(w->ctx, step, text);
+}
+
 void cn_peers_free(struct cn_cluster *cluster)
 {
 	struct cn_peer *peer, *next;
