@@ -16,7 +16,7 @@
 #define NEXT 70         /* 'F' */
 
 #define TURN 65536u     /* bytes of verification at a time */
-#define PEEK 64u        /* so many bytes of a packet tell what it is */
+#define PEEK 18u        /* so many bytes of a packet tell what it is */
 #define FIRST_TRY 4096u /* bytes of a large packet before its control term is looked for */
 
 struct cn_frame {
@@ -566,7 +566,7 @@ static int64_t begin(struct cn_frame *f, const uint8_t *p, size_t have, uint64_t
 	}
 	f->direct = a;
 	f->left = size - skip;
-	f->try_at = FIRST_TRY;
+	f->try_at = f->direct_size < FIRST_TRY ? f->direct_size : FIRST_TRY;
 	int rc = account(f, a, f->left);        /* what is announced counts, but is not allocated */
 	if (rc == 0 && cn_assembly_room(a, have - skip, (size_t)(a->used + f->left)))
 		rc = no_memory(f);
