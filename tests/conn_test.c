@@ -108,7 +108,10 @@ static void on_step(void *context, struct cn_conn *c, int number, const char *te
 	n->steps = n->steps * 10 + number;
 	snprintf(n->text, sizeof n->text, "%s", text);
 }
-static const struct cn_conn_ops ops = { on_hello, on_alive, on_cookie, on_replace, on_up, on_frame, on_drained, on_down, on_step };
+static const struct cn_conn_ops ops = {
+	.hello = on_hello, .alive = on_alive, .cookie = on_cookie, .replace = on_replace, .up = on_up,
+	.frame = on_frame, .drained = on_drained, .down = on_down, .step = on_step,
+};
 
 static int open_node(struct node *n, const char *name, bool visible)
 {
