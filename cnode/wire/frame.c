@@ -161,6 +161,17 @@ static struct cn_blob *new_blob(const struct cn_frame *f, size_t size, bool cach
 }
 
 /*
+ * Bytes to begin with for a message of so many parts like the first: what is announced is
+ * believed up to 2 MiB, which cost nothing until they are written; beyond it grows as bytes come.
+ */
+#define EXPECT_MAX ((uint64_t)2 << 20)
+static size_t expected(uint64_t fragments, uint64_t first)
+{
+	uint64_t all = fragments > EXPECT_MAX / (first + 1) ? EXPECT_MAX : fragments * first;
+	return (size_t)(all < EXPECT_MAX ? all : EXPECT_MAX);
+}
+
+/*
  * Control term at p, payload behind it, all there. Verified in place, then copied: the payload
  * alone, or all of it if the control term has terms in it that must stay.
  */
@@ -387,7 +398,7 @@ static int take_large(struct cn_frame *f, const uint8_t *p, size_t size, uint64_
 			return refuse(f, CNODE_EPROTO, "a message without its payload, or without its version");
 		payload_at++;
 	}
-	struct cn_assembly *a = cn_assembly_new(fragment > 1 ? size * 2 : size);
+	struct cn_assembly *a = cn_assembly_new(fragment > 1 ? expected(fragment, size) : size);
 	if (!a)
 		return no_memory(f);
 	a->sequence = sequence;
@@ -546,7 +557,7 @@ static int64_t begin(struct cn_frame *f, const uint8_t *p, size_t have, uint64_t
 			if (rc)
 				return rc;
 		}
-		a = cn_assembly_new(have * 2);
+		a = cn_assembly_new(expected(fragment, size));
 		if (!a)
 			return no_memory(f);
 		a->fragment = fragment;
