@@ -516,6 +516,7 @@ static int puppet_init(cnode_process *process, void *state, const cnode_start *h
 
 static const cnode_behaviour puppet = {
 	CNODE_BEHAVIOUR_INIT,
+	.flags = CNODE_RAW,
 	.state_size = sizeof(struct puppet),
 	.init = puppet_init,
 	.handle_info = puppet_info,
