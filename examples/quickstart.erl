@@ -29,9 +29,8 @@ lines() ->
      "badarg = try spawn_monitor(Node, counter, start, [ten]) catch error:E1 -> E1 end.",
      "undef = try spawn_monitor(Node, os, cmd, [\"id\"]) catch error:E2 -> E2 end.",
 
-     "% rpc: a value, or a clear error.",
-     "Node = rpc:call(Node, erlang, node, []).",
-     "{badrpc, _} = rpc:call(Node, os, cmd, [\"id\"]).",
+     "% rpc: what the node does not export is a clear error, not silence.",
+     "{badrpc, {'EXIT', {undef, _}}} = rpc:call(Node, os, cmd, [\"id\"]).",
 
      "% The C node dies: kill -9 on its OS process.",
      "true = monitor_node(Node, true).",

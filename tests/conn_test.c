@@ -100,7 +100,10 @@ static void on_down(void *context, struct cn_conn *c, int error, const char *tex
 	if (n->conn == c)
 		n->conn = NULL;
 }
-static const struct cn_conn_ops ops = { on_hello, on_alive, on_cookie, on_replace, on_up, on_frame, on_drained, on_down };
+static const struct cn_conn_ops ops = {
+	.hello = on_hello, .alive = on_alive, .cookie = on_cookie, .replace = on_replace, .up = on_up,
+	.frame = on_frame, .drained = on_drained, .down = on_down,
+};
 
 static int open_node(struct node *n, const char *name, bool visible)
 {

@@ -136,6 +136,7 @@ START_TEST(says_the_start_once_after_init)
 	ck_assert_int_eq(s.finis, 1);
 	ck_assert_uint_eq(cn_procs_count(W.procs), 0);
 	ck_assert_int_eq(atomic_load(&W.gone), 1);
+	ck_assert_int_eq(atomic_load(&W.left), 0);
 }
 END_TEST
 
@@ -470,7 +471,7 @@ static int die_inside(cnode_process *self, struct script *s, struct cn_message *
 	ck_assert_int_eq(cnode_alias(self, 0, &ref), CNODE_EEXITED);
 	ck_assert_int_eq(cnode_start_timer(self, 1, &ref, "x"), CNODE_EEXITED);
 	ck_assert_int_eq(s->finis, 0);
-	return 0;
+	return CNODE_EEXITED;   /* as callbacks do that pass on what a send returned */
 }
 START_TEST(death_is_immediate_in_mid_callback)
 {
@@ -481,6 +482,7 @@ START_TEST(death_is_immediate_in_mid_callback)
 	run();
 	tell(pa, "kill");
 	tell(pb, "shutdown");
+	tell(pb, "unread");
 	run();
 	ck_assert_int_eq(a.terminates, 0);
 	ck_assert_int_eq(b.terminates, 1);

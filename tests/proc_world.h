@@ -27,7 +27,7 @@ struct world {
 	_Atomic int answer;             /* what send returns */
 	_Atomic bool no_alias, drop;
 	_Atomic int prompt_wakes, wakes, dues, connects;
-	_Atomic int gone;
+	_Atomic int gone, left;
 	void (*hook)(struct world *w, const struct cn_signal *sig);     /* runs inside send */
 	void *hook_arg;
 };
@@ -117,6 +117,8 @@ static void world_gone(void *ctx, cnode_pid pid, const char *label, cnode_pid pa
 {
 	(void)pid; (void)label; (void)parent;
 	atomic_fetch_add(&((struct world *)ctx)->gone, 1);
+	/* The caller may be waiting for the last one: it is not counted any more. */
+	atomic_store(&((struct world *)ctx)->left, (int)cn_procs_count(((struct world *)ctx)->procs));
 }
 static const struct cn_procs_ops world_ops = {
 	.send = world_send, .epoch = world_epoch, .connect = world_connect, .has_alias = world_has_alias,

@@ -131,7 +131,11 @@ static struct trace feed_new(uint64_t flags, const uint8_t *bytes, size_t size, 
 	return t;
 }
 
-/* One packet (its length is added) on a new link: the error, 0 if it was taken. */
+/*
+ * One packet (its length is added) on a new link: the error, 0 if it was taken. The verdict must
+ * be the same when it is received into its final memory; what then is not yet known to be
+ * wrong becomes so with the bytes that follow.
+ */
 static int try_hex(uint64_t flags, const char *text)
 {
 	uint8_t bytes[8192];
@@ -139,6 +143,15 @@ static int try_hex(uint64_t flags, const char *text)
 	cn_store_u32(bytes, (uint32_t)n);
 	struct trace t = feed_new(flags, bytes, n + 4, 0, false);
 	cn_buf_fini(&t.text);
+	for (size_t step = 1; step < 200; step += 67) {
+		struct trace direct = { 0 };
+		struct cn_frame *f = frame_with(flags, (struct cn_frame_config){ .direct = 1 });
+		feed(f, &direct, bytes, n + 4, step, step & 1);
+		ck_assert_int_eq(direct.error, t.error);
+		ck_assert_str_eq(direct.error ? "x" : "", *cn_frame_reason(f) ? "x" : "");
+		cn_buf_fini(&direct.text);
+		cn_frame_free(f);
+	}
 	return t.error;
 }
 
@@ -197,13 +210,15 @@ START_TEST(reads_what_otp_nodes_sent_however_it_is_cut)
 	static const size_t steps[] = { 0, 1, 2, 3, 7, 1000, 65536, 100000 };
 	struct trace first = { 0 };
 	for (size_t i = 0; i < CN_ARRAY_SIZE(steps); i++) {
-		for (int target = 0; target < 2; target++) {
+		for (int how = 0; how < 4; how++) {
+			bool target = how & 1;
+			config.direct = how & 2 ? 1 : 0;
 			struct cn_frame *f = frame_with(kinds[k].flags, config);
 			struct trace t = { 0 };
 			feed(f, &t, bytes, size, steps[i], target);
 			ck_assert_msg(t.error == 0, "%s %s: %s", release, kinds[k].name, cn_frame_reason(f));
 			ck_assert_uint_eq(t.messages + t.parts, packets);
-			if (i == 0 && !target) {
+			if (i == 0 && how == 0) {
 				first = t;
 			} else {
 				ck_assert_uint_eq(t.text.size, first.text.size);
@@ -348,6 +363,15 @@ static void put_fragment(struct cn_buf *b, bool first, uint64_t sequence, uint64
 static struct trace run(struct cn_buf *b, uint64_t flags)
 {
 	struct trace t = feed_new(flags, b->data, b->size, 0, false);
+	for (size_t step = 1; step < 100; step += 33) {
+		struct trace direct = { 0 };
+		struct cn_frame *f = frame_with(flags, (struct cn_frame_config){ .direct = 1 });
+		feed(f, &direct, b->data, b->size, step, step & 1);
+		ck_assert_int_eq(direct.error, t.error);
+		ck_assert_uint_eq(direct.text.size, t.text.size);
+		cn_buf_fini(&direct.text);
+		cn_frame_free(f);
+	}
 	cn_buf_fini(b);
 	cn_put_u8(&t.text, 0);
 	return t;
@@ -521,7 +545,7 @@ START_TEST(a_claim_of_length_takes_no_memory)
 	ck_assert_int_eq(n, sizeof bytes);
 	size_t room;
 	ck_assert_ptr_nonnull(cn_frame_target(f, &room));
-	ck_assert_uint_le(room, 1u << 20);
+	ck_assert_uint_le(room, 2u << 20);
 	cn_frame_free(f);
 }
 END_TEST
@@ -651,6 +675,91 @@ START_TEST(a_large_control_term_is_read_when_it_is_there)
 }
 END_TEST
 
+START_TEST(fragments_of_any_size_go_straight_to_their_message)
+{
+	/* Fragments larger than the receive buffer, around a small message; and what does not fit among them. */
+	static uint8_t part[100000];
+	struct cn_buf b = { 0 };
+	part[0] = 'm';
+	cn_store_u32(part + 1, 3 * 100000 - 5);
+	put_fragment(&b, true, 7, 3, part, sizeof part);
+	put_fragment(&b, true, 8, 1, "a\7", 2);
+	memset(part, 'x', sizeof part);
+	put_fragment(&b, false, 7, 2, part, sizeof part);
+	size_t good = b.size;
+	put_fragment(&b, false, 7, 1, part, sizeof part);
+	for (int target = 0; target < 2; target++) {
+		struct trace t = feed_new(NO_CACHE, b.data, b.size, 30000, target);
+		ck_assert_int_eq(t.error, 0);
+		ck_assert_uint_eq(t.messages, 2);
+		ck_assert_uint_eq(t.parts, 2);
+		ck_assert_uint_gt(t.text.size, 300000);
+		cn_buf_fini(&t.text);
+	}
+	for (int kind = 0; kind < 4; kind++) {
+		struct trace t;
+		b.size = good;
+		if (kind == 0)
+			put_fragment(&b, false, 9, 1, part, sizeof part);       /* unknown */
+		else if (kind == 1)
+			put_fragment(&b, false, 7, 2, part, sizeof part);       /* again */
+		else if (kind == 2)
+			put_fragment(&b, true, 7, 2, part, sizeof part);        /* in use */
+		else
+			put_fragment(&b, true, 7, 0, part, sizeof part);
+		t = feed_new(NO_CACHE, b.data, b.size, 30000, true);
+		ck_assert_int_eq(t.error, CNODE_EPROTO);
+		ck_assert_uint_eq(t.messages, 1);
+		cn_buf_fini(&t.text);
+	}
+	/* Cut off by the end of the link in the middle of each: nothing leaks. */
+	for (size_t cut = 0; cut < good; cut += 40001) {
+		struct trace t = feed_new(NO_CACHE, b.data, cut, 7000, true);
+		ck_assert_int_eq(t.error, 0);
+		cn_buf_fini(&t.text);
+	}
+	cn_buf_fini(&b);
+}
+END_TEST
+
+START_TEST(a_control_term_over_its_limit_is_refused)
+{
+	/* A list of nils that goes on inside of a control term; the packet is announced as 200 MB. */
+	size_t size = 2 * CN_FRAME_CONTROL_MAX + 100000;
+	uint8_t *bytes = malloc(size);
+	memset(bytes, CN_NIL, size);
+	hex("83 44 00 68 04 61 03 " TO_B TO_A "6c 0b 00 00 00", bytes + 4);
+	cn_store_u32(bytes, 200u << 20);
+	for (int target = 0; target < 2; target++) {
+		struct trace t = feed_new(ALL, bytes, size, 1 << 20, target);
+		ck_assert(t.error == CNODE_EBADTERM || t.error == CNODE_ELIMIT);
+		cn_buf_fini(&t.text);
+	}
+	free(bytes);
+}
+END_TEST
+
+START_TEST(a_refusal_is_final_and_misuse_is_told)
+{
+	struct cn_frame *f = frame(ALL);
+	struct cn_packet m;
+	size_t room;
+	ck_assert_int_eq(cn_frame_filled(f, 1, 1, &m), CNODE_EBADARG);
+	ck_assert_int_eq(cn_frame_work(f, &m), 0);
+	ck_assert_int_eq(m.event, CN_FRAME_MORE);
+	ck_assert_int_eq(cn_frame_expire(f, UINT64_MAX - 1), 0);
+	ck_assert_str_eq(cn_frame_reason(f), "");
+	ck_assert_int_eq(cn_frame_feed(f, "\0\0\0\2xx", 6, 1, &m), CNODE_EPROTO);
+	ck_assert_int_eq(cn_frame_feed(f, "\0\0\0\0", 4, 1, &m), CNODE_EPROTO);
+	ck_assert_int_eq(cn_frame_filled(f, 0, 1, &m), CNODE_EPROTO);
+	ck_assert_int_eq(cn_frame_work(f, &m), CNODE_EPROTO);
+	ck_assert_int_eq(cn_frame_expire(f, 1), CNODE_EPROTO);
+	ck_assert_ptr_null(cn_frame_target(f, &room));
+	cn_frame_free(f);
+	cn_frame_free(NULL);
+}
+END_TEST
+
 START_TEST(a_taken_payload_outlives_the_frame)
 {
 	uint8_t bytes[256];
@@ -669,9 +778,11 @@ END_TEST
 
 /* ---- memory ---- */
 
+static uint32_t direct_size;
+
 static void all_scenarios(void)
 {
-	struct cn_frame_config config = { .flags = ALL, .self = name_of(SELF), .peer = name_of(PEER) };
+	struct cn_frame_config config = { .flags = ALL, .self = name_of(SELF), .peer = name_of(PEER), .direct = direct_size };
 	static uint8_t bytes[512];
 	static const char *const packets[] = {
 		"83 44 02 88 00 07 03 'one' 08 03 'two' " SEND_A "68 02 52 00 52 01",
@@ -685,7 +796,9 @@ static void all_scenarios(void)
 	for (size_t i = 0; rc == 0 && i < CN_ARRAY_SIZE(packets); i++) {
 		size_t n = hex(packets[i], bytes + 4);
 		cn_store_u32(bytes, (uint32_t)n);
-		int64_t used = cn_frame_feed(f, bytes, n + 4, 1, &m);
+		int64_t used = direct_size ? cn_frame_feed(f, bytes, n + 3, 1, &m) : 0;
+		if (used >= 0)
+			used = cn_frame_feed(f, bytes + used, n + 4 - (size_t)used, 1, &m);
 		rc = used < 0 ? (int)used : 0;
 		if (rc == 0 && m.event == CN_FRAME_MESSAGE)
 			cn_packet_fini(&m);
@@ -720,6 +833,8 @@ START_TEST(survives_every_failing_allocation)
 	name_of(SELF);
 	name_of(PEER);
 	alloc_fail_each(all_scenarios);
+	direct_size = 1;
+	alloc_fail_each(all_scenarios);
 	struct cn_buf b = { 0 };
 	put_large(&b, 100000, false);
 	memcpy(large_bytes, b.data, large_size = b.size);
@@ -750,6 +865,9 @@ int main(void)
 	tcase_add_test(t, a_large_message_is_verified_in_turns);
 	tcase_add_test(t, a_large_message_cut_off_in_its_payload_is_refused);
 	tcase_add_test(t, a_large_control_term_is_read_when_it_is_there);
+	tcase_add_test(t, fragments_of_any_size_go_straight_to_their_message);
+	tcase_add_test(t, a_control_term_over_its_limit_is_refused);
+	tcase_add_test(t, a_refusal_is_final_and_misuse_is_told);
 	tcase_add_test(t, a_taken_payload_outlives_the_frame);
 	tcase_add_test(t, survives_every_failing_allocation);
 	suite_add_tcase(s, t);

@@ -128,6 +128,7 @@ static void begin_stage(cnode_node *node, enum cn_life life, uint64_t ns)
 	node->deadline = cn_loop_clock(node->loop) + ns;
 	cn_timer_set(&node->timer, node->deadline);
 	set_life(node, life);
+	cn_wake_post(node->loop, &node->look);  /* the stage may be over already */
 }
 
 static void exit_all(cnode_node *node, bool all)
@@ -198,6 +199,13 @@ static void stop_asked(struct cn_io *io, unsigned events)
 
 /* ---- making ---- */
 
+/* What erl takes as the part before the '@' (net_kernel.erl, valid_name_head). */
+static bool is_plain(const char *name)
+{
+	size_t size = strcspn(name, "@");
+	return size > 0 && strspn(name, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-") == size;
+}
+
 static int make_name(cnode_node *node, const cnode_config *cfg)
 {
 	char host[256];
@@ -216,9 +224,16 @@ static int make_name(cnode_node *node, const cnode_config *cfg)
 	}
 	if (!node->name)
 		return CNODE_ENOMEM;
-	if (!cn_node_name_valid(node->name, strlen(node->name)))
-		return cn_api_fail(node, CNODE_EBADNAME, "%s: not a node name: it must be NAME@HOST, of at most 255 characters",
+	if (!cn_node_name_valid(node->name, strlen(node->name)) || !is_plain(node->name))
+		return cn_api_fail(node, CNODE_EBADNAME,
+				   "%s: not a node name: it must be NAME@HOST, NAME of letters, digits, _ and -, at most 255 characters in all",
 				   node->name);
+	/* Peers would take other names, but no Erlang node could have been started with them (net_kernel). */
+	const char *at = strchr(node->name, '@');
+	if (strspn(node->name, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-") < (size_t)(at - node->name))
+		return cn_api_fail(node, CNODE_EBADNAME, "%s: the part before @ may have letters, digits, - and _ only", node->name);
+	if (!cfg->long_names && strpbrk(at, ".:"))
+		return cn_api_fail(node, CNODE_EBADNAME, "%s: the host of a short name has no dot: make it a long name", node->name);
 	if (cfg->long_names && !strpbrk(strchr(node->name, '@'), ".:"))
 		return cn_api_fail(node, CNODE_EBADNAME, "%s: a long name needs a host with a dot or an address", node->name);
 	return 0;

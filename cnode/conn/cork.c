@@ -7,12 +7,14 @@
 #include "cnode/conn/inner.h"
 
 #define HELD 32                         /* connections per thread; more are written at once */
+#define DIRECT 4                        /* writes of one run while the lead sleeps; then it is worth waking it */
 
 /* The calling thread's cork: of one net at a time, as its pool belongs to one node. */
 static _Thread_local struct {
 	struct cn_net *net;
 	unsigned depth;
 	unsigned count;
+	unsigned direct;                /* sends of this run that were written at once */
 	struct cn_conn *held[HELD];     /* one reference each */
 } cork;
 
@@ -57,6 +59,7 @@ void cn_cork_begin(struct cn_net *net)
 	cork.net = net;
 	if (cork.depth++ > 0)
 		return;
+	cork.direct = 0;
 	cn_mutex_lock(&net->cork_lock);
 	net->corks++;
 	cn_mutex_unlock(&net->cork_lock);
@@ -105,10 +108,13 @@ bool cn_cork_hold(struct cn_conn *c)
 	if (i < cork.count && atomic_load(&c->dirty))
 		return true;
 	cn_mutex_lock(&net->cork_lock);
-	bool hold = !net->asleep;
+	bool rouse = net->asleep && cork.direct++ >= DIRECT;
+	bool hold = rouse || !net->asleep;
 	if (hold)
 		dirty_add(net, c);
 	cn_mutex_unlock(&net->cork_lock);
+	if (rouse)
+		cn_wake_post(net->config.loop, &net->rouse);
 	if (hold && i == cork.count)
 		cork.held[cork.count++] = cn_conn_ref(c);
 	return hold;
@@ -156,9 +162,16 @@ static void after_wait(struct cn_nap *nap)
 	cn_mutex_unlock(&net->cork_lock);
 }
 
+/* The lead is awake: what is dirty is found before the next wait. */
+static void roused(struct cn_task *task)
+{
+	(void)task;
+}
+
 void cn_cork_init(struct cn_net *net)
 {
 	cn_mutex_init(&net->cork_lock);
+	cn_task_init(&net->rouse, roused);
 	net->nap.before = before_wait;
 	net->nap.after = after_wait;
 	cn_nap_add(net->config.loop, &net->nap);

@@ -122,6 +122,7 @@ struct cn_net {
 	bool asleep;                        /* the lead waits and will not look at `dirty` */
 	bool napped;                        /* it has waited a short while for the corks already */
 	uint64_t nap_began;
+	struct cn_task rouse;               /* ends the lead's wait */
 };
 
 /* conn.c */

@@ -130,6 +130,14 @@ static void on_replace(void *ctx, struct cn_conn *c)
 	cn_conn_replaced(c);
 }
 
+static void on_step(void *ctx, struct cn_conn *c, int step, const char *text)
+{
+	struct cn_peer *peer = cn_conn_user(c);
+	(void)ctx;
+	if (peer && peer->dialling == c)
+		cn_peer_step(peer, step, text);
+}
+
 static int on_up(void *ctx, struct cn_conn *c)
 {
 	struct cn_cluster *cluster = ctx;
@@ -180,15 +188,8 @@ static void on_down(void *ctx, struct cn_conn *c, int error, const char *text)
 {
 	struct cn_cluster *cluster = ctx;
 	struct cn_peer *peer = cn_conn_user(c);
-	if (!peer) {
-		/* A stranger, or one that another connection of the peer has taken the place of. */
-		uint32_t held;
-		if (error != 0 && error != CNODE_EEXIST && *cn_conn_where(c) && cn_log_pass(&cluster->gate, 5, &held))
-			cn_log_line(cluster->log, CNODE_LOG_NOTICE, "connection from %s%s%s ended: %s%s", cn_conn_where(c),
-				    *cn_conn_peer(c) ? ", who says to be " : "", cn_conn_peer(c), text,
-				    held ? " (and others)" : "");
-		return;
-	}
+	if (!peer)
+		return;                     /* a stranger, or one whose place another connection of the peer took */
 	if (peer->conn == c) {
 		cn_peer_ended(peer, error, text);
 		return;
@@ -209,6 +210,7 @@ const struct cn_conn_ops cn_cluster_conn_ops = {
 	.alive = on_alive,
 	.cookie = on_cookie,
 	.replace = on_replace,
+	.step = on_step,
 	.up = on_up,
 	.frame = on_frame,
 	.drained = on_drained,

@@ -141,6 +141,12 @@ static void tell_watches(struct cn_peer *peer, int code, const char *text)
 	}
 }
 
+void cn_peer_step(struct cn_peer *peer, int step, const char *text)
+{
+	for (struct cn_watch *w = peer->watches; w; w = w->next)
+		w->tell(w->ctx, step, text);
+}
+
 void cn_peers_free(struct cn_cluster *cluster)
 {
 	struct cn_peer *peer, *next;
@@ -238,12 +244,9 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 	cn_conn_unref(conn);
 	resume_all(cluster, paused, size);
 
-	if (was_up)
-		cn_log_line(cluster->log, code == 0 ? CNODE_LOG_INFO : CNODE_LOG_NOTICE, "%s: disconnected: %s",
-			    peer->text, text);
-	else if (!peer->failed)
-		cn_log_line(cluster->log, CNODE_LOG_NOTICE, "%s: cannot connect: %s", peer->text, text);
-	peer->failed = !was_up;
+	/* Said once for a peer that is kept; conn tells each attempt at level info. */
+	if (!was_up && peer->keep && peer->tries == 0 && !cluster->stopping)
+		cn_log_line(cluster->log, CNODE_LOG_NOTICE, "%s: cannot connect, trying again: %s", peer->text, text);
 	tell_watches(peer, code != 0 ? code : CNODE_ENOCONNECTION, text);
 	if (peer->keep && !cluster->stopping) {
 		uint64_t wait = was_up ? BACKOFF_MIN : BACKOFF_MIN << (peer->tries < 5 ? peer->tries : 5);
@@ -270,7 +273,6 @@ void cn_peer_up(struct cn_peer *peer, struct cn_conn *conn)
 	cn_timer_stop(&peer->again);
 	peer->tries = 0;
 	peer->ended = 0;
-	peer->failed = false;
 	cn_mutex_lock(&cluster->lock);
 	peer->wanted = false;
 	peer->conn = cn_conn_ref(conn);

@@ -145,7 +145,8 @@ static int waiting_new(const struct cn_control *c, cnode_term term, bool suspend
 	uint8_t *at = w->texts;
 	struct cn_atom_text *copies[] = { &w->control.name, &w->control.module, &w->control.function };
 	for (size_t i = 0; i < CN_ARRAY_SIZE(copies); i++) {
-		memcpy(at, copies[i]->text, copies[i]->size);
+		if (copies[i]->size > 0)        /* or else there is no text either */
+			memcpy(at, copies[i]->text, copies[i]->size);
 		copies[i]->text = at;
 		at += copies[i]->size;
 	}

@@ -121,7 +121,7 @@ struct cn_procs_ops {
 	void (*runnable)(void *ctx, bool prompt, bool soon);
 	/* cn_sched_due has become earlier. */
 	void (*due)(void *ctx);
-	/* A process and its state are gone, its callbacks returned. May be NULL. */
+	/* A process and its state are gone, its callbacks returned; cn_procs_count is without it. May be NULL. */
 	void (*gone)(void *ctx, cnode_pid pid, const char *label, cnode_pid parent);
 };
 

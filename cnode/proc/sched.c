@@ -128,11 +128,11 @@ void process_remains(struct cnode_process *p)
 		message_drop(m);
 	}
 	p->mailbox.first = p->mailbox.last = NULL;
-	if (procs->ops->gone)
-		procs->ops->gone(procs->ctx, p->pid, cn_process_label(p), p->parent);
 	if (p->class->flags & CN_PROC_PROMPT)
 		atomic_fetch_sub(&procs->prompt_count, 1);
 	atomic_fetch_sub(&procs->count, 1);
+	if (procs->ops->gone)
+		procs->ops->gone(procs->ctx, p->pid, cn_process_label(p), p->parent);
 	process_unref(p);
 }
 
@@ -276,7 +276,8 @@ static void slice(struct cnode_process *p, uint64_t budget)
 	if (!p->ran_init && !begin(p))
 		return;
 	for (;;) {
-		if (p->stopping) {
+		/* What the callback of a process that was killed returns is no reason any more. */
+		if (p->stopping && !is_dead(p)) {
 			account(p, began, done);
 			log_crash(p, p->stop_reason);
 			exit_self(p);

@@ -16,7 +16,14 @@ struct out {
 	size_t room;                /* without the terminator */
 	size_t size;                /* of the whole text */
 	const struct cn_atoms *atoms;
+	bool brief;                 /* what does not fit is not looked at */
 };
+
+/* Nothing more is wanted: where a term ends does not matter any longer, either. */
+static inline bool is_full(const struct out *o)
+{
+	return o->brief && o->size > o->room;
+}
 
 static void put(struct out *o, const void *text, size_t size)
 {
@@ -101,9 +108,10 @@ static bool is_lower(uint32_t c)
 static bool is_reserved(const uint8_t *text, size_t size)
 {
 	static const char *const words[] = {
-		"after", "and", "andalso", "band", "begin", "bnot", "bor", "bsl", "bsr", "bxor", "case", "catch",
-		"cond", "div", "else", "end", "fun", "if", "let", "maybe", "not", "of", "or", "orelse", "receive",
-		"rem", "try", "when", "xor",
+		"after",   "and",  "andalso", "band",  "begin", "bnot", "bor",	"bsl",
+		"bsr",	   "bxor", "case",    "catch", "cond",	"div",	"else", "end",
+		"fun",	   "if",   "let",     "maybe", "not",	"of",	"or",	"orelse",
+		"receive", "rem",  "try",     "when",  "xor",
 	};
 	for (size_t i = 0; i < CN_ARRAY_SIZE(words); i++)
 		if (strlen(words[i]) == size && memcmp(words[i], text, size) == 0)
@@ -121,8 +129,9 @@ static __attribute__((noinline)) void put_atom(struct out *o, const uint8_t *p)
 	for (const uint8_t *q = text; q < end && plain;) {
 		bool first = q == text;
 		q += cn_utf8_get(q, &c);
-		plain = is_lower(c) || (!first && ((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-						   c == '@' || (c >= 0xc0 && c <= 0xde && c != 0xd7)));
+		plain = is_lower(c) ||
+			(!first && ((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+				    c == '@' || (c >= 0xc0 && c <= 0xde && c != 0xd7)));
 	}
 	if (plain) {
 		put(o, text, size);
@@ -138,7 +147,8 @@ static __attribute__((noinline)) void put_atom(struct out *o, const uint8_t *p)
 
 /* ---- leaves ---- */
 
-static __attribute__((noinline)) void put_number(struct out *o, const uint8_t *p, enum cnode_type type)
+static __attribute__((noinline)) void put_number(struct out *o, const uint8_t *p,
+						 enum cnode_type type)
 {
 	if (type == CNODE_TYPE_FLOAT) {
 		char text[CN_FLOAT_TEXT];
@@ -148,8 +158,16 @@ static __attribute__((noinline)) void put_number(struct out *o, const uint8_t *p
 	struct cn_int i = cn_int_at(p);
 	if (i.negative)
 		put(o, "-", 1);
-	if (i.big)
-		cn_big_print(i.digits, i.size, put_piece, o);
+	if (i.big) {
+		/*
+		 * Of a huge one only the first digits: they are hexadecimal, each byte stands for
+		 * itself.
+		 */
+		size_t skip = o->brief && i.size > CN_BIG_DECIMAL + o->room
+				      ? i.size - CN_BIG_DECIMAL - o->room
+				      : 0;
+		cn_big_print(i.digits + skip, i.size - skip, put_piece, o);
+	}
 	else
 		put_format(o, "%llu", (unsigned long long)i.magnitude);
 }
@@ -177,18 +195,26 @@ static enum { AS_BYTES, AS_LATIN1, AS_UTF8 } text_of(const uint8_t *bytes, size_
 static __attribute__((noinline)) void put_binary(struct out *o, const uint8_t *p)
 {
 	struct cn_bits bits = cn_bits_at(p);
+	if (o->brief && bits.size > 4 * o->room + 8) {
+		/* More than can be shown; a character is not cut in two. */
+		bits.size = 4 * o->room + 8;
+		for (int i = 0; i < 3 && (bits.bytes[bits.size] & 0xc0) == 0x80; i++)
+			bits.size--;
+		bits.last = 8;
+	}
 	int as = bits.last == 8 ? text_of(bits.bytes, bits.size) : AS_BYTES;
 	put(o, "<<", 2);
 	if (as == AS_BYTES) {
-		for (size_t i = 0; i < bits.size; i++) {
+		for (size_t i = 0; i < bits.size && !is_full(o); i++) {
 			bool part = i + 1 == bits.size && bits.last != 8;
-			put_format(o, i ? ",%u" : "%u", part ? bits.bytes[i] >> (8 - bits.last) : bits.bytes[i]);
+			put_format(o, i ? ",%u" : "%u",
+				   part ? bits.bytes[i] >> (8 - bits.last) : bits.bytes[i]);
 			if (part)
 				put_format(o, ":%u", bits.last);
 		}
 	} else {
 		put(o, "\"", 1);
-		for (const uint8_t *q = bits.bytes, *end = q + bits.size; q < end;) {
+		for (const uint8_t *q = bits.bytes, *end = q + bits.size; q < end && !is_full(o);) {
 			uint32_t c = *q;
 			q += as == AS_UTF8 ? cn_utf8_get(q, &c) : 1;
 			put_char(o, c, '"');
@@ -251,23 +277,26 @@ static __attribute__((noinline)) const uint8_t *put_fun(struct out *o, const uin
 /* ---- lists ---- */
 
 /* As "text", if it is a proper list of printable characters; false: nothing is written. */
-static __attribute__((noinline)) bool put_charlist(struct out *o, const uint8_t *p, const uint8_t **end)
+static __attribute__((noinline)) bool put_charlist(struct out *o, const uint8_t *p,
+						   const uint8_t **end)
 {
 	struct cn_list l;
 	const uint8_t *item;
 	int64_t c;
+	size_t length = 0;
 	cn_list_init(&l, p);
-	while ((item = cn_list_peek(&l))) {
+	while ((item = cn_list_peek(&l)) && !(o->brief && length > o->room)) {
 		if (!cn_int64_at(item, &c) || c < 0 || c > 255 || !is_printable((uint32_t)c))
 			return false;
 		cn_list_pass(&l, item + cn_head_at(item).size);
+		length++;
 	}
-	if (!l.string && *l.at != CN_NIL)
+	if (!item && !l.string && *l.at != CN_NIL)
 		return false;
 	*end = l.string ? l.at : l.at + 1;
 	put(o, "\"", 1);
 	cn_list_init(&l, p);
-	while ((item = cn_list_peek(&l))) {
+	while ((item = cn_list_peek(&l)) && length--) {
 		cn_int64_at(item, &c);
 		put_char(o, (uint32_t)c, '"');
 		cn_list_pass(&l, item + cn_head_at(item).size);
@@ -289,7 +318,10 @@ static const uint8_t *put_list(struct out *o, const uint8_t *p)
 	for (bool first = true; (item = cn_list_peek(&l)); first = false) {
 		if (!first)
 			put(o, ",", 1);
-		cn_list_pass(&l, put_term(o, item));
+		const uint8_t *next = put_term(o, item);
+		if (is_full(o))
+			return p;
+		cn_list_pass(&l, next);
 	}
 	end = l.string ? l.at : l.at + 1;
 	if (!l.string && *l.at != CN_NIL) {
@@ -311,8 +343,10 @@ static const uint8_t *put_record(struct out *o, const uint8_t *p)
 	put_atom(o, name);
 	put(o, "{", 1);
 	name += cn_atom_size(name);
+	if (is_full(o))
+		return p;
 	const uint8_t *value = cn_skip_terms(name, count);
-	for (uint32_t i = 0; i < count; i++) {
+	for (uint32_t i = 0; i < count && !is_full(o); i++) {
 		if (i)
 			put(o, ",", 1);
 		put_atom(o, name);
@@ -353,7 +387,7 @@ static const uint8_t *put_term(struct out *o, const uint8_t *p)
 		return put_fun(o, p);
 	case CNODE_TYPE_TUPLE:
 		put(o, "{", 1);
-		for (uint64_t i = 0; i < h.count; i++) {
+		for (uint64_t i = 0; i < h.count && !is_full(o); i++) {
 			if (i)
 				put(o, ",", 1);
 			q = put_term(o, q);
@@ -362,7 +396,7 @@ static const uint8_t *put_term(struct out *o, const uint8_t *p)
 		return q;
 	case CNODE_TYPE_MAP:
 		put_string(o, "#{");
-		for (uint64_t i = 0; i < h.count; i++) {
+		for (uint64_t i = 0; i < h.count && !is_full(o); i++) {
 			if (i)
 				put_string(o, i % 2 ? " => " : ",");
 			q = put_term(o, q);
@@ -375,9 +409,28 @@ static const uint8_t *put_term(struct out *o, const uint8_t *p)
 	}
 }
 
+size_t cn_term_brief(cnode_term term, char *text, size_t size)
+{
+	struct out o = { text, size ? size - 1 : 0, 0, term.atoms_, true };
+	if (size < 8)
+		return cnode_term_print((cnode_term){ 0 }, text, size);
+	if (!cn_term_is_none(term))
+		put_term(&o, term.bytes_);
+	if (o.size <= o.room) {
+		text[o.size] = 0;
+		return o.size;
+	}
+	/* Dots instead of the end, and no part of a character before them. */
+	size_t at = o.room - 3;
+	while (at && ((unsigned char)text[at] & 0xc0) == 0x80)
+		at--;
+	memcpy(text + at, "...", 4);
+	return at + 3;
+}
+
 size_t cnode_term_print(cnode_term term, char *text, size_t size)
 {
-	struct out o = { text, size ? size - 1 : 0, 0, term.atoms_ };
+	struct out o = { text, size ? size - 1 : 0, 0, term.atoms_, false };
 	if (!cn_term_is_none(term))
 		put_term(&o, term.bytes_);
 	if (size)

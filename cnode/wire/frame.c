@@ -27,6 +27,7 @@ struct cn_frame {
 	uint64_t progress;
 	uint32_t open_count, open_most, open_room;
 	uint32_t depth;
+	uint32_t direct_size;                /* incomplete packets that are longer become `direct` */
 	bool header;                         /* packets start with a distribution header */
 	int error;                           /* sticky */
 	const char *reason;
@@ -53,6 +54,7 @@ int cn_frame_new(const struct cn_frame_config *config, struct cn_frame **frame)
 	f->open_most = config->open_count ? config->open_count : CN_FRAME_OPEN_COUNT;
 	f->progress = config->progress ? config->progress : CN_FRAME_PROGRESS;
 	f->depth = config->depth;
+	f->direct_size = config->direct ? config->direct : CN_FRAME_DIRECT;
 	f->header = config->flags & (CN_DFLAG_DIST_HDR_ATOM_CACHE | CN_DFLAG_FRAGMENTS);
 	f->reason = "";
 	if (cn_header_init(&f->h, config->flags & CN_DFLAG_DIST_HDR_ATOM_CACHE)) {
@@ -156,6 +158,17 @@ static struct cn_blob *new_blob(const struct cn_frame *f, size_t size, bool cach
 	for (unsigned i = 0; b && i < f->h.count; i++)
 		cn_blob_add_atom(b, f->h.atoms[i].text, f->h.atoms[i].size);
 	return b;
+}
+
+/*
+ * Bytes to begin with for a message of so many parts like the first: what is announced is
+ * believed up to 2 MiB, which cost nothing until they are written; beyond it grows as bytes come.
+ */
+#define EXPECT_MAX ((uint64_t)2 << 20)
+static size_t expected(uint64_t fragments, uint64_t first)
+{
+	uint64_t all = fragments > EXPECT_MAX / (first + 1) ? EXPECT_MAX : fragments * first;
+	return (size_t)(all < EXPECT_MAX ? all : EXPECT_MAX);
 }
 
 /*
@@ -385,7 +398,7 @@ static int take_large(struct cn_frame *f, const uint8_t *p, size_t size, uint64_
 			return refuse(f, CNODE_EPROTO, "a message without its payload, or without its version");
 		payload_at++;
 	}
-	struct cn_assembly *a = cn_assembly_new(fragment > 1 ? size * 2 : size);
+	struct cn_assembly *a = cn_assembly_new(fragment > 1 ? expected(fragment, size) : size);
 	if (!a)
 		return no_memory(f);
 	a->sequence = sequence;
@@ -544,7 +557,7 @@ static int64_t begin(struct cn_frame *f, const uint8_t *p, size_t have, uint64_t
 			if (rc)
 				return rc;
 		}
-		a = cn_assembly_new(have * 2);
+		a = cn_assembly_new(expected(fragment, size));
 		if (!a)
 			return no_memory(f);
 		a->fragment = fragment;
@@ -628,7 +641,7 @@ int64_t cn_frame_feed(struct cn_frame *f, const void *bytes, size_t size, uint64
 		int rc = take_packet(f, p + 4, packet, now, m);
 		return rc ? rc : (int64_t)(4 + packet);
 	}
-	if (packet <= CN_FRAME_DIRECT || size < 4 + PEEK)
+	if (packet <= f->direct_size || size < 4 + PEEK)
 		return 0;
 	int64_t n = begin(f, p + 4, size - 4, packet, now, m);
 	return n < 0 ? n : n + 4;

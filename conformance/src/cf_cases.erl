@@ -9,6 +9,7 @@
 %%   {otp_fails, [R]}   OTP itself is known to fail here (each such case says how): run only against other nodes
 %%   {only, visible}    run only with a visible node under test
 %%   fresh              a node under test of its own, ended afterwards
+%%   slow               mostly waits: all such cases of a job run side by side, before the others
 %%   {timeout, Ms}      default 20 s
 -module(cf_cases).
 -export([all/0, find/1, config/1, applies/2, unfit/2, option/3, group/1]).

@@ -13,7 +13,9 @@ main(File) ->
     Cases = [cf_cases:find(Id) || Id <- Ids],
     T = Job#{caps => []},
     {Shared, Rest} = first_start(T, Cases),
-    End = lists:foldl(fun(Case, Now) -> run(Case, Now) end, Shared, Rest),
+    {Slow, Others} = lists:partition(fun(Case) -> cf_cases:option(slow, Case, false) end, Rest),
+    Waited = side_by_side(Slow, Shared),
+    End = lists:foldl(fun(Case, Now) -> run(Case, Now) end, Waited, Others),
     case cf_nut:alive(End) of true -> cf_nut:kill(End); false -> ok end,
     io:format("END~n"),
     halt(0).
@@ -42,6 +44,27 @@ in_process(Fun) ->
         {Pid, {thrown, Why}} -> receive {'DOWN', Mon, _, _, _} -> throw(Why) end;
         {'DOWN', Mon, _, _, Why} -> cf:fail("asking for the capabilities failed: ~p", [Why])
     after 15000 -> cf:fail("the node under test does not answer the question for its capabilities")
+    end.
+
+%% Cases that mostly wait, each in a process of its own.
+side_by_side(Cases, T) ->
+    Self = self(),
+    Asked = [{Id, Case} || {Id, _, _, _, _} = Case <- Cases, fit(Case, T)],
+    Began = erlang:monotonic_time(millisecond),
+    Workers = [{spawn_link(fun() -> Self ! {self(), execute(Case, T)} end), Id} || {Id, Case} <- Asked],
+    [receive {Worker, {Verdict, Why}} -> result(Id, Verdict, erlang:monotonic_time(millisecond) - Began, Why) end
+     || {Worker, Id} <- Workers],
+    case cf_nut:alive(T) of
+        true -> T;
+        false ->
+            io:format("# the node under test ended while ~p ran side by side~n", [[Id || {Id, _} <- Asked]]),
+            started(T)
+    end.
+
+fit({Id, _, _, _, _} = Case, T) ->
+    case cf_cases:unfit(Case, T) of
+        false -> true;
+        Reason -> result(Id, na, 0, Reason), false
     end.
 
 run({Id, _, _, _, _} = Case, T) ->

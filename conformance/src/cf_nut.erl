@@ -38,10 +38,7 @@ stop(#{proc := Proc}) ->
     cf_proc:stop(Proc),
     Exit.
 
-kill(#{proc := Proc}) ->
-    cf_proc:signal(Proc, "KILL"),
-    cf_proc:wait_exit(Proc, 5000),
-    cf_proc:stop(Proc).
+kill(#{proc := Proc}) -> cf_proc:kill(Proc).
 
 restart(T) ->
     kill(T),

@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% Operating-system processes that end with us (through conformance/leash), their output kept in a file.
 -module(cf_proc).
--export([start/3, os_pid/1, exited/1, signal/2, stop/1, wait_exit/2, wait_line/3, output/1, free_port/0]).
+-export([start/3, os_pid/1, exited/1, signal/2, stop/1, kill/1, wait_exit/2, wait_line/3, output/1, free_port/0]).
 
 %% Start Argv under the leash; a process of ours owns it. Options: {log, File}, {env, [{Name, Value}]}, {cd, Dir},
 %% {tell, Pid} for a message {Process, {line, Line} | {exited, Status}} per event.
@@ -119,6 +119,12 @@ stop(Pid) ->
     unlink(Pid),
     Pid ! {stop, self(), Ref},
     receive {Ref, ok} -> demonitor(Mon, [flush]), ok; {'DOWN', Mon, _, _, _} -> ok end.
+
+%% Kill it and return when it is gone.
+kill(Pid) ->
+    signal(Pid, "KILL"),
+    wait_exit(Pid, 5000),
+    stop(Pid).
 
 %% A TCP port that nobody uses now.
 free_port() ->

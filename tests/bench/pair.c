@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A cnode node that talks to another's echo, as a program on libcnode does it: from a
- * mailbox, on a thread of its own.
+ * A cnode node that talks to another's echo: pings from a mailbox, on the program's own
+ * thread, and many small messages from a C process.
  *
  *     pair NAME COOKIE NODE MESSAGES ROUNDS
  *
@@ -61,25 +61,61 @@ static int ping(cnode_mailbox *box, const char *node, size_t rounds, int64_t *to
 	return 0;
 }
 
-/* The peer may be slower than we: then we wait a moment, as a suspended process does. */
-static int sink(cnode_mailbox *box, const char *node, long messages, double *per_second)
+/*
+ * The sender is a C process, as the receiver is: what one run of a callback sends leaves
+ * together, and if the peer is slower the process pauses behind the callback.
+ */
+struct sender {
+	int64_t left;
+	cnode_atom node;
+	cnode_pid owner;
+	cnode_ref ref;
+};
+
+static int sender_init(cnode_process *self, void *state, const cnode_start *how)
+{
+	struct sender *s = state;
+	int rc = cnode_scan(how->args, "[~q,~a,~p,~r]", &s->left, &s->node, &s->owner, &s->ref);
+	return rc != 0 ? rc : cnode_send(self, cnode_self(self), "go");
+}
+
+static int sender_info(cnode_process *self, void *state, const cnode_info *info)
+{
+	struct sender *s = state;
+	(void)info;
+	for (int i = 0; i < 1000 && s->left > 0; i++, s->left--) {
+		int rc = cnode_send_name(self, "echo", s->node.text, "{sink,~b}", "0123456789abcdef", (size_t)16);
+		if (rc != 0)
+			return rc;
+	}
+	if (s->left > 0)
+		return cnode_send(self, cnode_self(self), "go");
+	int rc = cnode_send_name(self, "echo", s->node.text, "{sync,~p,~r}", s->owner, s->ref);
+	return rc != 0 ? rc : cnode_stop(self, "normal");
+}
+
+static const cnode_behaviour sender = {
+	CNODE_BEHAVIOUR_INIT,
+	.state_size = sizeof(struct sender),
+	.init = sender_init,
+	.handle_info = sender_info,
+};
+
+static int sink(cnode_node *node, cnode_mailbox *box, const char *peer, int64_t messages, double *per_second)
 {
 	cnode_process *self = cnode_mailbox_process(box);
-	cnode_info dropped = { .size = sizeof dropped };
-	cnode_term message, count;
+	cnode_term args, count;
+	cnode_pid pid;
 	cnode_ref ref;
 	int rc = cnode_make_ref(self, &ref);
+	if (rc != 0)
+		return rc;
+	rc = cnode_format(&args, "[~q,~a,~p,~r]", messages, peer, cnode_self(self), ref);
+	if (rc != 0)
+		return rc;
 	int64_t began = now_ns();
-	for (long i = 0; rc == 0 && i < messages; i++) {
-		rc = cnode_format(&message, "{sink,~b}", "0123456789abcdef", (size_t)16);
-		if (rc != 0)
-			break;
-		while ((rc = cnode_send_name_term(self, "echo", node, message, CNODE_NOSUSPEND)) == CNODE_EBUSY)
-			(void)cnode_receive(box, &dropped, 1);
-		cnode_term_drop(message);
-	}
-	if (rc == 0)
-		rc = cnode_send_name(self, "echo", node, "{sync,~p,~r}", cnode_self(self), ref);
+	rc = cnode_process_start(node, NULL, &sender, NULL, args, &pid);
+	cnode_term_drop(args);
 	if (rc == 0)
 		rc = await(box, "{synced,~r,~t}", ref, &count);
 	*per_second = (double)messages * 1e9 / (double)(now_ns() - began);
@@ -109,7 +145,7 @@ int main(int argc, char **argv)
 	if (rc == 0)
 		rc = ping(box, argv[3], rounds, took);
 	if (rc == 0)
-		rc = sink(box, argv[3], atol(argv[4]), &per_second);
+		rc = sink(node, box, argv[3], atol(argv[4]), &per_second);
 	if (rc == 0)
 		printf("%.0f %lld %lld\n", per_second, (long long)took[rounds / 2], (long long)took[rounds * 99 / 100]);
 	else

@@ -7,9 +7,10 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Feeds it `step` bytes at a time; returns how much came of it, which may not depend on step. */
-static uint64_t feed(uint64_t flags, const uint8_t *data, size_t size, size_t step)
+static uint64_t feed(uint64_t flags, const uint8_t *data, size_t size, size_t step, uint32_t direct)
 {
-	struct cn_frame_config config = { .flags = flags, .message = 1 << 20, .open_bytes = 2 << 20, .open_count = 4 };
+	struct cn_frame_config config = { .flags = flags, .message = 1 << 20, .open_bytes = 2 << 20, .open_count = 4,
+					  .direct = direct };
 	struct cn_frame *f;
 	struct cn_packet m = { 0 };
 	uint64_t sum = 0;
@@ -46,7 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 2)
 		return 0;
 	uint64_t flags = forms[data[0] % 3];
-	if (feed(flags, data + 2, size - 2, SIZE_MAX) != feed(flags, data + 2, size - 2, 1u + data[1]))
+	if (feed(flags, data + 2, size - 2, SIZE_MAX, 0) != feed(flags, data + 2, size - 2, 1u + data[1], 1))
 		abort();
 	return 0;
 }

@@ -122,7 +122,7 @@ reregisters(T) ->
     N = cf_nut:start(T1),
     Before = creation(N),
     {Alive, #{port := Port}} = me(N),
-    cf_proc:stop(E),
+    cf_proc:kill(E),
     cf_epmd:start(maps:get(epmd, N)),
     cf:wait("it has registered again", fun() ->
         case cf_epmd:port2(maps:get(epmd, N), Alive) of {ok, #{port := Port}} -> true; Other -> Other end
@@ -133,7 +133,7 @@ links_survive(T) ->
     {E, T1} = own_epmd(T),
     N = cf_nut:start(T1),
     C = cf_fake:dial(N, #{}),
-    cf_proc:stop(E),
+    cf_proc:kill(E),
     cf_fake:fence(C).
 
 %% A node whose epmd is ours.

@@ -41,7 +41,7 @@ acceptor() ->
      {'handshake.reconnect', "a peer may come back at once with another creation", ?UTIL, R, fun reconnect/1},
      {'handshake.many_at_once', "20 peers may shake hands at the same time", ?UTIL, R, fun many_at_once/1},
      {'handshake.slow_peer', "a peer that says nothing is dropped after the setup time (7 s), and delays nobody", "dist_util.erl net_setuptime",
-      [raw, {timeout, 30000}], fun slow_peer/1},
+      [raw, slow, {timeout, 30000}], fun slow_peer/1},
      {'handshake.dynamic_name', "a peer that asks for a name gets one, and NAME_ME is echoed", "erl_dist_protocol.html NAME_ME (23)",
       [raw, {needs, [dynamic_names]}], fun dynamic_name/1},
      {'handshake.dynamic_names_differ', "two such peers get different names", "erl_dist_protocol.html NAME_ME (23)",
@@ -68,7 +68,7 @@ dialler() ->
      {'handshake.dial_byte_by_byte', "it takes a handshake that comes byte by byte", ?DOC, R, fun dial_byte_by_byte/1},
      {'handshake.dial_ack_with_data', "the ack and the first packets may come in one segment", "inet_tcp_dist.erl", R, fun dial_ack_with_data/1},
      {'handshake.dial_peer_silent', "a peer that accepts and says nothing is given up after the setup time (7 s)", "dist_util.erl net_setuptime",
-      [raw, {needs, [connect]}, {timeout, 30000}], fun dial_peer_silent/1},
+      [raw, slow, {needs, [connect]}, {timeout, 30000}], fun dial_peer_silent/1},
      {'handshake.tie_greater_peer', "both dial, the peer's name is greater: ok_simultaneous, and the own attempt ends", ?UTIL, R, fun tie_greater_peer/1},
      {'handshake.tie_smaller_peer', "both dial, the peer's name is smaller: nok, and the own attempt goes on", ?UTIL, R, fun tie_smaller_peer/1}]
         ++ [{list_to_atom("handshake.dial_" ++ Id), "it gives up when the status is " ++ Id, ?UTIL, R,
