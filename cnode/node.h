@@ -87,6 +87,9 @@ CNODE_API int cnode_node_route(cnode_node *node, const char *peer, const char *a
  */
 CNODE_API int cnode_node_start(cnode_node *node);
 
+/* The port it listens at; 0 before it is started, and without network. */
+CNODE_API uint16_t cnode_node_port(cnode_node *node);
+
 /* Begins to stop: processes exit with `shutdown`, terminate callbacks run, connections close. Also safe in a signal handler. */
 CNODE_API void cnode_node_stop(cnode_node *node);
 
