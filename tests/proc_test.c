@@ -116,6 +116,23 @@ START_TEST(exit2_obeys_kill_normal_and_traps)
 }
 END_TEST
 
+START_TEST(exit2_reaches_names_and_active_aliases)
+{
+	cnode_ref alias;
+	cnode_trap_exit(A, true);
+	cnode_alias(A, CNODE_ALIAS_REPLY, &alias);
+	deliver_term(FROM_PEER(EXIT2, remote(9), (cnode_pid){ 0 }, .to_name = "a"), "by_name");
+	deliver_term(FROM_PEER(EXIT2, remote(9), (cnode_pid){ 0 }, .to_name = "nobody"), "lost");
+	deliver_term(FROM_PEER(EXIT2, remote(9), (cnode_pid){ 0 }, .alias = &alias), "by_alias");
+	cnode_unalias(A, alias);
+	deliver_term(FROM_PEER(EXIT2, remote(9), (cnode_pid){ 0 }, .alias = &alias), "lost");
+	deliver_term(FROM_PEER(EXIT2, remote(9), (cnode_pid){ 0 }), "lost");
+	ck_assert_str_eq(got(A), "EXIT 9 by_name");
+	ck_assert_str_eq(got(A), "EXIT 9 by_alias");
+	ck_assert_str_eq(got(A), "");
+}
+END_TEST
+
 START_TEST(acks_every_unlink_that_has_an_id)
 {
 	struct cn_signal link = FROM_PEER(LINK, remote(9), PA);
@@ -1027,6 +1044,7 @@ int main(void)
 	tcase_add_test(t, sends_one_exit_for_a_link_with_any_reason);
 	tcase_add_test(t, exit_of_a_link_kills_unless_normal_or_trapped);
 	tcase_add_test(t, exit2_obeys_kill_normal_and_traps);
+	tcase_add_test(t, exit2_reaches_names_and_active_aliases);
 	tcase_add_test(t, acks_every_unlink_that_has_an_id);
 	tcase_add_test(t, own_unlink_hears_nothing_more_until_acked);
 	tcase_add_test(t, relinks_before_the_ack_with_a_new_link);

@@ -321,7 +321,7 @@ struct cn_procs *cn_process_procs(const struct cnode_process *self);
 const struct cn_process_class *cn_process_class_of(const struct cnode_process *self);
 void *cn_process_state(struct cnode_process *self);
 const char *cn_process_label(const struct cnode_process *self);
-/* When the slice of the running process began (cn_now, without asking the clock again). */
+/* When the slice of the running process began (cn_now, without asking the clock again); 0 for OWN_THREAD. */
 uint64_t cn_process_now(const struct cnode_process *self);
 /* The process ends when its callback returns, with this reason; the first one stays. Returns CNODE_EEXITED. */
 int cn_process_stop(struct cnode_process *self, cnode_term reason);
