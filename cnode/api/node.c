@@ -228,13 +228,10 @@ static int make_name(cnode_node *node, const cnode_config *cfg)
 		return cn_api_fail(node, CNODE_EBADNAME,
 				   "%s: not a node name: it must be NAME@HOST, NAME of letters, digits, _ and -, at most 255 characters in all",
 				   node->name);
-	/* Peers would take other names, but no Erlang node could have been started with them (net_kernel). */
 	const char *at = strchr(node->name, '@');
-	if (strspn(node->name, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-") < (size_t)(at - node->name))
-		return cn_api_fail(node, CNODE_EBADNAME, "%s: the part before @ may have letters, digits, - and _ only", node->name);
 	if (!cfg->long_names && strpbrk(at, ".:"))
 		return cn_api_fail(node, CNODE_EBADNAME, "%s: the host of a short name has no dot: make it a long name", node->name);
-	if (cfg->long_names && !strpbrk(strchr(node->name, '@'), ".:"))
+	if (cfg->long_names && !strpbrk(at, ".:"))
 		return cn_api_fail(node, CNODE_EBADNAME, "%s: a long name needs a host with a dot or an address", node->name);
 	return 0;
 }
