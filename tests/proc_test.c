@@ -354,6 +354,21 @@ START_TEST(demonitor_flush_takes_the_down_out)
 }
 END_TEST
 
+START_TEST(a_monitor_made_by_a_spawn_reply_is_like_any_other)
+{
+	cnode_ref one = cn_procs_make_ref(W.procs), two = cn_procs_make_ref(W.procs);
+	ck_assert_int_eq(cn_procs_adopt_monitor(W.procs, PA, remote(9), &one, 1), 0);
+	ck_assert_int_eq(cn_procs_adopt_monitor(W.procs, PA, remote(8), &two, 1), 0);
+	ck_assert_str_eq(sent(), "");
+	deliver_term(FROM_PEER(DOWN, remote(9), PA, .ref = one), "{result,1}");
+	ck_assert_str_eq(got(A), "DOWN 9 {result,1}");
+	cn_procs_nodedown(W.procs, W.peer, 1, "noconnection", 10);
+	ck_assert_str_eq(got(A), "DOWN 8 noconnection");
+	ck_assert_int_eq(cn_procs_adopt_monitor(W.procs, missing(), remote(9), &one, 1), 0);
+	ck_assert_str_eq(sent(), "DEMONITOR 30000 -> 9");
+}
+END_TEST
+
 START_TEST(death_ends_own_monitors_at_the_peer)
 {
 	cnode_ref ref;
@@ -483,6 +498,7 @@ int main(void)
 	tcase_add_test(t, no_peer_can_take_the_reference_of_another);
 	tcase_add_test(t, own_monitors_fire_once_and_only_from_their_node);
 	tcase_add_test(t, demonitor_flush_takes_the_down_out);
+	tcase_add_test(t, a_monitor_made_by_a_spawn_reply_is_like_any_other);
 	tcase_add_test(t, death_ends_own_monitors_at_the_peer);
 	tcase_add_test(t, nodedown_gives_exit_then_down_then_nodedown);
 	tcase_add_test(t, nodedown_leaves_later_connections_and_other_nodes_alone);

@@ -164,7 +164,7 @@ bool cn_procs_is_own(const struct cn_procs *procs, cnode_pid pid);
 
 /*
  * Makes a monitor of a process of ours that was set up elsewhere: by the SPAWN_REPLY of a
- * remote process, under the reference of the request. A watcher that is gone is ignored.
+ * remote process, under the reference of the request. Of a watcher that is gone the peer hears DEMONITOR.
  * 0, CNODE_ENOMEM: the caller closes the connection.
  */
 int cn_procs_adopt_monitor(struct cn_procs *procs, cnode_pid watcher, cnode_pid of, const cnode_ref *ref, uint64_t epoch);
