@@ -99,7 +99,7 @@ CNODE_API int cnode_node_wait(cnode_node *node);
 /* start, then wait for SIGINT or SIGTERM (or cnode_node_stop), then stop and wait. The old signal handling is put back. */
 CNODE_API int cnode_node_run(cnode_node *node);
 
-/* Stops it if it runs, and frees it. Takes NULL. Not from a callback. */
+/* Stops it if it runs, waits for callbacks that were left behind, and frees it. Takes NULL. Not from a callback. */
 CNODE_API void cnode_node_free(cnode_node *node);
 
 /* One sentence about the last failure on this node: what, to which name, what to do. Borrowed until the next failure in the calling thread. */

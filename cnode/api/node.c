@@ -468,7 +468,10 @@ int cnode_node_wait(cnode_node *node)
 		while (cn_api_life(node) != CN_LIFE_DOWN)
 			cn_api_drive(node, CN_NEVER);
 	} else {
-		cn_pool_join(node->pool);
+		cn_pool_wait(node->pool);
+		/* Callbacks that were left behind keep their threads: cnode_node_free waits for those. */
+		if (!node->left_behind)
+			cn_pool_join(node->pool);
 		set_life(node, CN_LIFE_DOWN);
 		cn_event_set(node->down_fd);
 	}
@@ -513,6 +516,8 @@ void cnode_node_free(cnode_node *node)
 		cnode_node_stop(node);
 		cnode_node_wait(node);
 	}
+	if (node->pool)
+		cn_pool_join(node->pool);
 	if (node->loop) {
 		cn_lead_take(node->loop);
 		if (life != CN_LIFE_NEW) {
