@@ -89,7 +89,8 @@ enum cnode_step {
 	CNODE_STEP_HANDSHAKE,           /* name, flags and cookie */
 	CNODE_STEP_PING,                /* net_kernel answers */
 };
-/* net_adm:ping/1 step by step: `step` is called as each is done or has failed (code, and a sentence); may be NULL. */
+/* net_adm:ping/1 step by step: `step` is called, by the calling thread, as each is done or has failed (code, and a
+   phrase); may be NULL. */
 CNODE_API int cnode_ping(cnode_mailbox *mailbox, const char *peer, uint64_t timeout_ms,
 			 void (*step)(void *context, enum cnode_step step, int code, const char *text), void *context);
 

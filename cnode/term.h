@@ -26,8 +26,9 @@
  *
  * Atoms, numbers and strings are written as in Erlang source (16#ff, $a, "a\n", <<1,2:4>>,
  * <<"text"/utf8>>, fun m:f/1), but that reserved words other than `fun` need no quotes. <<"text">>
- * is a byte per character, as in Erlang. In a pattern, 1 is not 1.0; a map matches if it has the keys
- * given, which must be literals. A pattern has at most 64 directives and is nested at most 64 deep.
+ * is a byte per character, as in Erlang. In a pattern, 1 is not 1.0; a map matches if it has the
+ * keys given, which must be literals. A pattern has at most 64 directives and is nested at most 64
+ * deep.
  *
  * A program's terms obey the limits of the external format: atoms of at most 255
  * characters, finite floats, tuples of fewer than 2^24 elements. What breaks them is
@@ -58,7 +59,7 @@ extern "C" {
 typedef struct cnode_term {
 	const unsigned char *bytes_;        /* without the version byte 131 */
 	size_t size_;
-	const struct cn_atoms *atoms_;      /* what atom cache references mean; NULL: there are none */
+	const struct cn_atoms *atoms_;      /* what cache references mean; NULL: there are none */
 	struct cn_blob *owner_;             /* counted memory behind it; NULL: static */
 } cnode_term;
 
@@ -93,7 +94,7 @@ typedef struct cnode_ref {
 
 #define CNODE_NAME_SIZE (255 * 4 + 1)       /* holds any node name with its terminator */
 
-/* The number of a node name ("a@host"); CNODE_EBADNAME unless it has one '@' with text on both sides. */
+/* The number of a node name ("a@host"). CNODE_EBADNAME if not one '@' stands between two texts. */
 CNODE_API int cnode_name_of(const char *text, cnode_name *name);
 /* The text of a number; CNODE_ESTALE when it was forgotten (text is then ""). */
 CNODE_API int cnode_name_text(cnode_name name, char text[CNODE_NAME_SIZE]);
@@ -127,7 +128,10 @@ enum cnode_type {
 
 CNODE_API enum cnode_type cnode_term_type(cnode_term term);
 
-/* Makes a term outlive its giver: counts a reference or copies. *kept is yours (cnode_term_drop). 0, CNODE_ENOMEM. */
+/*
+ * Makes a term outlive its giver: counts a reference or copies. *kept is yours (cnode_term_drop).
+ * 0, CNODE_ENOMEM.
+ */
 CNODE_API int cnode_term_keep(cnode_term term, cnode_term *kept);
 /* Gives a term that is yours back. A zeroed term is fine. */
 CNODE_API void cnode_term_drop(cnode_term term);
@@ -157,8 +161,9 @@ CNODE_API bool cnode_term_equal(cnode_term a, cnode_term b);
  * Writes the term as Erlang text (as io:format("~tp") on one line), as snprintf does: returns
  * the length it would have; at most size - 1 bytes and a terminator are written. A pid is
  * <node.id.serial>, a reference #Ref<node.words>, a port #Port<node.id>, a local fun
- * #Fun<module.index.uniq>; integers of more than 4,096 bytes are written as 16#…. Lists and binaries are
- * shown as text where Erlang does so by default: when all their characters are printable Latin-1.
+ * #Fun<module.index.uniq>; integers of more than 4,096 bytes are written as 16#…. Lists and
+ * binaries are shown as text where Erlang does so by default: when all their characters are
+ * printable Latin-1.
  */
 CNODE_API size_t cnode_term_print(cnode_term term, char *text, size_t size);
 /* The same as a string of yours (free with cnode_free); NULL when out of memory. */
@@ -176,25 +181,26 @@ CNODE_API int cnode_parse(const char *text, cnode_term *term, size_t *error_at);
 
 /*
  * 0; CNODE_EBADARG if the term does not match (nothing is stored then); CNODE_EFORMAT; CNODE_ENOMEM
- * or CNODE_ESYSLIMIT (no room for a node's name). Directives store in the order in which they stand.
+ * or CNODE_ESYSLIMIT (no room for a node's name). Directives store in the order in which they
+ * stand.
  */
 CNODE_API int cnode_scan(cnode_term term, const char *format, ...);
 CNODE_API int cnode_vscan(cnode_term term, const char *format, va_list args);
 /*
- * *term is yours. 0, CNODE_EFORMAT, CNODE_EBADTERM, CNODE_EBADARG (a NULL, or a zeroed pid, reference or
- * term), CNODE_ESTALE, CNODE_ENOMEM.
+ * *term is yours. 0, CNODE_EFORMAT, CNODE_EBADTERM, CNODE_EBADARG (a NULL, or a zeroed pid,
+ * reference or term), CNODE_ESTALE, CNODE_ENOMEM.
  */
 CNODE_API int cnode_format(cnode_term *term, const char *format, ...);
 CNODE_API int cnode_vformat(cnode_term *term, const char *format, va_list args);
 
-/* ---- by cursor: after the first mismatch every read fails and `error` stays set ---- */
+/* ---- by cursor: after the first mismatch every read fails, `error` stays: look at it once ---- */
 
 typedef struct cnode_reader {
-	int error;                          /* 0, or CNODE_EBADARG (rarely CNODE_ENOMEM, CNODE_ESYSLIMIT: names); look once at the end */
+	int error;                          /* 0, CNODE_EBADARG, CNODE_ENOMEM, CNODE_ESYSLIMIT */
 	cnode_term term_;
 	const unsigned char *at_;
 	const unsigned char *end_;
-	size_t string_left_;                /* elements of a STRING_EXT not yet read, and the [] behind them */
+	size_t string_left_;                /* of a STRING_EXT: elements and [] not yet read */
 } cnode_reader;
 
 CNODE_API cnode_reader cnode_read(cnode_term term);
@@ -205,7 +211,10 @@ CNODE_API int64_t cnode_read_int64(cnode_reader *r);
 CNODE_API uint64_t cnode_read_uint64(cnode_reader *r);
 /* Integers are converted. */
 CNODE_API double cnode_read_double(cnode_reader *r);
-/* Borrowed UTF-8 text, not terminated; *size bytes. NULL on mismatch, also for an old Latin-1 atom beyond ASCII (~a takes it). */
+/*
+ * Borrowed UTF-8 text, not terminated; *size bytes. NULL on mismatch, also for an atom that came as
+ * Latin-1 beyond ASCII, as no node since OTP 23 sends it (~a takes it).
+ */
 CNODE_API const char *cnode_read_atom(cnode_reader *r, size_t *size);
 /* Reads an atom and tells if it is this one. Another atom is no mismatch. */
 CNODE_API bool cnode_read_is_atom(cnode_reader *r, const char *text);
@@ -245,15 +254,16 @@ CNODE_API void cnode_build_tuple(cnode_builder *b, size_t arity);        /* its 
 /* A list whose length is not known yet: elements follow, then cnode_build_list_end. */
 CNODE_API void cnode_build_list(cnode_builder *b);
 CNODE_API void cnode_build_list_end(cnode_builder *b);                   /* a proper list */
-CNODE_API void cnode_build_list_tail(cnode_builder *b);                  /* the next term is the tail */
+CNODE_API void cnode_build_list_tail(cnode_builder *b);         /* the next term is the tail */
 /* A map: keys and values follow, alternating, then cnode_build_map_end. Equal keys are an error. */
 CNODE_API void cnode_build_map(cnode_builder *b);
 CNODE_API void cnode_build_map_end(cnode_builder *b);
 CNODE_API void cnode_build_term(cnode_builder *b, cnode_term term);      /* copies */
 CNODE_API void cnode_build_format(cnode_builder *b, const char *format, ...);
 /*
- * Ends the term: *term is yours, the builder is empty again, also after an error. 0, CNODE_EBADTERM (also
- * when it is not complete, or nested deeper than 1,024), CNODE_EBADARG, CNODE_EFORMAT, CNODE_ESTALE, CNODE_ENOMEM.
+ * Ends the term: *term is yours, the builder is empty again, also after an error. 0, CNODE_EBADTERM
+ * (also when it is not complete, or nested deeper than 1,024), CNODE_EBADARG, CNODE_EFORMAT,
+ * CNODE_ESTALE, CNODE_ENOMEM.
  */
 CNODE_API int cnode_builder_term(cnode_builder *b, cnode_term *term);
 

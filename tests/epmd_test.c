@@ -208,7 +208,7 @@ START_TEST(closes_on_idle_strangers_but_not_on_nodes)
 	size_t moved;
 	ahead += CN_EPMD_IDLE / 2;
 	cn_loop_poll(loop, 0);
-	cn_socket_write(idle.fd, &(struct iovec){ "\003", 1 }, 1, &moved);
+	cn_socket_write(idle.fd, &(struct iovec){ (void *)"\003", 1 }, 1, &moved);
 	cn_loop_poll(loop, 0);
 	ahead += CN_EPMD_IDLE / 2;
 	UNTIL((listen_to(&idle), idle.rc < 0));

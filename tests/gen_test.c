@@ -664,11 +664,23 @@ START_TEST(idleness_is_told_each_time_it_has_lasted)
 	run();
 	uint64_t due = cn_sched_due(W.procs);
 	ck_assert_uint_le(due, cn_now() + 20 * CN_NS_PER_MS);
-	while (cn_now() < due)          /* busy: the clock is the real one */
-		tell(C, "{'$gen_cast',keep_awake}");
-	noted();
-	cn_sched_expire(W.procs, cn_now(), 10);
-	run();
+	/* Busy, on the real clock: a try in which this test itself was not run for long says nothing. */
+	for (bool starved = true; starved;) {
+		starved = false;
+		uint64_t last = cn_now(), now;
+		due = cn_sched_due(W.procs);
+		while ((now = cn_now()) < due) {
+			tell(C, "{'$gen_cast',keep_awake}");
+			starved |= now - last > 5 * CN_NS_PER_MS;
+			last = now;
+		}
+		noted();
+		cn_sched_expire(W.procs, cn_now(), 10);
+		run();
+		starved |= cn_now() - last > 5 * CN_NS_PER_MS;
+		if (starved)
+			noted();
+	}
 	ck_assert_str_eq(noted(), "");
 	ck_assert_uint_gt(cn_sched_due(W.procs), due);
 	for (int i = 0; i < 2; i++) {

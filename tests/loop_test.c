@@ -341,7 +341,7 @@ START_TEST(tells_when_a_descriptor_is_ready_and_never_after_it_is_closed)
 	cn_loop_poll(loop, 0);
 	ck_assert_int_eq(a.calls, 0);
 	size_t moved;
-	ck_assert_int_eq(cn_socket_write(fd[1], &(struct iovec){ "x", 1 }, 1, &moved), 0);
+	ck_assert_int_eq(cn_socket_write(fd[1], &(struct iovec){ (void *)"x", 1 }, 1, &moved), 0);
 	UNTIL(a.calls == 1);
 	ck_assert_uint_eq(a.seen, CN_READ);
 	cn_loop_poll(loop, 0);
@@ -349,7 +349,7 @@ START_TEST(tells_when_a_descriptor_is_ready_and_never_after_it_is_closed)
 	ck_assert_int_eq(a.io.fd, -1);
 	cn_io_close(&a.io);
 	/* The other end learns of it by a code, not by SIGPIPE. */
-	ck_assert_int_eq(cn_socket_write(fd[1], &(struct iovec){ "x", 1 }, 1, &moved), CNODE_ENOCONNECTION);
+	ck_assert_int_eq(cn_socket_write(fd[1], &(struct iovec){ (void *)"x", 1 }, 1, &moved), CNODE_ENOCONNECTION);
 	cn_socket_close(fd[1]);
 }
 END_TEST
@@ -401,7 +401,7 @@ START_TEST(has_a_descriptor_that_is_readable_when_there_is_work)
 	cn_loop_poll(loop, 0);
 	ck_assert(cn_loop_due(loop) == CN_NEVER);
 	size_t moved;
-	cn_socket_write(pair[1], &(struct iovec){ "x", 1 }, 1, &moved);
+	cn_socket_write(pair[1], &(struct iovec){ (void *)"x", 1 }, 1, &moved);
 	ck_assert_int_eq(poll(&p, 1, 1000), 1);
 	cn_loop_poll(loop, 0);
 	ck_assert_int_eq(a.calls, 1);
@@ -459,7 +459,7 @@ static void talk(int family)
 	char in[8];
 	ck_assert_int_eq(cn_socket_read(fd, &(struct iovec){ in, sizeof in }, 1, &moved), 0);
 	ck_assert_uint_eq(moved, 0);
-	const struct iovec out[] = { { "he", 2 }, { "llo", 3 } };
+	const struct iovec out[] = { { (void *)"he", 2 }, { (void *)"llo", 3 } };
 	ck_assert_int_eq(cn_socket_write(taken_fd[0], out, 2, &moved), 0);
 	ck_assert_uint_eq(moved, 5);
 	c.calls = 0;

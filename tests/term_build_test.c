@@ -58,18 +58,24 @@ START_TEST(encodes_integers_as_beam_does)
 }
 END_TEST
 
-/* What erl wrote for the integers, floats, atoms and exported funs of the corpus is what we write. */
+/*
+ * What erl wrote for the integers, floats, atoms and exported funs of the corpus is what we write.
+ */
 START_TEST(encodes_the_corpus_as_beam_does)
 {
 	size_t same = 0;
 	for (size_t i = 0; i < CORPUS_SIZE; i++) {
 		const char *name = corpus[i].name;
-		bool scalar = strncmp(name, "int_0", 5) == 0 || strncmp(name, "float_0", 7) == 0 || strncmp(name, "float_1", 7) == 0 ||
-			      (strncmp(name, "atom_", 5) == 0 && strstr(name, "_utf8")) || strncmp(name, "bits_1", 6) == 0;
+		bool scalar = strncmp(name, "int_0", 5) == 0 || strncmp(name, "float_0", 7) == 0 ||
+			      strncmp(name, "float_1", 7) == 0 ||
+			      (strncmp(name, "atom_", 5) == 0 && strstr(name, "_utf8")) ||
+			      strncmp(name, "bits_1", 6) == 0;
 		if (!scalar || !corpus[i].text || strcmp(name, "atom_utf8_short") == 0)
 			continue;
 		cnode_term t = parsed(corpus[i].text);
-		ck_assert_msg(t.size_ == corpus[i].size && memcmp(t.bytes_, corpus[i].bytes, t.size_) == 0, "%s", name);
+		ck_assert_msg(t.size_ == corpus[i].size &&
+				      memcmp(t.bytes_, corpus[i].bytes, t.size_) == 0,
+			      "%s", name);
 		cnode_term_drop(t);
 		same++;
 	}
@@ -81,7 +87,8 @@ START_TEST(builds_by_format)
 {
 	must_be(formatted("{ok,'Two words',\"ab\",<<\"cd\">>,[],[x|y],#{k:=v,2=>3},2.5}"),
 		BYTES("h\x08w\2okw\x09Two wordsk\0\2abm\0\0\0\2cdjl\0\0\0\1w\1xw\1yt\0\0\0\2w\1kw\1va\2a\3F\x40\4\0\0\0\0\0\0"));
-	must_be(formatted("{~a,~s,~z,~b,~f,[~i,~i]}", "at\xc3\xa9", "str", "bin", "\0\1", (size_t)2, 2.5, 1, 2),
+	must_be(formatted("{~a,~s,~z,~b,~f,[~i,~i]}", "at\xc3\xa9", "str", "bin", "\0\1", (size_t)2,
+			  2.5, 1, 2),
 		BYTES("h\6w\4at\xc3\xa9k\0\3strm\0\0\0\3binm\0\0\0\2\0\1F\x40\4\0\0\0\0\0\0l\0\0\0\2a\1a\2j"));
 	must_be(formatted("{~p,~r}", some_pid(), some_ref()),
 		BYTES("h\2Xw\3a@b\0\0\0\7\0\0\0\2\0\0\0\5Z\0\3w\3a@b\0\0\0\5\0\0\0\1\0\0\0\2\0\0\0\3"));
@@ -142,7 +149,9 @@ END_TEST
 
 START_TEST(refuses_wrong_formats)
 {
-	static const char *const bad[] = { "", "{", "{a", "{a b}", "[a|b,c]", "#{a}", "Var", "_", "~", "~k", "{~}", "a b", "a.", "#{1:=2,3}", "[1|]" };
+	static const char *const bad[] = { "",	   "{",	  "{a", "{a b}",     "[a|b,c]",
+					   "#{a}", "Var", "_",	"~",	     "~k",
+					   "{~}",  "a b", "a.", "#{1:=2,3}", "[1|]" };
 	for (size_t i = 0; i < CN_ARRAY_SIZE(bad); i++) {
 		cnode_term t;
 		int rc = cnode_format(&t, bad[i]);
@@ -208,7 +217,9 @@ START_TEST(builds_piece_by_piece)
 	cnode_build_term(b, part);
 	cnode_build_format(b, "{~i,[~a]}", 5, "x");
 	ck_assert_int_eq(cnode_builder_term(b, &t), 0);
-	ck_assert_term(t, "{ok,true,[1,2|0.5],#{\"k\" => <<\"v\">>},[],<a@b.7.2>,#Ref<a@b.3.2.1>,{in,here},{5,[x]}}");
+	ck_assert_term(
+		t,
+		"{ok,true,[1,2|0.5],#{\"k\" => <<\"v\">>},[],<a@b.7.2>,#Ref<a@b.3.2.1>,{in,here},{5,[x]}}");
 	use_term(t);
 	cnode_term_drop(t);
 	cnode_term_drop(part);
@@ -273,18 +284,18 @@ START_TEST(tells_at_the_end_what_was_wrong)
 	ck_assert_int_eq(cnode_builder_term(b, &t), CNODE_EBADARG);
 	cnode_build_list(b);
 	cnode_build_list_tail(b);
-	ck_assert_int_eq(cnode_builder_term(b, &t), CNODE_EBADTERM);        /* a tail without a list */
+	ck_assert_int_eq(cnode_builder_term(b, &t), CNODE_EBADTERM); /* a tail without a list */
 	cnode_build_map(b);
 	cnode_build_int64(b, 1);
 	cnode_build_map_end(b);
-	ck_assert_int_eq(cnode_builder_term(b, &t), CNODE_EBADTERM);        /* a key without a value */
+	ck_assert_int_eq(cnode_builder_term(b, &t), CNODE_EBADTERM); /* a key without a value */
 	cnode_build_tuple(b, 0x1000000);
 	ck_assert_int_eq(cnode_builder_term(b, &t), CNODE_EBADTERM);
 	cnode_build_tuple(b, SIZE_MAX);
 	ck_assert_int_eq(cnode_builder_term(b, &t), CNODE_EBADTERM);
 	cnode_build_double(b, NAN);
 	cnode_build_int64(b, 1);
-	ck_assert_int_eq(cnode_builder_term(b, &t), CNODE_EBADTERM);        /* the first error stays */
+	ck_assert_int_eq(cnode_builder_term(b, &t), CNODE_EBADTERM); /* the first error stays */
 	cnode_build_binary(b, "", (size_t)1 << 31);
 	ck_assert_int_eq(cnode_builder_term(b, &t), CNODE_EBADTERM);
 	cnode_build_int64(b, 7);
@@ -304,7 +315,8 @@ START_TEST(limits_the_nesting_of_what_is_built)
 		for (int i = 0; i < depth; i++)
 			cnode_build_tuple(&b, 1);
 		cnode_build_int64(&b, 1);
-		ck_assert_int_eq(cnode_builder_term(&b, &t), depth > CN_TERM_DEPTH ? CNODE_EBADTERM : 0);
+		ck_assert_int_eq(cnode_builder_term(&b, &t),
+				 depth > CN_TERM_DEPTH ? CNODE_EBADTERM : 0);
 		if (depth == CN_TERM_DEPTH) {
 			cnode_term u;
 			ck_assert_int_eq(cnode_format(&u, "{~t}", t), CNODE_EBADTERM);
@@ -345,8 +357,9 @@ START_TEST(encodes_control_messages_into_a_buffer)
 	cn_put_atom(&buf, "normal", 6);
 	cn_put_term(&buf, reason);
 	ck_assert_int_eq(buf.err, 0);
-	static const unsigned char want[] = "h\6a\x16n\x08\0\xff\xff\xff\xff\xff\xff\xff\xffXw\3a@b\0\0\0\7\0\0\0\2\0\0\0\5"
-					    "Z\0\3w\3a@b\0\0\0\5\0\0\0\1\0\0\0\2\0\0\0\3w\6normall\0\0\0\2a\1a\2j";
+	static const unsigned char want[] =
+		"h\6a\x16n\x08\0\xff\xff\xff\xff\xff\xff\xff\xffXw\3a@b\0\0\0\7\0\0\0\2\0\0\0\5"
+		"Z\0\3w\3a@b\0\0\0\5\0\0\0\1\0\0\0\2\0\0\0\3w\6normall\0\0\0\2a\1a\2j";
 	ck_assert_uint_eq(buf.size, sizeof want - 1);
 	ck_assert_mem_eq(buf.data, want, sizeof want - 1);
 	cn_buf_clear(&buf);
@@ -372,20 +385,28 @@ static void memory_scenario(void)
 	int rc = cnode_name_of("never.seen.before@memory.scenario", &pid.node);
 	ck_assert(rc == 0 || rc == CNODE_ENOMEM);
 	if (rc == 0) {
-		rc = cnode_format(&t, "{~p,[1,2,{3,{4,{5,{6,{7,{8,{9,{10}}}}}}}}|x],#{a=>1,b=>2,c=>3},\"\\x{20ac}\",<<1,2,\"x\\n\">>,'q\\'q',123456789012345678901,fun m:f/1,~s}",
-				  pid, "a long string that makes the builder grow: "
-				  "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
-				  "0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789");
+		rc = cnode_format(
+			&t,
+			"{~p,[1,2,{3,{4,{5,{6,{7,{8,{9,{10}}}}}}}}|x],#{a=>1,b=>2,c=>3},\"\\x{20ac}\",<<1,2,\"x\\n\">>,'q\\'q',123456789012345678901,fun m:f/1,~s}",
+			pid,
+			"a long string that makes the builder grow: "
+			"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789"
+			"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789");
 		ck_assert(rc == 0 || rc == CNODE_ENOMEM);
 		if (rc == 0) {
 			cnode_pid back;
-			rc = cnode_scan(t, "{~p,_,#{a:=1,c:=3},\"\\x{20ac}\",<<1,2,\"x\\n\">>,_,123456789012345678901,_,_}", &back);
+			rc = cnode_scan(
+				t,
+				"{~p,_,#{a:=1,c:=3},\"\\x{20ac}\",<<1,2,\"x\\n\">>,_,123456789012345678901,_,_}",
+				&back);
 			ck_assert(rc == 0 || rc == CNODE_ENOMEM);
 			cnode_free(cnode_term_text(t));
 			cnode_term_drop(t);
 		}
 	}
-	rc = cnode_parse("[{deep,{deep,{deep,{deep,{deep,{deep,{deep,{deep,{deep,{deep}}}}}}}}}},16#ffffffffffffffffffffffff]", &u, NULL);
+	rc = cnode_parse(
+		"[{deep,{deep,{deep,{deep,{deep,{deep,{deep,{deep,{deep,{deep}}}}}}}}}},16#ffffffffffffffffffffffff]",
+		&u, NULL);
 	ck_assert(rc == 0 || rc == CNODE_ENOMEM);
 	if (rc == 0)
 		cnode_term_drop(u);

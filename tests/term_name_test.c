@@ -25,8 +25,12 @@ END_TEST
 
 START_TEST(knows_what_a_name_is)
 {
-	static const char *const bad[] = { "", "@", "a", "a@", "@b", "a@b@c", "@@", "a@@b", "\xff@b", "a@\xc3" };
-	static const char *const good[] = { "a@b", "cnode-1@127.0.0.1", "sm\xc3\xb8r@br\xc3\xb8" "d", "nonode@nohost" };
+	static const char *const bad[] = { "",	    "@",  "a",	  "a@",	    "@b",
+					   "a@b@c", "@@", "a@@b", "\xff@b", "a@\xc3" };
+	static const char *const good[] = { "a@b", "cnode-1@127.0.0.1",
+					    "sm\xc3\xb8r@br\xc3\xb8"
+					    "d",
+					    "nonode@nohost" };
 	cnode_name name = 7;
 	char longest[300];
 	for (size_t i = 0; i < CN_ARRAY_SIZE(bad); i++)
@@ -79,7 +83,10 @@ START_TEST(forgets_names_but_never_mixes_them_up)
 	ck_assert_int_eq(cnode_name_of("pinned@host", &again), 0);
 	ck_assert(again == pinned);
 
-	/* A name that is met again after it was forgotten has another number; the old one stays dead. */
+	/*
+	 * A name that is met again after it was forgotten has another number; the old one stays
+	 * dead.
+	 */
 	for (int i = 0; i < MANY; i++) {
 		if (cnode_name_text(name[i], text) == 0)
 			continue;
@@ -176,7 +183,8 @@ START_TEST(unpacks_identifiers)
 	cnode_term_drop(t);
 	t = good_term(BYTES("r\0\2w\3a@b\3\0\0\0\1\0\0\0\2"));
 	ck_assert_int_eq(cn_term_ref(t, &ref), 0);
-	ck_assert(ref.words == 2 && ref.creation == 3 && ref.id[0] == 1 && ref.id[1] == 2 && ref.id[4] == 0);
+	ck_assert(ref.words == 2 && ref.creation == 3 && ref.id[0] == 1 && ref.id[1] == 2 &&
+		  ref.id[4] == 0);
 	ck_assert_int_eq(cn_term_pid(t, &pid), CNODE_EBADARG);
 	cnode_term_drop(t);
 	t = good_term(BYTES("ew\3a@b\0\0\0\x11\2"));
@@ -212,7 +220,8 @@ START_TEST(converts_latin1)
 	ck_assert_int_eq(cn_utf8_to_latin1("sm\xc3\xb8r", 5, text, 3), CNODE_ETOOBIG);
 	ck_assert_int_eq(cn_utf8_to_latin1("\xe2\x82\xac", 3, text, sizeof text), CNODE_EBADNAME);
 	ck_assert_int_eq(cn_utf8_to_latin1("\xf8", 1, text, sizeof text), CNODE_EBADNAME);
-	ck_assert(cn_atom_valid("", 0) && cn_atom_valid("\xc3\xb8", 2) && !cn_atom_valid("\xc3", 1));
+	ck_assert(cn_atom_valid("", 0) && cn_atom_valid("\xc3\xb8", 2) &&
+		  !cn_atom_valid("\xc3", 1));
 }
 END_TEST
 
@@ -325,11 +334,15 @@ START_TEST(encodes_what_ei_decodes)
 	long l;
 	long long ll;
 	double d;
-	ck_assert_int_eq(cnode_format(&t, "{sm\xc3\xb8r,-5,~q,2.5,\"text\",<<1,2,3>>,[x|[]],#{k=>v}}", INT64_MIN), 0);
+	ck_assert_int_eq(cnode_format(&t,
+				      "{sm\xc3\xb8r,-5,~q,2.5,\"text\",<<1,2,3>>,[x|[]],#{k=>v}}",
+				      INT64_MIN),
+			 0);
 	ck_assert_int_eq(cnode_term_ei(t, &bytes, &size), 0);
 	ck_assert_int_eq(ei_decode_tuple_header(bytes, &at, &arity), 0);
 	ck_assert_int_eq(arity, 8);
-	ck_assert_int_eq(ei_decode_atom_as(bytes, &at, atom, sizeof atom, ERLANG_UTF8, NULL, NULL), 0);
+	ck_assert_int_eq(ei_decode_atom_as(bytes, &at, atom, sizeof atom, ERLANG_UTF8, NULL, NULL),
+			 0);
 	ck_assert_str_eq(atom, "sm\xc3\xb8r");
 	ck_assert_int_eq(ei_decode_long(bytes, &at, &l), 0);
 	ck_assert_int_eq(l, -5);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What must hold for every term that the verifier accepts; shared by the tests and the fuzz target. */
+/*
+ * What must hold for every term that the verifier accepts; shared by the tests and the fuzz target.
+ */
 #include "compat/ei.h"
 #include "cnode/ei.h"
 #include "cnode/term/term.h"
@@ -108,7 +110,8 @@ void use_term(cnode_term term)
 
 	char brief[40];
 	MUST(cn_term_brief(term, brief, sizeof brief) == strlen(brief));
-	MUST(strlen(text) >= sizeof brief ? strlen(brief) >= sizeof brief - 5 : strcmp(text, brief) == 0);
+	MUST(strlen(text) >= sizeof brief ? strlen(brief) >= sizeof brief - 5
+					  : strcmp(text, brief) == 0);
 
 	MUST(cnode_term_compare(term, term) == 0);
 	MUST(cnode_term_equal(term, term));
@@ -153,7 +156,8 @@ void use_term(cnode_term term)
 		if (rc == 0) {
 			cnode_term a, b, c;
 			MUST(cnode_scan(list, "[~t,{~t}|~t]", &a, &b, &c) == 0);
-			MUST(cnode_term_equal(a, term) && cnode_term_equal(b, term) && cnode_term_equal(c, term));
+			MUST(cnode_term_equal(a, term) && cnode_term_equal(b, term) &&
+			     cnode_term_equal(c, term));
 			cnode_term_drop(list);
 		}
 		cnode_term_drop(back);

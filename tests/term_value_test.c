@@ -15,9 +15,11 @@ START_TEST(orders_terms_as_erlang_does)
 		t[i] = good_term(corpus[i].bytes, corpus[i].size);
 	for (size_t i = 0; i < CORPUS_SIZE; i++) {
 		for (size_t n = 0; n < CORPUS_SIZE; n++) {
-			int want = (corpus[i].rank > corpus[n].rank) - (corpus[i].rank < corpus[n].rank);
+			int want = (corpus[i].rank > corpus[n].rank) -
+				   (corpus[i].rank < corpus[n].rank);
 			int have = cnode_term_compare(t[i], t[n]);
-			ck_assert_msg(have == want, "%s against %s: %d, not %d", corpus[i].name, corpus[n].name, have, want);
+			ck_assert_msg(have == want, "%s against %s: %d, not %d", corpus[i].name,
+				      corpus[n].name, have, want);
 			if (cnode_term_equal(t[i], t[n]))
 				ck_assert_int_eq(have, 0);
 		}
@@ -66,9 +68,12 @@ START_TEST(tells_equal_from_exactly_equal)
 	};
 	for (size_t i = 0; i < CN_ARRAY_SIZE(pair); i++) {
 		cnode_term a = parsed(pair[i].a), b = parsed(pair[i].b);
-		ck_assert_msg(cnode_term_compare(a, b) == pair[i].order, "%s against %s", pair[i].a, pair[i].b);
-		ck_assert_msg(cnode_term_compare(b, a) == -pair[i].order, "%s against %s", pair[i].b, pair[i].a);
-		ck_assert_msg(cnode_term_equal(a, b) == pair[i].equal, "%s, %s", pair[i].a, pair[i].b);
+		ck_assert_msg(cnode_term_compare(a, b) == pair[i].order, "%s against %s", pair[i].a,
+			      pair[i].b);
+		ck_assert_msg(cnode_term_compare(b, a) == -pair[i].order, "%s against %s",
+			      pair[i].b, pair[i].a);
+		ck_assert_msg(cnode_term_equal(a, b) == pair[i].equal, "%s, %s", pair[i].a,
+			      pair[i].b);
 		cnode_term_drop(a);
 		cnode_term_drop(b);
 	}
@@ -112,7 +117,10 @@ END_TEST
 
 START_TEST(walks_the_deepest_terms_a_config_allows)
 {
-	/* Maps with a second key, and lists in differing parts: what compares and prints by recursion. */
+	/*
+	 * Maps with a second key, and lists in differing parts: what compares and prints by
+	 * recursion.
+	 */
 	for (int kind = 0; kind < 2; kind++) {
 		size_t size = 0;
 		unsigned char *bytes = malloc(CN_TERM_DEPTH_MAX * 16 + 1);
@@ -141,11 +149,15 @@ START_TEST(walks_the_deepest_terms_a_config_allows)
 		const uint8_t *plain;
 		size_t plain_size;
 		if (kind) {
-			/* The same in one part each: compared in step where they are alike, by recursion where not. */
+			/*
+			 * The same in one part each: compared in step where they are alike, by
+			 * recursion where not.
+			 */
 			ck_assert_int_eq(cn_term_plain(t[0], &plain, &plain_size), 0);
 			cn_verify_init(&v, &limits, 0);
 			ck_assert_int_eq(cn_verify_all(&v, plain, plain_size), 0);
-			ck_assert_int_eq(cnode_term_compare(t[0], cn_term_borrowed(plain, NULL, &v)), 0);
+			ck_assert_int_eq(
+				cnode_term_compare(t[0], cn_term_borrowed(plain, NULL, &v)), 0);
 		}
 		ck_assert_uint_gt(cnode_term_print(t[0], NULL, 0), CN_TERM_DEPTH_MAX);
 		cnode_term_drop(t[0]);
@@ -164,11 +176,14 @@ static void *no_malloc(size_t size)
 START_TEST(orders_large_maps_without_memory)
 {
 	static const cnode_allocator none = { no_malloc, realloc, free };
-	cnode_term a = parsed("#{1=>a,2=>b,3=>c,4=>d,5=>e,6=>f}"), b = parsed("#{6=>f,1=>a,3=>c,2=>b,5=>e,4=>d}");
-	cnode_term c = parsed("#{6=>f,1=>a,3=>x,2=>b,5=>a,4=>d}"), d = parsed("#{6=>f,1=>a,7=>x,2=>b,5=>a,4=>d}");
+	cnode_term a = parsed("#{1=>a,2=>b,3=>c,4=>d,5=>e,6=>f}"),
+		   b = parsed("#{6=>f,1=>a,3=>c,2=>b,5=>e,4=>d}");
+	cnode_term c = parsed("#{6=>f,1=>a,3=>x,2=>b,5=>a,4=>d}"),
+		   d = parsed("#{6=>f,1=>a,7=>x,2=>b,5=>a,4=>d}");
 	cnode_allocator_set(&none);
 	bool equal = cnode_term_equal(a, b);
-	int ac = cnode_term_compare(a, c), ad = cnode_term_compare(a, d), dc = cnode_term_compare(d, c);
+	int ac = cnode_term_compare(a, c), ad = cnode_term_compare(a, d),
+	    dc = cnode_term_compare(d, c);
 	cnode_allocator_set(NULL);
 	ck_assert(equal);
 	ck_assert_int_eq(ac, -1);
@@ -190,7 +205,8 @@ START_TEST(prints_what_io_lib_prints)
 		cnode_term t = good_term(corpus[i].bytes, corpus[i].size);
 		char *text = cnode_term_text(t);
 		if (corpus[i].text) {
-			ck_assert_msg(strcmp(text, corpus[i].text) == 0, "%s: %s, not %s", corpus[i].name, text, corpus[i].text);
+			ck_assert_msg(strcmp(text, corpus[i].text) == 0, "%s: %s, not %s",
+				      corpus[i].name, text, corpus[i].text);
 			compared++;
 		}
 		cnode_free(text);
@@ -208,7 +224,10 @@ START_TEST(reads_back_what_it_prints)
 			continue;
 		cnode_term t = good_term(corpus[i].bytes, corpus[i].size), back;
 		int rc = cnode_parse(corpus[i].text, &back, NULL);
-		/* A bitstring of no bytes prints as <<>>, a float of a peer as shortest text: all can be read. */
+		/*
+		 * A bitstring of no bytes prints as <<>>, a float of a peer as shortest text: all
+		 * can be read.
+		 */
 		ck_assert_msg(rc == 0, "%s: %d", corpus[i].text, rc);
 		ck_assert_msg(cnode_term_equal(t, back), "%s", corpus[i].name);
 		cnode_term_drop(t);
@@ -221,12 +240,20 @@ END_TEST
 
 START_TEST(prints_what_has_no_text_in_erlang)
 {
-	cnode_term t = good_term(BYTES("h\7Xw\3a@b\0\0\0\7\0\0\0\2\0\0\0\5" "Z\0\3w\3a@b\0\0\0\5\0\0\0\1\0\0\0\2\0\0\0\3"
-				       "xw\3a@b\0\0\0\1\0\0\0\0\0\0\0\5" "qw\5listsw\3mapa\2"
-				       "p\0\0\0\xff\0" "0123456789abcdef" "\0\0\0\0\0\0\0\0w\3moda\7b\xff\xff\xff\xf9Xw\3a@b\0\0\0\1\0\0\0\1\0\0\0\1"
-				       "C\0\0\0\2\1w\1mw\3Recw\1aw\1ba\1j" "Xw\4a\0@b\0\0\0\7\0\0\0\2\0\0\0\5"));
-	ck_assert_term(t, "{<a@b.7.2>,#Ref<a@b.3.2.1>,#Port<a@b.4294967296>,fun lists:map/2,#Fun<mod.7.-7>,"
-			  "#m:'Rec'{a = 1,b = []},<a\\000@b.7.2>}");
+	cnode_term t = good_term(
+		BYTES("h\7Xw\3a@b\0\0\0\7\0\0\0\2\0\0\0\5"
+		      "Z\0\3w\3a@b\0\0\0\5\0\0\0\1\0\0\0\2\0\0\0\3"
+		      "xw\3a@b\0\0\0\1\0\0\0\0\0\0\0\5"
+		      "qw\5listsw\3mapa\2"
+		      "p\0\0\0\xff\0"
+		      "0123456789abcdef"
+		      "\0\0\0\0\0\0\0\0w\3moda\7b\xff\xff\xff\xf9Xw\3a@b\0\0\0\1\0\0\0\1\0\0\0\1"
+		      "C\0\0\0\2\1w\1mw\3Recw\1aw\1ba\1j"
+		      "Xw\4a\0@b\0\0\0\7\0\0\0\2\0\0\0\5"));
+	ck_assert_term(
+		t,
+		"{<a@b.7.2>,#Ref<a@b.3.2.1>,#Port<a@b.4294967296>,fun lists:map/2,#Fun<mod.7.-7>,"
+		"#m:'Rec'{a = 1,b = []},<a\\000@b.7.2>}");
 	cnode_term_drop(t);
 }
 END_TEST
@@ -270,9 +297,14 @@ START_TEST(prints_the_beginning_of_anything_for_the_log)
 			} else {
 				ck_assert_uint_ge(n, room - 4);
 				ck_assert_str_eq(brief + n - 3, "...");
-				/* A list or binary that is text only at its beginning may be shown as that. */
-				if (brief[0] == all[0] && all[0] != '<' && all[0] != '[' && !strchr(brief, '"') && !strstr(brief, "<<"))
-					ck_assert_msg(strncmp(brief, all, n - 3) == 0, "%s: %s", corpus[i].name, brief);
+				/*
+				 * A list or binary that is text only at its beginning may be shown
+				 * as that.
+				 */
+				if (brief[0] == all[0] && all[0] != '<' && all[0] != '[' &&
+				    !strchr(brief, '"') && !strstr(brief, "<<"))
+					ck_assert_msg(strncmp(brief, all, n - 3) == 0, "%s: %s",
+						      corpus[i].name, brief);
 			}
 		}
 		cnode_term_drop(t);
@@ -344,7 +376,8 @@ END_TEST
 
 START_TEST(floats_do_not_follow_the_locale)
 {
-	static const char *const locales[] = { "de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8", "C.UTF-8" };
+	static const char *const locales[] = { "de_DE.UTF-8", "de_DE.utf8", "fr_FR.UTF-8",
+					       "C.UTF-8" };
 	for (size_t i = 0; i < CN_ARRAY_SIZE(locales) && !setlocale(LC_ALL, locales[i]); i++)
 		;
 	cnode_term t = parsed("[1.5,-2.5e-7,0.1]");
@@ -569,7 +602,8 @@ START_TEST(reads_numbers_at_their_limits)
 		cnode_term_drop(t);
 	}
 	double d;
-	cnode_term t = parsed("{36893488147419103233,-5,16#1000000000000000000000000000000000000000000000000000000000000000000}");
+	cnode_term t = parsed(
+		"{36893488147419103233,-5,16#1000000000000000000000000000000000000000000000000000000000000000000}");
 	ck_assert_int_eq(cnode_scan(t, "{~f,_,_}", &d), 0);
 	ck_assert(d == 36893488147419103232.0);
 	ck_assert_int_eq(cnode_scan(t, "{_,~f,_}", &d), 0);
@@ -578,10 +612,12 @@ START_TEST(reads_numbers_at_their_limits)
 	ck_assert(d == ldexp(1, 264));
 	cnode_term_drop(t);
 	/* 2^53 + 1 and its like round as one conversion would. */
-	t = parsed("{73786976294838214657,73786976294838222849,73786976294838222848,73786976294838214656}");
+	t = parsed(
+		"{73786976294838214657,73786976294838222849,73786976294838222848,73786976294838214656}");
 	double a, b, c, e;
 	ck_assert_int_eq(cnode_scan(t, "{~f,~f,~f,~f}", &a, &b, &c, &e), 0);
-	ck_assert(a == 73786976294838214657.0 && b == 73786976294838222849.0 && c == 73786976294838222848.0 && e == 73786976294838214656.0);
+	ck_assert(a == 73786976294838214657.0 && b == 73786976294838222849.0 &&
+		  c == 73786976294838222848.0 && e == 73786976294838214656.0);
 	cnode_term_drop(t);
 	/* Larger than a double. */
 	unsigned char big[3 + 200] = { CN_SMALL_BIG, 200, 0 };
@@ -668,7 +704,8 @@ START_TEST(matches_terms_against_formats)
 	for (size_t i = 0; i < CN_ARRAY_SIZE(match); i++) {
 		cnode_term t = parsed(match[i].term);
 		int rc = cnode_scan(t, match[i].format);
-		ck_assert_msg(rc == match[i].rc, "%s against %s: %d", match[i].term, match[i].format, rc);
+		ck_assert_msg(rc == match[i].rc, "%s against %s: %d", match[i].term,
+			      match[i].format, rc);
 		cnode_term_drop(t);
 	}
 	cnode_term none = { 0 };
@@ -685,7 +722,9 @@ START_TEST(stores_what_directives_stand_for)
 	const void *b;
 	double f;
 	cnode_term list, tail;
-	ck_assert_int_eq(cnode_scan(t, "{~a,~s,~s,~z,~b,~f,#{k:=[x|~t]},~s}", &atom, &s, &sn, &s2, &s2n, &z, &zn, &b, &bn, &f, &tail, &empty, &en), 0);
+	ck_assert_int_eq(cnode_scan(t, "{~a,~s,~s,~z,~b,~f,#{k:=[x|~t]},~s}", &atom, &s, &sn, &s2,
+				    &s2n, &z, &zn, &b, &bn, &f, &tail, &empty, &en),
+			 0);
 	ck_assert_str_eq(atom.text, "$call");
 	ck_assert_uint_eq(atom.size, 5);
 	ck_assert_uint_eq(sn, 3);
@@ -700,7 +739,8 @@ START_TEST(stores_what_directives_stand_for)
 	ck_assert_uint_eq(en, 0);
 	ck_assert_ptr_nonnull(empty);
 	/* Borrowed: text in place, no copy. */
-	ck_assert((const unsigned char *)z > t.bytes_ && (const unsigned char *)z < t.bytes_ + t.size_);
+	ck_assert((const unsigned char *)z > t.bytes_ &&
+		  (const unsigned char *)z < t.bytes_ + t.size_);
 
 	/* A rest of a list is a term like others: it can be kept, scanned, sent. */
 	cnode_term kept;
@@ -734,7 +774,8 @@ START_TEST(stores_nothing_on_a_mismatch)
 	ck_assert(n == 7 && strcmp(s, "untouched") == 0);
 	cnode_term_drop(t);
 	/* Lists that are no text. */
-	static const char *const no_text[] = { "[1,256]", "[a]", "[1|2]", "[-1]", "<<1:1>>", "a", "[1,2.0]", "[300|a]" };
+	static const char *const no_text[] = { "[1,256]", "[a]", "[1|2]",   "[-1]",
+					       "<<1:1>>", "a",	 "[1,2.0]", "[300|a]" };
 	for (size_t i = 0; i < CN_ARRAY_SIZE(no_text); i++) {
 		t = parsed(no_text[i]);
 		ck_assert_int_eq(cnode_scan(t, "~s", &s, &n), CNODE_EBADARG);

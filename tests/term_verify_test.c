@@ -33,7 +33,8 @@ START_TEST(takes_the_terms_of_every_release_byte_for_byte)
 	static unsigned char bytes[1 << 20];
 	char folder[1000], path[2000];
 	const char *src = getenv("srcdir");
-	snprintf(folder, sizeof folder, "%s/conformance/corpus/%d/term", src ? src : ".", releases[_i]);
+	snprintf(folder, sizeof folder, "%s/conformance/corpus/%d/term", src ? src : ".",
+		 releases[_i]);
 	DIR *d = opendir(folder);
 	ck_assert_msg(d != NULL, "%s", folder);
 	size_t count = 0;
@@ -45,13 +46,17 @@ START_TEST(takes_the_terms_of_every_release_byte_for_byte)
 		ck_assert_uint_eq(bytes[0], CN_VERSION);
 		cnode_term t = good_term(bytes + 1, size - 1), own;
 		use_term(t);
-		/* Out again it is the same, to the byte; BEAM nodes count the size of a fun right here. */
+		/*
+		 * Out again it is the same, to the byte; BEAM nodes count the size of a fun right
+		 * here.
+		 */
 		const uint8_t *out;
 		size_t out_size;
 		const char *why = NULL;
 		int rc = cn_term_outgoing(t, NULL, NULL, &out, &out_size, &why);
 		ck_assert_msg(rc == 0, "%s: %s", path, why);
-		ck_assert_msg(out_size == size - 1 && memcmp(out, bytes + 1, out_size) == 0, "%s", path);
+		ck_assert_msg(out_size == size - 1 && memcmp(out, bytes + 1, out_size) == 0, "%s",
+			      path);
 		ck_assert_int_eq(cnode_term_from_bytes(bytes, size, &own), 0);
 		ck_assert(cnode_term_equal(t, own));
 		cnode_term_drop(own);
@@ -72,10 +77,12 @@ START_TEST(refuses_every_prefix)
 			cnode_term t;
 			struct cn_verify v;
 			int rc = peer_term(corpus[i].bytes, size, &t);
-			ck_assert_msg(rc == CNODE_EBADTERM, "%s: first %zu bytes: %d", corpus[i].name, size, rc);
+			ck_assert_msg(rc == CNODE_EBADTERM, "%s: first %zu bytes: %d",
+				      corpus[i].name, size, rc);
 			/* The same, when more may come. */
 			cn_verify_init(&v, NULL, 0);
-			ck_assert_int_eq(cn_verify_step(&v, corpus[i].bytes, size, 0), CN_VERIFY_MORE);
+			ck_assert_int_eq(cn_verify_step(&v, corpus[i].bytes, size, 0),
+					 CN_VERIFY_MORE);
 			cn_verify_fini(&v);
 		}
 	}
@@ -84,8 +91,9 @@ END_TEST
 
 START_TEST(survives_every_mutation_of_a_byte)
 {
-	static const unsigned char few[] = { 0, 1, 2, 70, 77, 82, 97, 98, 99, 100, 104, 105, 106, 107, 108, 109,
-					     110, 111, 112, 113, 116, 118, 119, 120, 127, 128, 200, 255 };
+	static const unsigned char few[] = { 0,	  1,   2,   70,	 77,  82,  97,	98,  99,  100,
+					     104, 105, 106, 107, 108, 109, 110, 111, 112, 113,
+					     116, 118, 119, 120, 127, 128, 200, 255 };
 	size_t accepted = 0;
 	for (size_t i = 0; i < CORPUS_SIZE; i++) {
 		size_t size = corpus[i].size;
@@ -136,7 +144,8 @@ START_TEST(goes_on_where_it_stopped)
 			ck_assert_int_eq(rc, CN_VERIFY_DONE);
 			ck_assert_uint_eq(v.offset, size);
 			/* Asked again it says the same. */
-			ck_assert_int_eq(cn_verify_step(&v, corpus[i].bytes, size, 0), CN_VERIFY_DONE);
+			ck_assert_int_eq(cn_verify_step(&v, corpus[i].bytes, size, 0),
+					 CN_VERIFY_DONE);
 			cn_verify_fini(&v);
 		}
 	}
@@ -156,7 +165,8 @@ START_TEST(stops_when_the_budget_is_used_up)
 	struct cn_verify v;
 	cn_verify_init(&v, NULL, 0);
 	int turns = 0, rc;
-	while ((rc = cn_verify_step(&v, list, size, CN_VERIFY_BUDGET_DEFAULT)) == CN_VERIFY_BUDGET) {
+	while ((rc = cn_verify_step(&v, list, size, CN_VERIFY_BUDGET_DEFAULT)) ==
+	       CN_VERIFY_BUDGET) {
 		turns++;
 		ck_assert_uint_le(v.offset, (size_t)turns * (CN_VERIFY_BUDGET_DEFAULT + 2));
 	}
@@ -274,7 +284,8 @@ START_TEST(refuses_long_atoms)
 			size_t size = wide ? chars * 4 : chars;
 			cn_store_u16(atom + 1, (uint16_t)size);
 			for (size_t i = 0; i < size; i++)
-				atom[3 + i] = (unsigned char)(wide ? "\xf0\x9f\x98\x80"[i % 4] : 'a');
+				atom[3 + i] = (unsigned char)(wide ? "\xf0\x9f\x98\x80"[i % 4]
+								   : 'a');
 			int rc = peer_term(atom, 3 + size, &t);
 			ck_assert_int_eq(rc, chars > 255 ? CNODE_EBADTERM : 0);
 			if (rc == 0)
@@ -291,8 +302,8 @@ START_TEST(refuses_long_atoms)
 END_TEST
 
 /* `depth` levels of a compound whose head is given; around a nil. */
-static int nested(const unsigned char *head, size_t head_size, const unsigned char *tail, size_t tail_size, unsigned depth,
-		  uint32_t limit, bool use)
+static int nested(const unsigned char *head, size_t head_size, const unsigned char *tail,
+		  size_t tail_size, unsigned depth, uint32_t limit, bool use)
 {
 	size_t size = depth * (head_size + tail_size) + 1;
 	unsigned char *bytes = malloc(size), *p = bytes;
@@ -342,7 +353,8 @@ START_TEST(limits_the_nesting_of_everything)
 		ck_assert_int_eq(nested(h, hs, t, ts, 10, 10, true), 0);
 		ck_assert_int_eq(nested(h, hs, t, ts, 11, 10, true), CNODE_ELIMIT);
 		ck_assert_int_eq(nested(h, hs, t, ts, CN_TERM_DEPTH_MAX, UINT32_MAX, false), 0);
-		ck_assert_int_eq(nested(h, hs, t, ts, CN_TERM_DEPTH_MAX + 1, UINT32_MAX, false), CNODE_ELIMIT);
+		ck_assert_int_eq(nested(h, hs, t, ts, CN_TERM_DEPTH_MAX + 1, UINT32_MAX, false),
+				 CNODE_ELIMIT);
 	}
 }
 END_TEST
@@ -375,7 +387,10 @@ END_TEST
 
 START_TEST(counts_what_can_still_come)
 {
-	/* The length of the message is known: a tuple that cannot fit is refused before it has arrived. */
+	/*
+	 * The length of the message is known: a tuple that cannot fit is refused before it has
+	 * arrived.
+	 */
 	struct cn_term_limits limits = { .bytes = 100 };
 	struct cn_verify v;
 	cn_verify_init(&v, &limits, 0);
@@ -436,7 +451,10 @@ START_TEST(resolves_cache_references)
 	ck_assert_int_eq(cnode_term_ei(t, &bytes, &size), 0);
 	ck_assert_int_eq(cnode_term_ei(t, &again, &size), 0);
 	ck_assert_ptr_eq(bytes, again);
-	static const unsigned char plain[] = "\x68\5w\4zeroXw\3a@b\0\0\0\7\0\0\0\0\0\0\0\5w\x0asm\xc3\xb8" "rbr\xc3\xb8" "dw\0w\4four";
+	static const unsigned char plain[] =
+		"\x68\5w\4zeroXw\3a@b\0\0\0\7\0\0\0\0\0\0\0\5w\x0asm\xc3\xb8"
+		"rbr\xc3\xb8"
+		"dw\0w\4four";
 	ck_assert_int_eq(size, (int)sizeof plain - 1);
 	ck_assert_mem_eq(bytes, plain, sizeof plain - 1);
 
@@ -598,20 +616,23 @@ START_TEST(refuses_to_send_what_a_beam_would_disconnect_for)
 	const uint8_t *bytes;
 	size_t size;
 	for (size_t i = 0; i < CN_ARRAY_SIZE(unwanted); i++) {
-		struct cn_term_limits limits = { .flags = unwanted[i].flags, .ref_words = unwanted[i].ref_words };
+		struct cn_term_limits limits = { .flags = unwanted[i].flags,
+						 .ref_words = unwanted[i].ref_words };
 		struct cn_term_limits any = { .flags = CN_TERM_RECORDS };
 		const char *why = NULL;
 		cnode_term t = good_term(unwanted[i].bytes, unwanted[i].size), made;
 		int rc = cn_term_outgoing(t, &limits, NULL, &bytes, &size, &why);
 		ck_assert_msg(rc == CNODE_EBADTERM && why, "%s: %d", unwanted[i].why, rc);
 		rc = cn_term_outgoing(t, &any, NULL, &bytes, &size, &why);
-		ck_assert_msg(rc == (unwanted[i].narrow_only ? 0 : CNODE_EBADTERM), "%s: %d", unwanted[i].why, rc);
+		ck_assert_msg(rc == (unwanted[i].narrow_only ? 0 : CNODE_EBADTERM), "%s: %d",
+			      unwanted[i].why, rc);
 		/* Nor can a program make it a term of its own. */
 		rc = cnode_term_from_bytes(unwanted[i].bytes, unwanted[i].size, &made);
 		ck_assert_int_eq(rc, unwanted[i].narrow_only ? 0 : CNODE_EBADTERM);
 		if (rc == 0)
 			cnode_term_drop(made);
-		ck_assert_int_eq(cnode_format(&made, "{~t}", t), unwanted[i].narrow_only ? 0 : CNODE_EBADTERM);
+		ck_assert_int_eq(cnode_format(&made, "{~t}", t),
+				 unwanted[i].narrow_only ? 0 : CNODE_EBADTERM);
 		if (unwanted[i].narrow_only)
 			cnode_term_drop(made);
 		cnode_term_drop(t);
@@ -629,7 +650,8 @@ START_TEST(refuses_to_send_what_is_too_large)
 		cnode_term t;
 		const char *why = NULL;
 		ck_assert_int_eq(cnode_format(&t, "~b", zeros, n), 0);
-		ck_assert_int_eq(cn_term_outgoing(t, &limits, NULL, &bytes, &size, &why), n > 95 ? CNODE_ETOOBIG : 0);
+		ck_assert_int_eq(cn_term_outgoing(t, &limits, NULL, &bytes, &size, &why),
+				 n > 95 ? CNODE_ETOOBIG : 0);
 		ck_assert_int_eq(why != NULL, n > 95);
 		cnode_term_drop(t);
 	}
@@ -709,7 +731,8 @@ START_TEST(static_terms_need_no_memory)
 	cnode_term t = cn_term_static("w\2ok", 4), kept;
 	ck_assert_int_eq(cnode_term_keep(t, &kept), 0);
 	ck_assert_ptr_eq(kept.bytes_, t.bytes_);
-	ck_assert(cn_term_is_atom(kept, "ok") && !cn_term_is_atom(kept, "okay") && !cn_term_is_atom(kept, ""));
+	ck_assert(cn_term_is_atom(kept, "ok") && !cn_term_is_atom(kept, "okay") &&
+		  !cn_term_is_atom(kept, ""));
 	cnode_term_drop(kept);
 	cnode_term_drop(t);
 	use_term(t);
@@ -740,7 +763,8 @@ START_TEST(threads_share_one_plain_copy)
 		struct cn_thread thread[4];
 		cnode_term t = cached_term(BYTES("\x68\3R\0R\2l\0\0\0\1a\1l\0\0\0\1a\2j"), 3);
 		for (int i = 0; i < 4; i++)
-			ck_assert_int_eq(cn_thread_start(&thread[i], "term", many_threads_one, &t), 0);
+			ck_assert_int_eq(cn_thread_start(&thread[i], "term", many_threads_one, &t),
+					 0);
 		for (int i = 0; i < 4; i++)
 			cn_thread_join(&thread[i]);
 		cnode_term_drop(t);
@@ -750,10 +774,11 @@ END_TEST
 
 static void memory_scenario(void)
 {
-	static const unsigned char deep[] = "\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1"
-					    "\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1"
-					    "\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1"
-					    "t\0\0\0\2a\2l\0\0\0\1a\1l\0\0\0\1a\2ja\1t\0\0\0\2w\1aa\1w\1ba\1";
+	static const unsigned char deep[] =
+		"\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1"
+		"\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1"
+		"\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1\x68\1"
+		"t\0\0\0\2a\2l\0\0\0\1a\1l\0\0\0\1a\2ja\1t\0\0\0\2w\1aa\1w\1ba\1";
 	cnode_term t, u, kept;
 	const char *bytes;
 	const uint8_t *out;

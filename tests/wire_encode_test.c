@@ -80,6 +80,7 @@ static void queue(struct link *l, const struct cn_control *c, cnode_term t)
 		ck_assert(cn_sending_started(s));
 	ck_assert_int_eq(rc, 0);
 	ck_assert(!cn_sending_started(s));
+	ck_assert_int_eq(cn_sending_next(s, l->e, &l->out), 0);
 	cn_sending_free(s);
 }
 
@@ -239,6 +240,11 @@ START_TEST(the_form_follows_what_was_negotiated)
 	c = sample(CN_SIGNAL_UNLINK);
 	c.id = 0;
 	ck_assert_int_eq(cn_control_form(&c, ALL, &op, &payload), CNODE_EBADARG);
+	c.signal = CN_SIGNAL_UNLINK_ACK;
+	ck_assert_int_eq(cn_control_form(&c, ALL, &op, &payload), CNODE_EBADARG);
+	c = sample(CN_SIGNAL_EXIT2);
+	c.to = (cnode_pid){ 0 };
+	ck_assert_int_eq(cn_control_form(&c, OTP27, &op, &payload), CNODE_ENOTSUP);
 	c.signal = CN_SIGNAL_NONE;
 	ck_assert_int_eq(cn_control_form(&c, ALL, &op, &payload), CNODE_EBADARG);
 }
@@ -400,6 +406,93 @@ START_TEST(a_received_term_is_passed_on_to_every_kind_of_link)
 }
 END_TEST
 
+START_TEST(long_atoms_go_inline)
+{
+	char long_atom[600], text[700];
+	for (int i = 0; i < 255; i++)
+		memcpy(long_atom + 2 * i, "\xc3\xa9", 3);
+	snprintf(text, sizeof text, "{'%s',ok}", long_atom);
+	cnode_term term = term_of(text);
+	for (size_t k = 0; k < CN_ARRAY_SIZE(flag_sets); k++) {
+		struct link l;
+		struct cn_control c = sample(CN_SIGNAL_REG_SEND);
+		c.name = atom_of(long_atom);
+		link_open(&l, flag_sets[k], 0);
+		for (int i = 0; i < 2; i++) {
+			ck_assert_int_eq(try_send(&l, &c, term), 0);
+			transmit(&l);
+			ck_assert(next(&l) && cnode_term_equal(l.m.payload, term) && atom_is(l.m.control.name, long_atom));
+		}
+		link_close(&l);
+	}
+	cnode_term_drop(term);
+}
+END_TEST
+
+START_TEST(a_received_term_with_more_atoms_than_fit_is_passed_on)
+{
+	/* 253 atoms and two nodes came; with two other nodes and a name, some of them must go inline. */
+	struct link from, to;
+	struct cn_control c = sample(CN_SIGNAL_SEND), r = sample(CN_SIGNAL_SPAWN_REQUEST);
+	char long_atom[600], text[700];
+	for (int i = 0; i < 255; i++)
+		memcpy(long_atom + 2 * i, "\xc3\xa9", 3);
+	snprintf(text, sizeof text, "'%s'", long_atom);
+	cnode_term term = many_atoms(253, 0);
+	link_open(&from, ALL, 0);
+	link_open(&to, ALL, 0);
+	ck_assert_int_eq(try_send(&from, &c, term), 0);
+	transmit(&from);
+	ck_assert(next(&from) && from.m.payload.atoms_->count > 240);
+	for (int i = 0; i < 2; i++) {
+		ck_assert_int_eq(try_send(&to, &r, from.m.payload), 0);
+		transmit(&to);
+		ck_assert(next(&to) && cnode_term_equal(to.m.payload, term));
+	}
+	/* A long atom that a peer had cached. */
+	uint8_t bytes[1200];
+	size_t n = hex("83 44 01 18 07 01 fe", bytes + 4);
+	memcpy(bytes + 4 + n, long_atom, 510);
+	n += 510;
+	n += hex("68 03 61 02 77 00 58 77 0b 'b@127.0.0.1' 00 00 00 01 00 00 00 00 00 00 00 4d 52 00", bytes + 4 + n);
+	cn_store_u32(bytes, (uint32_t)n);
+	cn_packet_fini(&from.m);
+	ck_assert_int_eq(cn_frame_feed(from.f, bytes, n + 4, 0, &from.m), n + 4);
+	ck_assert_int_eq(try_send(&to, &c, from.m.payload), 0);
+	transmit(&to);
+	ck_assert(next(&to));
+	assert_term(to.m.payload, text);
+	link_close(&from);
+	link_close(&to);
+	cnode_term_drop(term);
+	cnode_term_drop(r.opts);
+}
+END_TEST
+
+START_TEST(records_go_to_those_who_know_them)
+{
+	/* a native record: one field, module m, name n, field f, value 1 */
+	uint8_t bytes[64];
+	size_t n = hex("43 00 00 00 01 01 77 01 'm' 77 01 'n' 77 01 'f' 61 01", bytes);
+	cnode_term term;
+	int rc = cnode_term_from_bytes(bytes, n, &term);
+	ck_assert_int_eq(rc, 0);
+	struct cn_control c = sample(CN_SIGNAL_SEND);
+	for (int known = 0; known < 2; known++) {
+		struct link l;
+		struct cn_encoder_config config = { .flags = ALL, .peer_flags = ALL | (known ? CN_DFLAG_NATIVE_RECORDS : 0) };
+		link_open(&l, ALL, 0);
+		cn_encoder_free(l.e);
+		ck_assert_int_eq(cn_encoder_new(&config, &l.e), 0);
+		ck_assert_int_eq(try_send(&l, &c, term), known ? 0 : CNODE_EBADTERM);
+		transmit(&l);
+		ck_assert(next(&l) == known);
+		link_close(&l);
+	}
+	cnode_term_drop(term);
+}
+END_TEST
+
 static cnode_term binary_of(size_t size)
 {
 	uint8_t *data = malloc(size);
@@ -550,9 +643,70 @@ START_TEST(refuses_what_the_peer_would_drop_the_link_for)
 	ck_assert(next(&l));
 	ck_assert(next(&l));
 	ck_assert(!next(&l));
+	c = sample(CN_SIGNAL_MONITOR);
+	c.ref.words = 0;
+	ck_assert_int_eq(try_send(&l, &c, (cnode_term){ 0 }), CNODE_EBADARG);
+	/* The options of a spawn are a term too; and the same verdicts before anything is queued. */
+	struct cn_sending *s;
+	c = sample(CN_SIGNAL_SPAWN_REQUEST);
+	cnode_term_drop(c.opts);
+	c.opts = (cnode_term){ 0 };
+	ck_assert_int_eq(try_send(&l, &c, ok), CNODE_EBADTERM);
+	ck_assert_int_eq(cn_sending_new(l.e, &c, ok, &s, &reason), CNODE_EBADTERM);
+	/* A name forgotten between queue and wire. */
+	c = sample(CN_SIGNAL_SEND);
+	c.to.node = 0xffff0000;
+	ck_assert_int_eq(cn_sending_new(l.e, &c, ok, &s, NULL), 0);
+	ck_assert_int_eq(cn_sending_next(s, l.e, &l.out), CNODE_ESTALE);
+	cn_sending_free(s);
+	ck_assert_uint_eq(l.out.size, 0);
+	/* What an error had put into the cache is not believed to be known there. */
+	c = sample(CN_SIGNAL_REG_SEND);
+	c.from.node = name_of("new@127.0.0.1");
+	c.name = (struct cn_atom_text){ (uint8_t *)"\xff", 1 };
+	ck_assert_int_eq(try_send(&l, &c, ok), CNODE_EBADARG);
+	c.name = atom_of("fine");
+	ck_assert_int_eq(try_send(&l, &c, ok), 0);
+	transmit(&l);
+	ck_assert(next(&l) && l.m.control.from.node == c.from.node);
 	link_close(&l);
 	cnode_term_drop(wide);
 	cnode_term_drop(ok);
+}
+END_TEST
+
+START_TEST(a_reason_in_a_control_term_has_a_limit)
+{
+	struct link l;
+	struct cn_control c = sample(CN_SIGNAL_EXIT);
+	cnode_term fits = binary_of(100000), large = binary_of(CN_FRAME_CONTROL_MAX + 1);
+	link_open(&l, EI, 0);
+	ck_assert_int_eq(try_send(&l, &c, large), CNODE_ETOOBIG);
+	ck_assert_int_eq(try_send(&l, &c, fits), 0);
+	transmit(&l);
+	ck_assert(next(&l) && cnode_term_equal(l.m.payload, fits));
+	link_close(&l);
+	cnode_term_drop(fits);
+	cnode_term_drop(large);
+}
+END_TEST
+
+START_TEST(unlink_ids_of_every_size_arrive)
+{
+	struct link l;
+	static const uint64_t ids[] = { 1, 255, 256, INT32_MAX, (uint64_t)INT32_MAX + 1, UINT32_MAX, UINT64_MAX };
+	link_open(&l, ALL, 0);
+	for (size_t i = 0; i < CN_ARRAY_SIZE(ids); i++) {
+		struct cn_control c = sample(CN_SIGNAL_UNLINK);
+		c.id = ids[i];
+		ck_assert_int_eq(try_send(&l, &c, (cnode_term){ 0 }), 0);
+		c.signal = CN_SIGNAL_UNLINK_ACK;
+		ck_assert_int_eq(try_send(&l, &c, (cnode_term){ 0 }), 0);
+		transmit(&l);
+		ck_assert(next(&l) && l.m.control.id == ids[i]);
+		ck_assert(next(&l) && l.m.control.id == ids[i] && l.m.control.signal == CN_SIGNAL_UNLINK_ACK);
+	}
+	link_close(&l);
 }
 END_TEST
 
@@ -635,9 +789,13 @@ START_TEST(out_gives_back_memory_and_references)
 	ck_assert_uint_eq(blob->refs, 1);
 	ck_assert_int_eq(cn_out_refer(&out, blob->bytes, 10, blob), 0);
 	ck_assert_int_eq(cn_out_put(&out, zeros, sizeof zeros), 0);
+	ck_assert_int_eq(cn_out_refer(&out, blob->bytes, 10, blob), 0);
 	cn_out_sent(&out, 10 + 300000);
 	ck_assert_uint_eq(out.copied.size, 100000);
-	cn_out_sent(&out, 100000);
+	struct cn_piece p[2];
+	ck_assert_uint_eq(cn_out_pieces(&out, p, 2), 2);
+	ck_assert(p[0].size == 100000 && p[1].size == 10 && p[1].bytes == blob->bytes);
+	cn_out_sent(&out, 100010);
 	ck_assert_ptr_null(out.copied.data);
 	ck_assert_int_eq(cn_out_refer(&out, blob->bytes, 10, blob), 0);
 	cn_out_fini(&out);
@@ -738,10 +896,15 @@ int main(void)
 	tcase_add_test(t, nothing_refers_to_a_cache_that_was_not_negotiated);
 	tcase_add_test(t, atoms_beyond_255_go_inline_and_slots_are_taken_over);
 	tcase_add_test(t, a_received_term_is_passed_on_to_every_kind_of_link);
+	tcase_add_test(t, long_atoms_go_inline);
+	tcase_add_test(t, a_received_term_with_more_atoms_than_fit_is_passed_on);
+	tcase_add_test(t, records_go_to_those_who_know_them);
 	tcase_add_test(t, large_payloads_are_cut_into_fragments);
 	tcase_add_test(t, fragments_of_two_messages_and_others_interleave);
 	tcase_add_test(t, a_sending_keeps_what_it_needs);
 	tcase_add_test(t, refuses_what_the_peer_would_drop_the_link_for);
+	tcase_add_test(t, a_reason_in_a_control_term_has_a_limit);
+	tcase_add_test(t, unlink_ids_of_every_size_arrive);
 	tcase_add_test(t, a_tick_is_four_zero_bytes);
 	tcase_add_test(t, out_keeps_its_order_however_it_is_written);
 	tcase_add_test(t, out_gives_back_memory_and_references);

@@ -67,8 +67,18 @@ void cn_api_drive(cnode_node *node, uint64_t deadline);
 
 /* ask.c: questions that only the holder of the lead can answer, from other threads. */
 
-/* Connects as cn_cluster_connect, and waits for the outcome: its code and sentence. CNODE_ETIMEOUT. */
-int cn_ask_connect(cnode_node *node, const char *peer, uint64_t deadline, char *text, size_t room);
+/* Who wants to hear of the steps of connecting, numbered from 0; done counts those told. */
+struct cn_ask_steps {
+	void (*tell)(void *context, int step, const char *text);
+	void *context;
+	int done;
+};
+/*
+ * Connects as cn_cluster_connect, and waits for the outcome: its code and sentence. CNODE_ETIMEOUT.
+ * steps (may be NULL) is told by the calling thread, without any lock.
+ */
+int cn_ask_connect(cnode_node *node, const char *peer, uint64_t deadline, struct cn_ask_steps *steps, char *text,
+		   size_t room);
 /* Connects or disconnects without waiting. 0, CNODE_ENOMEM. */
 int cn_ask_keep(cnode_node *node, const char *peer);
 int cn_ask_disconnect(cnode_node *node, const char *peer);

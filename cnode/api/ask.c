@@ -9,6 +9,8 @@
 
 #include "compat/compat.h"
 
+#define STEPS 3                         /* of cn_watch_fn */
+
 struct ask {
 	struct cn_task task;
 	cnode_node *node;
@@ -22,6 +24,8 @@ struct ask {
 	bool done;
 	int code;
 	char sentence[CN_ERROR_TEXT];
+	int steps;                  /* that connecting got on */
+	char step[STEPS][128];      /* what each said */
 };
 
 static struct ask *ask_new(cnode_node *node, const char *text, void (*run)(struct cn_task *))
@@ -66,12 +70,26 @@ static void answer(struct ask *a, int code, const char *sentence)
 	ask_unref(a);
 }
 
+/* Tells who asked of the steps he has not heard of. With the lock, but without it while telling. */
+static void tell_steps(struct ask *a, struct cn_ask_steps *steps)
+{
+	while (steps && steps->done < a->steps) {
+		const char *text = a->step[steps->done];        /* written once */
+		cn_mutex_unlock(&a->lock);
+		steps->tell(steps->context, steps->done++, text);
+		cn_mutex_lock(&a->lock);
+	}
+}
+
 /* Waits for the answer. CNODE_ETIMEOUT, or its code. */
-static int await(struct ask *a, uint64_t deadline)
+static int await(struct ask *a, uint64_t deadline, struct cn_ask_steps *steps)
 {
 	cnode_node *node = a->node;
 	cn_mutex_lock(&a->lock);
-	while (!a->done) {
+	for (;;) {
+		tell_steps(a, steps);
+		if (a->done)
+			break;
 		if (node->threadless) {
 			cn_mutex_unlock(&a->lock);
 			if (cn_now() >= deadline || cn_api_life(node) == CN_LIFE_DOWN)
@@ -91,7 +109,19 @@ static int await(struct ask *a, uint64_t deadline)
 
 static void connected(void *ctx, int code, const char *text)
 {
-	answer(ctx, code, text);
+	struct ask *a = ctx;
+	if (code <= 0) {
+		answer(a, code, text);
+		return;
+	}
+	cn_mutex_lock(&a->lock);
+	/* A second attempt (the peer's own came to nothing) does not tell again. */
+	if (code == a->steps + 1 && code <= STEPS) {
+		snprintf(a->step[a->steps], sizeof a->step[0], "%s", text);
+		a->steps = code;
+		cn_cond_signal(&a->answered);
+	}
+	cn_mutex_unlock(&a->lock);
 }
 
 static void run_connect(struct cn_task *task)
@@ -103,13 +133,14 @@ static void run_connect(struct cn_task *task)
 						   : cnode_strerror(rc));
 }
 
-int cn_ask_connect(cnode_node *node, const char *peer, uint64_t deadline, char *text, size_t room)
+int cn_ask_connect(cnode_node *node, const char *peer, uint64_t deadline, struct cn_ask_steps *steps, char *text,
+		   size_t room)
 {
 	struct ask *a = ask_new(node, peer, run_connect);
 	if (!a)
 		return CNODE_ENOMEM;
 	cn_wake_post(node->loop, &a->task);
-	int rc = await(a, deadline);
+	int rc = await(a, deadline, steps);
 	cn_mutex_lock(&a->lock);
 	snprintf(text, room, "%s", a->done ? a->sentence : "it takes longer than allowed");
 	cn_mutex_unlock(&a->lock);
@@ -182,7 +213,7 @@ int cn_ask_names(cnode_node *node, const char *host, uint64_t deadline,
 	if (!a)
 		return CNODE_ENOMEM;
 	cn_wake_post(node->loop, &a->task);
-	int rc = await(a, deadline);
+	int rc = await(a, deadline, NULL);
 	struct cn_rd rd = cn_rd_init(a->names.data, rc == 0 ? a->names.size : 0);
 	while (cn_rd_left(&rd) > 0) {
 		char name[CN_EPMD_NAME_BYTES + 1];

@@ -527,14 +527,23 @@ int cnode_rpc(cnode_mailbox *mb, const char *node, const char *module, const cha
 
 /* ---- connecting, ping, names ---- */
 
-int cnode_connect_wait(cnode_mailbox *mb, const char *peer, uint64_t timeout_ms)
+static int connect_steps(cnode_mailbox *mb, const char *peer, uint64_t deadline, struct cn_ask_steps *steps)
 {
 	char text[CN_ERROR_TEXT];
-	int rc = cn_ask_connect(mb->node, peer, deadline_of(timeout_ms), text, sizeof text);
-	return rc == 0 ? 0 : fail(mb, rc, "%s: %.900s", peer, text);
+	int rc = cn_ask_connect(mb->node, peer, deadline, steps, text, sizeof text);
+	if (rc == 0)
+		return 0;
+	/* Some sentences begin with the peer's name themselves. */
+	size_t size = strcspn(peer, ":");
+	return strncmp(text, peer, size) == 0 ? fail(mb, rc, "%s", text) : fail(mb, rc, "%s: %.900s", peer, text);
 }
 
-/* The step at which an attempt ended with this code. */
+int cnode_connect_wait(cnode_mailbox *mb, const char *peer, uint64_t timeout_ms)
+{
+	return connect_steps(mb, peer, deadline_of(timeout_ms), NULL);
+}
+
+/* The step at which an attempt ended with this code, as far as the code tells. */
 static enum cnode_step step_of(int code)
 {
 	switch (code) {
@@ -563,6 +572,17 @@ static void name_only(const char *peer, char name[CNODE_NAME_SIZE])
 		*colon = 0;
 }
 
+struct ping {
+	void (*step)(void *context, enum cnode_step step, int code, const char *text);
+	void *context;
+};
+
+static void ping_step(void *context, int step, const char *text)
+{
+	struct ping *p = context;
+	p->step(p->context, CNODE_STEP_RESOLVE + step, 0, text);
+}
+
 int cnode_ping(cnode_mailbox *mb, const char *peer, uint64_t timeout_ms,
 	       void (*step)(void *context, enum cnode_step step, int code, const char *text), void *context)
 {
@@ -571,10 +591,14 @@ int cnode_ping(cnode_mailbox *mb, const char *peer, uint64_t timeout_ms,
 		[CNODE_STEP_TCP] = "TCP is connected", [CNODE_STEP_HANDSHAKE] = "name, flags and cookie are accepted",
 	};
 	uint64_t deadline = deadline_of(timeout_ms);
-	int rc = cnode_connect_wait(mb, peer, timeout_ms);
-	enum cnode_step upto = rc == 0 ? CNODE_STEP_PING : step_of(rc);
-	for (enum cnode_step s = CNODE_STEP_RESOLVE; step && s < upto; s++)
-		step(context, s, 0, done[s]);
+	struct ping ping = { step, context };
+	struct cn_ask_steps steps = { ping_step, &ping, 0 };
+	int rc = connect_steps(mb, peer, deadline, step ? &steps : NULL);
+	/* What was not told as it happened: the link was there, or the peer made it. */
+	enum cnode_step next = CNODE_STEP_RESOLVE + steps.done;
+	enum cnode_step upto = rc == 0 ? CNODE_STEP_PING : rc == CNODE_ETIMEOUT || step_of(rc) < next ? next : step_of(rc);
+	for (; step && next < upto; next++)
+		step(context, next, 0, done[next]);
 	if (rc != 0) {
 		if (step)
 			step(context, upto, rc, mb->error);

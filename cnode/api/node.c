@@ -128,6 +128,7 @@ static void begin_stage(cnode_node *node, enum cn_life life, uint64_t ns)
 	node->deadline = cn_loop_clock(node->loop) + ns;
 	cn_timer_set(&node->timer, node->deadline);
 	set_life(node, life);
+	cn_wake_post(node->loop, &node->look);  /* the stage may be over already */
 }
 
 static void exit_all(cnode_node *node, bool all)
@@ -227,7 +228,10 @@ static int make_name(cnode_node *node, const cnode_config *cfg)
 		return cn_api_fail(node, CNODE_EBADNAME,
 				   "%s: not a node name: it must be NAME@HOST, NAME of letters, digits, _ and -, at most 255 characters in all",
 				   node->name);
-	if (cfg->long_names && !strpbrk(strchr(node->name, '@'), ".:"))
+	const char *at = strchr(node->name, '@');
+	if (!cfg->long_names && strpbrk(at, ".:"))
+		return cn_api_fail(node, CNODE_EBADNAME, "%s: the host of a short name has no dot: make it a long name", node->name);
+	if (cfg->long_names && !strpbrk(at, ".:"))
 		return cn_api_fail(node, CNODE_EBADNAME, "%s: a long name needs a host with a dot or an address", node->name);
 	return 0;
 }

@@ -116,12 +116,11 @@ static int deliver(struct cn_tool *tool, int (*send)(struct cn_tool *tool))
 {
 	cnode_process *self = cnode_mailbox_process(tool->mailbox);
 	cnode_ref monitor;
-	int rc = cnode_connect_wait(tool->mailbox, tool->target.node, cn_tool_left(tool));
+	int rc = cnode_monitor_name(self, tool->word[1], tool->target.node, &monitor);
 
-	if (rc != 0)
-		return cn_tool_failed(tool, rc);
-	if ((rc = cnode_monitor_name(self, tool->word[1], tool->target.node, &monitor)) != 0 ||
-	    (rc = send(tool)) != 0) {
+	if (rc == 0)
+		rc = send(tool);
+	if (rc != 0) {
 		cn_say(CNODE_LOG_ERROR, "cannot send to %s on %s: %s", tool->word[1], tool->target.node,
 		       cnode_strerror(rc));
 		return cn_tool_status(rc);

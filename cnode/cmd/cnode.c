@@ -45,7 +45,7 @@ static const struct cn_opt table[] = {
 };
 #undef AT
 
-enum { NO_NODE = 1, VERBOSE = 2, WAITS_LONG = 4, LIST = 8 };
+enum { NO_NODE = 1, VERBOSE = 2, WAITS_LONG = 4, LIST = 8, CONNECT = 16 };
 
 static const struct command {
 	const char *name;
@@ -62,15 +62,15 @@ static const struct command {
 	{ "names", "[HOST]", 0, 1, 0, NO_NODE, cn_tool_names,
 	  "list the nodes that a host's epmd knows; default: this host" },
 	{ "info", "NODE", 1, 1, 0, 0, cn_tool_info, "show what can be known about the node" },
-	{ "rpc", "NODE MODULE FUNCTION ['ARGS']", 3, 4, 4, LIST, cn_tool_rpc,
+	{ "rpc", "NODE MODULE FUNCTION ['ARGS']", 3, 4, 4, LIST | CONNECT, cn_tool_rpc,
 	  "call a function (erpc:call) and show its value; ARGS is a list, default []" },
-	{ "call", "NODE NAME 'REQUEST'", 3, 3, 3, 0, cn_tool_call,
+	{ "call", "NODE NAME 'REQUEST'", 3, 3, 3, CONNECT, cn_tool_call,
 	  "call a registered gen_server (gen_server:call) and show its reply" },
-	{ "cast", "NODE NAME 'TERM'", 3, 3, 3, 0, cn_tool_cast,
+	{ "cast", "NODE NAME 'TERM'", 3, 3, 3, CONNECT, cn_tool_cast,
 	  "cast to a registered gen_server (gen_server:cast)" },
-	{ "send", "NODE NAME 'TERM'", 3, 3, 3, 0, cn_tool_send,
+	{ "send", "NODE NAME 'TERM'", 3, 3, 3, CONNECT, cn_tool_send,
 	  "send a message to a registered process" },
-	{ "spawn", "NODE FACTORY ['ARGS']", 2, 3, 3, LIST, cn_tool_spawn,
+	{ "spawn", "NODE FACTORY ['ARGS']", 2, 3, 3, LIST | CONNECT, cn_tool_spawn,
 	  "spawn FACTORY:start(ARGS...) and show its pid; ARGS is a list, default []" },
 };
 
@@ -304,6 +304,12 @@ static int run(const struct command *command, const struct options *o, const str
 
 	if (status == CN_TOOL_OK)
 		status = join(command, o, &tool);
+	/* A call to a node that cannot be reached says noconnection; connecting says why. */
+	if (status == CN_TOOL_OK && command->flags & CONNECT) {
+		int rc = cnode_connect_wait(tool.mailbox, tool.target.node, cn_tool_left(&tool));
+		if (rc != 0)
+			status = cn_tool_failed(&tool, rc);
+	}
 	if (status == CN_TOOL_OK)
 		status = command->run(&tool);
 	cnode_mailbox_close(tool.mailbox);

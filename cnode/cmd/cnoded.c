@@ -216,8 +216,8 @@ static int make_node(const cnode_config *config, cnode_node **node)
 		return 0;
 	cn_say(CNODE_LOG_ERROR, "%s", *node != NULL ? cnode_node_error(*node) : cnode_strerror(rc));
 	switch (rc) {
-	case CNODE_EBADNAME:
-	case CNODE_EBADARG: return CN_DAEMON_USAGE;
+	case CNODE_EBADNAME: return CN_DAEMON_USAGE;
+	case CNODE_EBADARG: return config->cookie != NULL ? CN_DAEMON_USAGE : CN_DAEMON_COOKIE;
 	case CNODE_EACCES:
 	case CNODE_ENOENT:
 	case CNODE_EIO: return CN_DAEMON_COOKIE;
@@ -331,7 +331,7 @@ static int connect_peers(const struct cn_opt_list *lists, cnode_node *node, bool
 {
 	for (size_t i = 0; i < lists->count; i++) {
 		const char *at = lists->item[i];
-		do {
+		for (bool more = true; more;) {
 			size_t size = strcspn(at, ",");
 			char *peer = strndup(at, size);
 			cnode_name name;
@@ -345,8 +345,9 @@ static int connect_peers(const struct cn_opt_list *lists, cnode_node *node, bool
 							    : cnode_strerror(rc));
 				return rc == CNODE_EBADNAME ? CN_DAEMON_USAGE : CN_DAEMON_FAILED;
 			}
-			at += size + (at[size] == ',');
-		} while (*at != '\0');
+			more = at[size] == ',';
+			at += size + more;
+		}
 	}
 	return 0;
 }
@@ -412,7 +413,8 @@ static int run(const struct options *o)
 		int rc = cnode_node_start(node);
 		status = cn_daemon_start_status(rc);
 		if (rc != 0)
-			cn_say(CNODE_LOG_ERROR, "%s", cnode_node_error(node));
+			cn_say(CNODE_LOG_ERROR, "%s%s%s%s", cnode_node_error(node), o->listen ? " (-listen " : "",
+			       o->listen ? o->listen : "", o->listen ? ")" : "");
 		else
 			status = live(o, node, &config, &modules);
 	}

@@ -98,10 +98,7 @@ static int show_peer(void *context, const cnode_peer *peer)
 		return 0;
 	printf("node: %s\n", peer->name);
 	if (peer->release > 0)
-		printf("kind: Erlang, OTP %d or later by its flags\n", peer->release);
-	else
-		printf("kind: not an Erlang system by its flags\n");
-	printf("visible: %s\n", peer->visible ? "yes" : "no");
+		printf("capabilities: those of OTP %d\n", peer->release);
 	printf("creation: %u\n", peer->creation);
 	printf("flags: 0x%llx\n", (unsigned long long)peer->flags);
 	return 1;

@@ -79,6 +79,9 @@ int cn_daemon_start_status(int code)
 	case CNODE_EADDRINUSE:
 	case CNODE_EACCES:
 	case CNODE_EHOST:
+	case CNODE_EIO:
+	case CNODE_ENOCONNECTION:
+	case CNODE_ENOTSUP:
 	case CNODE_EEPMD: return CN_DAEMON_NETWORK;
 	default: return CN_DAEMON_FAILED;
 	}

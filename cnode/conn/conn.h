@@ -101,6 +101,11 @@ struct cn_conn_ops {
 	 * tell the one cause; 0 is an orderly end of our own.
 	 */
 	void (*down)(void *context, struct cn_conn *c, int error, const char *text);
+	/*
+	 * May be NULL. Dialling got on: 1 the host has an address, 2 the port is known, 3 TCP is
+	 * connected. text says the same with its value, borrowed.
+	 */
+	void (*step)(void *context, struct cn_conn *c, int step, const char *text);
 };
 
 struct cn_net_config {
@@ -238,7 +243,11 @@ void cn_conn_finish(struct cn_conn *c, uint64_t linger);
  */
 int cn_conn_send(struct cn_conn *c, uint64_t sender, const struct cn_control *control, cnode_term payload,
 		 unsigned flags, const char **reason);
-/* True while senders should wait: between CN_CONN_SUSPEND and `drained`. Any thread. */
+/*
+ * True while senders should wait: between CN_CONN_SUSPEND and `drained`. Another thread may have
+ * drained the queue before the sender has stopped, so look again once it has. `down` ends the
+ * wait too, without `drained`. Any thread.
+ */
 bool cn_conn_busy(const struct cn_conn *c);
 /* Writes what is queued, as far as the socket takes it. Any thread. */
 void cn_conn_flush(struct cn_conn *c);

@@ -23,11 +23,11 @@ static _Thread_local struct {
 /* Takes a reference. */
 static void dirty_add(struct cn_net *net, struct cn_conn *c)
 {
-	if (c->dirty)
+	if (atomic_load(&c->dirty))
 		return;
 	if (!net->dirty)
 		net->dirty_since = cn_loop_clock(net->config.loop);
-	c->dirty = true;
+	atomic_store(&c->dirty, true);
 	c->dirty_prev = NULL;
 	c->dirty_next = net->dirty;
 	if (net->dirty)
@@ -38,9 +38,9 @@ static void dirty_add(struct cn_net *net, struct cn_conn *c)
 /* True: the list's reference is now the caller's. */
 static bool dirty_remove(struct cn_net *net, struct cn_conn *c)
 {
-	if (!c->dirty)
+	if (!atomic_load(&c->dirty))
 		return false;
-	c->dirty = false;
+	atomic_store(&c->dirty, false);
 	if (c->dirty_prev)
 		c->dirty_prev->dirty_next = c->dirty_next;
 	else
@@ -103,6 +103,10 @@ bool cn_cork_hold(struct cn_conn *c)
 		i++;
 	if (i == HELD)
 		return false;
+	/* Listed already, and ours: whoever takes it off the list writes it afterwards, and for
+	   that waits for the connection's lock, which the caller has. */
+	if (i < cork.count && atomic_load(&c->dirty))
+		return true;
 	cn_mutex_lock(&net->cork_lock);
 	bool rouse = net->asleep && cork.direct++ >= DIRECT;
 	bool hold = rouse || !net->asleep;

@@ -27,6 +27,22 @@ void cn_dial_end(struct cn_conn *c)
 	c->dialling = NULL;
 }
 
+/* Tells the room above how far it got: the address without port, the port, both. */
+static void tell_step(struct cn_conn *c, int step, const struct cn_address *address)
+{
+	char at[CN_ADDRESS_TEXT], text[CN_ADDRESS_TEXT + 32];
+	if (!c->net->config.ops->step)
+		return;
+	cn_address_text(address, at);
+	if (step == 1)
+		snprintf(text, sizeof text, "the address is %.*s", (int)(strrchr(at, ':') - at), at);
+	else if (step == 2)
+		snprintf(text, sizeof text, "the node is at port %u", address->port);
+	else
+		snprintf(text, sizeof text, "connected to %s", at);
+	c->net->config.ops->step(c->net->config.context, c, step, text);
+}
+
 /* Connects to the next address; `last` is why the one before did not do. */
 static void connect_next(struct cn_conn *c, int last)
 {
@@ -59,6 +75,7 @@ void cn_dial_ready(struct cn_conn *c)
 		return;
 	}
 	c->half.stream = (struct cn_stream){ &cn_stream_plain, c->io.fd, NULL };
+	tell_step(c, 3, &c->address);
 	cn_dial_end(c);
 	rc = cn_shake_begin(c);
 	if (rc != 0)
@@ -77,6 +94,7 @@ static void looked_up(struct cn_epmd_query *q, int rc)
 		d->found[0] = q->address;
 		d->found[0].port = q->node.port;
 		d->count = 1;
+		tell_step(c, 2, &d->found[0]);
 		connect_next(c, CNODE_EIO);
 		break;
 	case CNODE_ENOTREG:
@@ -95,6 +113,11 @@ static void looked_up(struct cn_epmd_query *q, int rc)
 	}
 }
 
+static void epmd_resolved(struct cn_epmd_query *q)
+{
+	tell_step(CN_CONTAINER(q, struct cn_dialling, query)->conn, 1, &q->resolve.found[0]);
+}
+
 static void resolved(struct cn_resolve *r, int rc)
 {
 	struct cn_dialling *d = CN_CONTAINER(r, struct cn_dialling, resolve);
@@ -106,6 +129,8 @@ static void resolved(struct cn_resolve *r, int rc)
 	}
 	memcpy(d->found, r->found, sizeof d->found);
 	d->count = r->count;
+	tell_step(c, 1, &d->found[0]);
+	tell_step(c, 2, &d->found[0]);
 	connect_next(c, CNODE_EIO);
 }
 
@@ -150,6 +175,7 @@ int cn_net_dial(struct cn_net *net, const struct cn_dial *dial, struct cn_conn *
 		c->state = CN_CONN_LOOKUP;
 		cn_epmd_ask(&d->query, net->config.loop, d->host, d->family, d->epmd_port, dial->peer,
 			    (size_t)(at - dial->peer), looked_up);
+		d->query.resolved = epmd_resolved;
 	}
 	*made = c;
 	return 0;

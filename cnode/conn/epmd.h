@@ -26,6 +26,8 @@ struct cn_epmd_query {
 	 * CNODE_EFDS. The query may be freed or started again in it.
 	 */
 	void (*done)(struct cn_epmd_query *q, int rc);
+	/* May be set behind cn_epmd_ask: the host has been resolved; its addresses are in resolve. */
+	void (*resolved)(struct cn_epmd_query *q);
 	struct cn_epmd_node node;
 	struct cn_rd names;               /* for cn_epmd_next_name */
 	uint16_t epmd_port;               /* as epmd says it */

@@ -91,8 +91,8 @@ struct cn_conn {
 	_Atomic int kill_code;
 	_Atomic(const char *) kill_text;
 
-	/* Under the net's cork lock. */
-	bool dirty;
+	/* Under the net's cork lock; `dirty` may be read without. */
+	_Atomic bool dirty;
 	struct cn_conn *dirty_next, *dirty_prev;
 
 	struct cn_out_half half;

@@ -115,10 +115,13 @@ static void query_resolved(struct cn_resolve *r, int rc)
 	/* What could not be asked is found out here, so that `done` is not called from cn_epmd_ask. */
 	if (q->last != 0)
 		rc = q->last;
-	if (rc != 0)
+	if (rc != 0) {
 		finish(q, rc);
-	else
-		connect_next(q);
+		return;
+	}
+	if (q->resolved)
+		q->resolved(q);
+	connect_next(q);
 }
 
 static void query_late(struct cn_timer *t)

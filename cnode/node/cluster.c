@@ -130,6 +130,14 @@ static void on_replace(void *ctx, struct cn_conn *c)
 	cn_conn_replaced(c);
 }
 
+static void on_step(void *ctx, struct cn_conn *c, int step, const char *text)
+{
+	struct cn_peer *peer = cn_conn_user(c);
+	(void)ctx;
+	if (peer && peer->dialling == c)
+		cn_peer_step(peer, step, text);
+}
+
 static int on_up(void *ctx, struct cn_conn *c)
 {
 	struct cn_cluster *cluster = ctx;
@@ -202,6 +210,7 @@ const struct cn_conn_ops cn_cluster_conn_ops = {
 	.alive = on_alive,
 	.cookie = on_cookie,
 	.replace = on_replace,
+	.step = on_step,
 	.up = on_up,
 	.frame = on_frame,
 	.drained = on_drained,

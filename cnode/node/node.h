@@ -99,7 +99,10 @@ uint16_t cn_cluster_port(const struct cn_cluster *cluster);
 int cn_cluster_set_cookie(struct cn_cluster *cluster, const char *peer, const char *cookie);
 int cn_cluster_route(struct cn_cluster *cluster, const char *peer, const char *address);
 
-/* Told once how an attempt to connect ended. Lead; does not block. */
+/*
+ * Told how an attempt to connect gets on (code > 0: so many of the steps before the handshake are
+ * done: the host's address, the port, TCP) and, last and once, how it ended. Lead; does not block.
+ */
 typedef void cn_watch_fn(void *ctx, int code, const char *text);
 
 /*

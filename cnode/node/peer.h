@@ -56,6 +56,7 @@ struct cn_peer {
 	uint32_t tries;
 	struct cn_timer again;      /* the next try, or the end of waiting for the peer's own attempt */
 	bool again_due;             /* that came while links were being told */
+	int told;                   /* keep: why the last attempt failed, as it was logged; 0: nothing since it was up */
 	uint64_t ended;             /* DOWN: the epoch that is over */
 	bool in_downs;              /* it is in cluster->downs */
 	struct cn_peer *next_down;
@@ -103,6 +104,8 @@ struct cn_cluster {
 struct cn_peer *cn_peer_find(struct cn_cluster *cluster, cnode_name name);      /* under the lock */
 int cn_peer_get(struct cn_cluster *cluster, cnode_name name, struct cn_peer **found);   /* makes it if need be; under the lock */
 void cn_peer_want(struct cn_peer *peer);                                /* under the lock */
+/* The attempt to connect got on: the watches hear of it. Lead. */
+void cn_peer_step(struct cn_peer *peer, int step, const char *text);
 int cn_peer_watch(struct cn_peer *peer, cn_watch_fn *tell, void *ctx);
 void cn_peer_up(struct cn_peer *peer, struct cn_conn *conn);            /* the connection is borrowed */
 void cn_peer_ended(struct cn_peer *peer, int code, const char *text);

@@ -141,6 +141,12 @@ static void tell_watches(struct cn_peer *peer, int code, const char *text)
 	}
 }
 
+void cn_peer_step(struct cn_peer *peer, int step, const char *text)
+{
+	for (struct cn_watch *w = peer->watches; w; w = w->next)
+		w->tell(w->ctx, step, text);
+}
+
 void cn_peers_free(struct cn_cluster *cluster)
 {
 	struct cn_peer *peer, *next;
@@ -238,10 +244,18 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 	cn_conn_unref(conn);
 	resume_all(cluster, paused, size);
 
+	/* Said once for a peer that is kept; conn tells each attempt at level info. */
+	if (!was_up && peer->keep && peer->tries == 0 && !cluster->stopping)
+		cn_log_line(cluster->log, CNODE_LOG_NOTICE, "%s: cannot connect, trying again: %s", peer->text, text);
 	tell_watches(peer, code != 0 ? code : CNODE_ENOCONNECTION, text);
 	if (peer->keep && !cluster->stopping) {
 		uint64_t wait = was_up ? BACKOFF_MIN : BACKOFF_MIN << (peer->tries < 5 ? peer->tries : 5);
 		peer->tries = was_up ? 0 : peer->tries + 1;
+		/* Who asked to stay connected hears why it cannot be, and again when the cause changes. */
+		if (!was_up && code != 0 && code != peer->told)
+			cn_log_line(cluster->log, CNODE_LOG_NOTICE, "no connection to %s yet, it is tried again: %s",
+				    peer->text, text);
+		peer->told = was_up ? 0 : code;
 		cn_timer_set(&peer->again, cn_loop_now(cluster->loop) + jitter(wait < BACKOFF_MAX ? wait : BACKOFF_MAX));
 	}
 	if (down_slice(peer, DOWN_BUDGET)) {
@@ -263,6 +277,7 @@ void cn_peer_up(struct cn_peer *peer, struct cn_conn *conn)
 		continue;
 	cn_timer_stop(&peer->again);
 	peer->tries = 0;
+	peer->told = 0;
 	peer->ended = 0;
 	cn_mutex_lock(&cluster->lock);
 	peer->wanted = false;

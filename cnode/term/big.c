@@ -86,7 +86,8 @@ int cn_big_parse(const char *digits, size_t size, unsigned base, struct cn_buf *
 	return rc;
 }
 
-static void print_hex(const uint8_t *magnitude, size_t size, void (*put)(void *, const char *, size_t), void *to)
+static void print_hex(const uint8_t *magnitude, size_t size,
+		      void (*put)(void *, const char *, size_t), void *to)
 {
 	char text[3];
 	put(to, "16#", 3);
@@ -96,7 +97,8 @@ static void print_hex(const uint8_t *magnitude, size_t size, void (*put)(void *,
 	}
 }
 
-void cn_big_print(const uint8_t *magnitude, size_t size, void (*put)(void *, const char *, size_t), void *to)
+void cn_big_print(const uint8_t *magnitude, size_t size, void (*put)(void *, const char *, size_t),
+		  void *to)
 {
 	/* 10^9 per division: 4,096 bytes have at most 9,865 digits. */
 	uint32_t words[CN_BIG_DECIMAL / 4] = { 0 };

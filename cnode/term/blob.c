@@ -7,13 +7,56 @@
 
 static struct cn_blob immortal = { .refs = 1, .flags = CN_BLOB_STATIC };
 
+/*
+ * Large blobs are kept for the next one of about their size: memory that the kernel takes
+ * back and gives again costs a fault for each page, more than all else about a message of
+ * 1 MB. Lock-free: a slot is emptied before its blob is looked at.
+ */
+#define POOL_SLOTS 8
+#define POOL_LEAST ((size_t)64 << 10)
+#define POOL_MOST ((size_t)4 << 20)        /* so that at most 32 MiB are kept */
+static _Atomic(struct cn_blob *) pool[POOL_SLOTS];
+
+static void pool_give(struct cn_blob *b)
+{
+	for (size_t i = 0; i < POOL_SLOTS; i++) {
+		struct cn_blob *none = NULL;
+		if (atomic_compare_exchange_strong_explicit(&pool[i], &none, b, memory_order_acq_rel, memory_order_relaxed))
+			return;
+	}
+	cn_free(b);
+}
+
+static struct cn_blob *pool_take(size_t size)
+{
+	for (size_t i = 0; i < POOL_SLOTS; i++) {
+		if (!atomic_load_explicit(&pool[i], memory_order_relaxed))
+			continue;
+		struct cn_blob *b = atomic_exchange_explicit(&pool[i], NULL, memory_order_acq_rel);
+		if (b && b->room >= size && b->room / 2 <= size)
+			return b;
+		if (b)
+			pool_give(b);
+	}
+	return NULL;
+}
+
+static bool is_pooled(size_t size)
+{
+	return size >= POOL_LEAST && size <= POOL_MOST;
+}
+
 struct cn_blob *cn_blob_new(size_t size)
 {
 	if (size > SIZE_MAX / 2)
 		return NULL;
-	struct cn_blob *b = cn_malloc(sizeof *b + size);
-	if (!b)
-		return NULL;
+	struct cn_blob *b = is_pooled(size) ? pool_take(size) : NULL;
+	if (!b) {
+		b = cn_malloc(sizeof *b + size);
+		if (!b)
+			return NULL;
+		b->room = size;
+	}
 	atomic_init(&b->refs, 1);
 	atomic_init(&b->plain, NULL);
 	b->flags = 0;
@@ -38,6 +81,7 @@ struct cn_blob *cn_blob_new_atoms(size_t size, uint16_t count, size_t text_size)
 	atomic_init(&b->plain, NULL);
 	b->flags = 0;
 	b->size = size;
+	b->room = texts + text_size - sizeof *b;
 	b->atoms = (struct cn_atoms *)(void *)((char *)b + table);
 	b->atoms->count = 0;
 	/* The first free byte for a text; cn_blob_add_atom goes on behind the last one. */
@@ -48,7 +92,8 @@ struct cn_blob *cn_blob_new_atoms(size_t size, uint16_t count, size_t text_size)
 void cn_blob_add_atom(struct cn_blob *b, const void *text, uint16_t size)
 {
 	struct cn_atoms *a = b->atoms;
-	const uint8_t *free_at = a->count ? a->at[a->count - 1].text + a->at[a->count - 1].size : a->at[0].text;
+	const uint8_t *free_at = a->count ? a->at[a->count - 1].text + a->at[a->count - 1].size
+					  : a->at[0].text;
 	uint8_t *to = b->bytes + (free_at - b->bytes);
 	memcpy(to, text, size);
 	a->at[a->count++] = (struct cn_atom_text){ to, size };
@@ -58,9 +103,14 @@ struct cn_blob *cn_blob_resize(struct cn_blob *b, size_t size)
 {
 	if (size > SIZE_MAX / 2)
 		return NULL;
+	/* What is to be given back to the pool is not made smaller. */
+	if (size <= b->room && is_pooled(b->room)) {
+		b->size = size;
+		return b;
+	}
 	struct cn_blob *moved = cn_realloc(b, sizeof *b + size);
 	if (moved)
-		moved->size = size;
+		moved->size = moved->room = size;
 	return moved;
 }
 
@@ -85,7 +135,10 @@ void cn_blob_unref(struct cn_blob *b)
 		cn_free(p);
 		p = next;
 	}
-	cn_free(b);
+	if (is_pooled(b->room))
+		pool_give(b);
+	else
+		cn_free(b);
 }
 
 const struct cn_plain *cn_plain_find(struct cn_blob *blob, const uint8_t *of, uint8_t what)
@@ -106,8 +159,8 @@ const struct cn_plain *cn_plain_add(struct cn_blob *blob, struct cn_plain *plain
 			return other;
 		}
 		plain->next = first;
-	} while (!atomic_compare_exchange_weak_explicit(&blob->plain, &first, plain, memory_order_acq_rel,
-							memory_order_acquire));
+	} while (!atomic_compare_exchange_weak_explicit(
+		&blob->plain, &first, plain, memory_order_acq_rel, memory_order_acquire));
 	return plain;
 }
 
@@ -116,10 +169,12 @@ const struct cn_plain *cn_plain_add(struct cn_blob *blob, struct cn_plain *plain
 cnode_term cn_term_of_verified(struct cn_blob *blob, size_t offset, const struct cn_verify *v)
 {
 	blob->flags |= v->odd ? CN_BLOB_ODD : 0;
-	return (cnode_term){ blob->bytes + offset, v->offset, v->cached ? blob->atoms : NULL, blob };
+	return (cnode_term){ blob->bytes + offset, v->offset, v->cached ? blob->atoms : NULL,
+			      blob };
 }
 
-cnode_term cn_term_borrowed(const void *bytes, const struct cn_atoms *atoms, const struct cn_verify *v)
+cnode_term cn_term_borrowed(const void *bytes, const struct cn_atoms *atoms,
+			    const struct cn_verify *v)
 {
 	return (cnode_term){ bytes, v->offset, v->cached ? atoms : NULL, NULL };
 }

@@ -119,14 +119,15 @@ static void complete_at(struct cnode_builder *b, const uint8_t *end)
 /* Enters a compound whose head, `size` bytes, is written at the end. */
 static void enter(struct cnode_builder *b, enum cn_build_kind kind, uint32_t want, size_t size)
 {
-	/* One more for what may turn out to be empty, which is no level: the verifier has the last word. */
+	/* One more for what may turn out to be empty: the verifier has the last word. */
 	if (b->depth > CN_TERM_DEPTH) {
 		fail(b, CNODE_EBADTERM);
 		return;
 	}
 	if (b->depth == b->room) {
 		bool small = b->frames == b->small;
-		struct cn_build_frame *frames = cn_realloc(small ? NULL : b->frames, 2 * b->room * sizeof *frames);
+		struct cn_build_frame *frames = cn_realloc(small ? NULL : b->frames,
+							   2 * b->room * sizeof *frames);
 		if (!frames) {
 			fail(b, CNODE_ENOMEM);
 			return;
@@ -338,8 +339,8 @@ void cnode_build_ref(cnode_builder *b, cnode_ref ref)
 		complete_at(b, cn_enc_ref(p, &ref, &node));
 }
 
-void cn_build_export(struct cnode_builder *b, const void *module, size_t module_size, const void *function,
-		     size_t function_size, uint8_t arity)
+void cn_build_export(struct cnode_builder *b, const void *module, size_t module_size,
+		     const void *function, size_t function_size, uint8_t arity)
 {
 	if (!cn_atom_valid(module, module_size) || !cn_atom_valid(function, function_size))
 		fail(b, CNODE_EBADTERM);

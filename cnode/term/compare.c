@@ -14,7 +14,7 @@
 
 enum mode {
 	ORDER,                      /* ==: 1 is 1.0 */
-	EXACT,                      /* =:=, and the order of keys: integers before floats, -0.0 before 0.0 */
+	EXACT,                      /* =:=, and the order of keys: 1 before 1.0, -0.0 before 0.0 */
 	KEYS,                       /* as EXACT, but 0.0 is -0.0, as it was before OTP 27 */
 };
 
@@ -23,7 +23,8 @@ struct sides {
 	enum mode mode;
 };
 
-static int compare_terms(const struct sides *s, const uint8_t **a, const uint8_t **b, uint64_t count, enum mode mode);
+static int compare_terms(const struct sides *s, const uint8_t **a, const uint8_t **b,
+			 uint64_t count, enum mode mode);
 
 static int rank(enum cnode_type type)
 {
@@ -95,7 +96,7 @@ static int compare_magnitude_to(const struct cn_int *i, double d)
 		return d > (double)whole ? -1 : 0;
 	}
 
-	/* 65 bits at least: the lengths in bits, then the first 64 bits, then whether any are left. */
+	/* 65 bits at least: the lengths in bits, the first 64 bits, whether any are left. */
 	int exponent;
 	double mantissa = frexp(d, &exponent);
 	size_t last = i->size - 1;
@@ -130,8 +131,8 @@ static int compare_int_to(const uint8_t *a, double d)
 	return i.negative ? -compare_magnitude_to(&i, d) : compare_magnitude_to(&i, d);
 }
 
-static int compare_numbers(const uint8_t *a, enum cnode_type a_type, const uint8_t *b, enum cnode_type b_type,
-			   enum mode mode)
+static int compare_numbers(const uint8_t *a, enum cnode_type a_type, const uint8_t *b,
+			   enum cnode_type b_type, enum mode mode)
 {
 	if (a_type == b_type && a_type == CNODE_TYPE_INTEGER)
 		return compare_ints(a, b);
@@ -143,7 +144,8 @@ static int compare_numbers(const uint8_t *a, enum cnode_type a_type, const uint8
 	}
 	if (mode != ORDER)
 		return a_type == CNODE_TYPE_INTEGER ? -1 : 1;
-	return a_type == CNODE_TYPE_INTEGER ? compare_int_to(a, cn_float_at(b)) : -compare_int_to(b, cn_float_at(a));
+	return a_type == CNODE_TYPE_INTEGER ? compare_int_to(a, cn_float_at(b))
+					    : -compare_int_to(b, cn_float_at(a));
 }
 
 static int compare_bytes(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
@@ -153,7 +155,8 @@ static int compare_bytes(const uint8_t *a, size_t a_size, const uint8_t *b, size
 	return c ? c : COMPARE(a_size, b_size);
 }
 
-static __attribute__((noinline)) int compare_atoms(const struct sides *s, const uint8_t *a, const uint8_t *b)
+static __attribute__((noinline)) int compare_atoms(const struct sides *s, const uint8_t *a,
+						   const uint8_t *b)
 {
 	uint8_t a_room[CN_LATIN1_ROOM], b_room[CN_LATIN1_ROOM];
 	size_t a_size, b_size;
@@ -190,8 +193,8 @@ static int compare_nodes(const struct sides *s, const struct cn_id *a, const str
 	return c ? c : COMPARE(a->creation, b->creation);
 }
 
-static __attribute__((noinline)) int compare_ids(const struct sides *s, const uint8_t *a, const uint8_t *b,
-						  enum cnode_type type)
+static __attribute__((noinline)) int compare_ids(const struct sides *s, const uint8_t *a,
+						 const uint8_t *b, enum cnode_type type)
 {
 	struct cn_id x = cn_id_at(a), y = cn_id_at(b);
 	if (type == CNODE_TYPE_PID) {
@@ -215,8 +218,8 @@ static __attribute__((noinline)) int compare_ids(const struct sides *s, const ui
 /* ---- lists of differing shape ---- */
 
 /* Equal lists leave *a and *b behind them. */
-static __attribute__((noinline)) int compare_lists(const struct sides *s, const uint8_t **a, const uint8_t **b,
-						    enum mode mode)
+static __attribute__((noinline)) int compare_lists(const struct sides *s, const uint8_t **a,
+						   const uint8_t **b, enum mode mode)
 {
 	struct cn_list x, y;
 	cn_list_init(&x, *a);
@@ -224,7 +227,7 @@ static __attribute__((noinline)) int compare_lists(const struct sides *s, const 
 	for (;;) {
 		const uint8_t *p = cn_list_peek(&x), *q = cn_list_peek(&y);
 		if (!p || !q) {
-			/* One has come to its tail; the other is a list there, or at its tail too. */
+			/* One has come to its tail; the other is a list there, or at its tail. */
 			const uint8_t *x_tail = x.string ? cn_nil_term() : x.at;
 			const uint8_t *y_tail = y.string ? cn_nil_term() : y.at;
 			int list = rank(CNODE_TYPE_LIST);
@@ -256,16 +259,19 @@ struct map_side {
 	const uint8_t **keys;       /* sorted; NULL: no memory for it, they are searched for */
 };
 
-static int compare_keys(const struct cn_atoms *atoms, const uint8_t *a, const uint8_t *b, enum mode mode)
+static int compare_keys(const struct cn_atoms *atoms, const uint8_t *a, const uint8_t *b,
+			enum mode mode)
 {
 	const struct sides s = { atoms, atoms, mode };
 	return compare_terms(&s, &a, &b, 1, mode);
 }
 
-static void sift(const struct cn_atoms *atoms, const uint8_t **keys, size_t root, size_t count, enum mode mode)
+static void sift(const struct cn_atoms *atoms, const uint8_t **keys, size_t root, size_t count,
+		 enum mode mode)
 {
 	for (size_t child; (child = 2 * root + 1) < count; root = child) {
-		if (child + 1 < count && compare_keys(atoms, keys[child], keys[child + 1], mode) < 0)
+		if (child + 1 < count &&
+		    compare_keys(atoms, keys[child], keys[child + 1], mode) < 0)
 			child++;
 		if (compare_keys(atoms, keys[root], keys[child], mode) >= 0)
 			return;
@@ -276,7 +282,8 @@ static void sift(const struct cn_atoms *atoms, const uint8_t **keys, size_t root
 }
 
 /* Heap sort: no memory, no bad case. */
-static void sort_keys(const struct cn_atoms *atoms, const uint8_t **keys, size_t count, enum mode mode)
+static void sort_keys(const struct cn_atoms *atoms, const uint8_t **keys, size_t count,
+		      enum mode mode)
 {
 	bool sorted = true;
 	for (size_t i = 1; i < count && sorted; i++)
@@ -294,8 +301,9 @@ static void sort_keys(const struct cn_atoms *atoms, const uint8_t **keys, size_t
 }
 
 /* Fills m->keys from `room` or the heap; returns where the map ends. */
-static const uint8_t *map_side_init(struct map_side *m, const uint8_t *map, const struct cn_atoms *atoms,
-				    const uint8_t **room, size_t room_count)
+static const uint8_t *map_side_init(struct map_side *m, const uint8_t *map,
+				    const struct cn_atoms *atoms, const uint8_t **room,
+				    size_t room_count)
 {
 	m->atoms = atoms;
 	m->count = cn_load_u32(map + 1);
@@ -328,8 +336,8 @@ static const uint8_t *key_after(const struct map_side *m, uint32_t i, const uint
 }
 
 #define ROOM 4
-static __attribute__((noinline)) int compare_maps(const struct sides *s, const uint8_t **a, const uint8_t **b,
-						   enum mode mode)
+static __attribute__((noinline)) int compare_maps(const struct sides *s, const uint8_t **a,
+						  const uint8_t **b, enum mode mode)
 {
 	const uint8_t *a_room[ROOM], *b_room[ROOM];
 	struct map_side x, y;
@@ -344,7 +352,7 @@ static __attribute__((noinline)) int compare_maps(const struct sides *s, const u
 			p = key_after(&x, i, p);
 			q = key_after(&y, i, q);
 			const uint8_t *v = values ? cn_skip(p) : p, *w = values ? cn_skip(q) : q;
-			c = compare_terms(s, &v, &w, 1, values ? mode : mode == ORDER ? EXACT : mode);
+			c = compare_terms(s, &v, &w, 1, values || mode != ORDER ? mode : EXACT);
 		}
 	}
 	if (x.keys != a_room)
@@ -363,10 +371,11 @@ static int compare_fun_heads(const uint8_t *a, const uint8_t *b)
 }
 
 /*
- * A local fun: module, index, old uniq, number of free variables, then these; as OTP 25 does. Neither
- * the creator nor the old index, which is the index, counts.
+ * A local fun: module, index, old uniq, number of free variables, then these; as OTP 25 does.
+ * Neither the creator nor the old index, which is the index, counts.
  */
-static int compare_local_funs(const struct sides *s, const uint8_t **a, const uint8_t **b, enum mode mode)
+static int compare_local_funs(const struct sides *s, const uint8_t **a, const uint8_t **b,
+			      enum mode mode)
 {
 	const uint8_t *p = *a + 30, *q = *b + 30;
 	int c = compare_terms(s, &p, &q, 1, mode);
@@ -386,7 +395,8 @@ static int compare_local_funs(const struct sides *s, const uint8_t **a, const ui
 }
 
 /* `count` terms on each side; equal ones leave *a and *b behind them. */
-static int compare_terms(const struct sides *s, const uint8_t **a, const uint8_t **b, uint64_t count, enum mode mode)
+static int compare_terms(const struct sides *s, const uint8_t **a, const uint8_t **b,
+			 uint64_t count, enum mode mode)
 {
 	const uint8_t *p = *a, *q = *b;
 	for (; count; count--) {
@@ -462,8 +472,8 @@ static int compare_terms(const struct sides *s, const uint8_t **a, const uint8_t
 	return 0;
 }
 
-int cn_compare(const uint8_t *a, const struct cn_atoms *a_atoms, const uint8_t *b, const struct cn_atoms *b_atoms,
-	       bool exact)
+int cn_compare(const uint8_t *a, const struct cn_atoms *a_atoms, const uint8_t *b,
+	       const struct cn_atoms *b_atoms, bool exact)
 {
 	const struct sides s = { a_atoms, b_atoms, exact ? EXACT : ORDER };
 	int c = compare_terms(&s, &a, &b, 1, s.mode);
@@ -472,7 +482,8 @@ int cn_compare(const uint8_t *a, const struct cn_atoms *a_atoms, const uint8_t *
 
 static bool same_bytes(cnode_term a, cnode_term b)
 {
-	return a.size_ == b.size_ && a.atoms_ == b.atoms_ && memcmp(a.bytes_, b.bytes_, a.size_) == 0;
+	return a.size_ == b.size_ && a.atoms_ == b.atoms_ &&
+	       memcmp(a.bytes_, b.bytes_, a.size_) == 0;
 }
 
 int cnode_term_compare(cnode_term a, cnode_term b)
@@ -555,7 +566,10 @@ int cn_check_keys(const uint8_t *term, const struct cn_atoms *atoms, size_t *at)
 		p += h.size;
 		if (h.count == 0)
 			continue;
-		/* A last element that is no map's goes on in its parent's place: long lists in parts stay flat. */
+		/*
+		 * A last element that is no map's goes on in its parent's place: long lists in
+		 * parts stay flat.
+		 */
 		if (now.left || now.map) {
 			if (depth == room) {
 				struct open_level *more = grow(levels, &room, sizeof *more);
@@ -565,7 +579,8 @@ int cn_check_keys(const uint8_t *term, const struct cn_atoms *atoms, size_t *at)
 			}
 			levels[depth++] = now;
 		}
-		now = (struct open_level){ h.count, open.count, h.type == CNODE_TYPE_MAP && h.count > 2 ? head : NULL };
+		now = (struct open_level){ h.count, open.count,
+					    h.type == CNODE_TYPE_MAP && h.count > 2 ? head : NULL };
 	}
 no_memory:
 	rc = CNODE_ENOMEM;

@@ -96,7 +96,9 @@ static inline uint8_t *cn_enc_ref(uint8_t *p, const cnode_ref *ref, const struct
 	return p;
 }
 
-/* The builder, as the parser of text drives it: compounds whose size is not known before their end. */
+/*
+ * The builder, as the parser of text drives it: compounds whose size is not known before their end.
+ */
 void cn_build_open_tuple(struct cnode_builder *b);
 void cn_build_close_tuple(struct cnode_builder *b);
 void cn_build_open_tail(struct cnode_builder *b);
@@ -104,7 +106,7 @@ void cn_build_close_tail(struct cnode_builder *b);
 void cn_build_big(struct cnode_builder *b, bool negative, const uint8_t *digits, size_t size);
 void cn_build_chars(struct cnode_builder *b, const char *utf8, size_t size);
 void cn_build_bits(struct cnode_builder *b, const void *bytes, size_t size, unsigned last);
-void cn_build_export(struct cnode_builder *b, const void *module, size_t module_size, const void *function,
-		     size_t function_size, uint8_t arity);
+void cn_build_export(struct cnode_builder *b, const void *module, size_t module_size,
+		     const void *function, size_t function_size, uint8_t arity);
 
 #endif

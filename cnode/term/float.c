@@ -89,7 +89,10 @@ static int shortest(double v, char digit[18], int *exponent)
 		snprintf(text, sizeof text, "%.*e", precision - 1, v);
 		if (precision == 17 || strtod(text, NULL) == v)
 			break;
-		/* Below a power of two floats are twice as close: the next text may do where the nearest does not. */
+		/*
+		 * Below a power of two floats are twice as close: the next text may do where the
+		 * nearest does not.
+		 */
 		int exp;
 		if (frexp(v, &exp) == 0.5 && add_one(text) && strtod(text, NULL) == v)
 			break;

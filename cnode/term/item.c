@@ -8,7 +8,9 @@ struct cn_int cn_int_at(const uint8_t *p)
 		return (struct cn_int){ .magnitude = p[1] };
 	if (*p == CN_INTEGER) {
 		int32_t v = (int32_t)cn_load_u32(p + 1);
-		return (struct cn_int){ .negative = v < 0, .magnitude = v < 0 ? (uint64_t)-(int64_t)v : (uint64_t)v };
+		return (struct cn_int){ .negative = v < 0,
+					 .magnitude = v < 0 ? (uint64_t) - (int64_t)v
+							    : (uint64_t)v };
 	}
 
 	bool small = *p == CN_SMALL_BIG;
@@ -41,7 +43,8 @@ double cn_float_at(const uint8_t *p)
 	return d;
 }
 
-const uint8_t *cn_atom_at(const uint8_t *p, const struct cn_atoms *atoms, uint8_t room[CN_LATIN1_ROOM], size_t *size)
+const uint8_t *cn_atom_at(const uint8_t *p, const struct cn_atoms *atoms,
+			  uint8_t room[CN_LATIN1_ROOM], size_t *size)
 {
 	if (*p == CN_ATOM_CACHE_REF) {
 		*size = atoms->at[p[1]].size;

@@ -39,8 +39,9 @@ struct shard {
 
 #define SHARD_INIT { .lock = { PTHREAD_MUTEX_INITIALIZER } }
 static struct shard shards[SHARDS] = {
-	SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT,
-	SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT,
+	SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT,
+	SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT,
+	SHARD_INIT, SHARD_INIT, SHARD_INIT, SHARD_INIT,
 };
 
 /* number = generation (48 bits, from 1) | slot (12) | shard (4) */
@@ -53,7 +54,8 @@ static inline struct shard *shard_of(cnode_name name)
 static inline struct entry *entry_of(cnode_name name)
 {
 	uint32_t slot = (uint32_t)(name >> SHARD_BITS) % SHARD_ROOM;
-	struct entry *chunk = atomic_load_explicit(&shard_of(name)->chunk[slot / CHUNK], memory_order_acquire);
+	struct entry *chunk = atomic_load_explicit(&shard_of(name)->chunk[slot / CHUNK],
+						   memory_order_acquire);
 	return chunk ? &chunk[slot % CHUNK] : NULL;
 }
 
@@ -81,8 +83,13 @@ static _Thread_local struct seen seen_last[SEEN];
 
 static inline struct seen *seen_slot(const uint8_t *text, size_t size)
 {
-	/* Node names of a cluster differ in front and have their host behind; cheap beats good here. */
-	return &seen_last[(size + text[0] + 3u * text[size / 4] + 5u * text[size / 2] + text[size - 1]) % SEEN];
+	/*
+	 * Node names of a cluster differ in front and have their host behind; cheap beats good
+	 * here.
+	 */
+	return &seen_last[(size + text[0] + 3u * text[size / 4] + 5u * text[size / 2] +
+			   text[size - 1]) %
+			  SEEN];
 }
 
 /* The other way, by number: what cn_name_text gave last. */
@@ -117,7 +124,8 @@ static uint32_t hash_of(const uint8_t *text, size_t size)
 static bool is_node_name(const uint8_t *text, size_t size)
 {
 	const uint8_t *at = size ? memchr(text, '@', size) : NULL;
-	if (!at || at == text || at == text + size - 1 || memchr(at + 1, '@', (size_t)(text + size - at - 1)))
+	if (!at || at == text || at == text + size - 1 ||
+	    memchr(at + 1, '@', (size_t)(text + size - at - 1)))
 		return false;
 	return cn_atom_valid(text, size) && !memchr(text, 0, size);
 }
@@ -160,7 +168,8 @@ static int take_slot(struct shard *s, uint32_t *slot)
 			struct entry *chunk = cn_calloc(CHUNK, sizeof *chunk);
 			if (!chunk)
 				return CNODE_ENOMEM;
-			atomic_store_explicit(&s->chunk[s->count / CHUNK], chunk, memory_order_release);
+			atomic_store_explicit(&s->chunk[s->count / CHUNK], chunk,
+					      memory_order_release);
 		}
 		*slot = s->count++;
 		return 0;
@@ -184,7 +193,8 @@ static int take_slot(struct shard *s, uint32_t *slot)
 	return CNODE_ESYSLIMIT;
 }
 
-static int add(struct shard *s, uint32_t hash, const uint8_t *text, size_t size, struct entry **entry)
+static int add(struct shard *s, uint32_t hash, const uint8_t *text, size_t size,
+	       struct entry **entry)
 {
 	char *copy = cn_strndup((const char *)text, size);
 	if (!copy)

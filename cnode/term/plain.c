@@ -22,7 +22,7 @@ struct level {
 struct copier {
 	struct cn_buf out;
 	const struct cn_atoms *atoms;
-	const uint8_t *run;         /* bytes from here to the one looked at are still to be copied */
+	const uint8_t *run; /* bytes from here to the one looked at are still to be copied */
 	struct level *levels;
 	size_t depth, room;
 };
@@ -199,8 +199,9 @@ int cnode_term_ei(cnode_term term, const char **bytes, int *size)
 
 /* ---- what goes out ---- */
 
-int cn_term_outgoing(cnode_term term, const struct cn_term_limits *limits, struct cn_atom_sites *sites,
-		     const uint8_t **bytes, size_t *size, const char **reason)
+int cn_term_outgoing(cnode_term term, const struct cn_term_limits *limits,
+		     struct cn_atom_sites *sites, const uint8_t **bytes, size_t *size,
+		     const char **reason)
 {
 	struct cn_term_limits strict = limits ? *limits : (struct cn_term_limits){ 0 };
 	const struct cn_atoms *atoms = NULL;

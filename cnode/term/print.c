@@ -108,9 +108,10 @@ static bool is_lower(uint32_t c)
 static bool is_reserved(const uint8_t *text, size_t size)
 {
 	static const char *const words[] = {
-		"after", "and", "andalso", "band", "begin", "bnot", "bor", "bsl", "bsr", "bxor", "case", "catch",
-		"cond", "div", "else", "end", "fun", "if", "let", "maybe", "not", "of", "or", "orelse", "receive",
-		"rem", "try", "when", "xor",
+		"after",   "and",  "andalso", "band",  "begin", "bnot", "bor",	"bsl",
+		"bsr",	   "bxor", "case",    "catch", "cond",	"div",	"else", "end",
+		"fun",	   "if",   "let",     "maybe", "not",	"of",	"or",	"orelse",
+		"receive", "rem",  "try",     "when",  "xor",
 	};
 	for (size_t i = 0; i < CN_ARRAY_SIZE(words); i++)
 		if (strlen(words[i]) == size && memcmp(words[i], text, size) == 0)
@@ -128,8 +129,9 @@ static __attribute__((noinline)) void put_atom(struct out *o, const uint8_t *p)
 	for (const uint8_t *q = text; q < end && plain;) {
 		bool first = q == text;
 		q += cn_utf8_get(q, &c);
-		plain = is_lower(c) || (!first && ((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-						   c == '@' || (c >= 0xc0 && c <= 0xde && c != 0xd7)));
+		plain = is_lower(c) ||
+			(!first && ((c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+				    c == '@' || (c >= 0xc0 && c <= 0xde && c != 0xd7)));
 	}
 	if (plain) {
 		put(o, text, size);
@@ -145,7 +147,8 @@ static __attribute__((noinline)) void put_atom(struct out *o, const uint8_t *p)
 
 /* ---- leaves ---- */
 
-static __attribute__((noinline)) void put_number(struct out *o, const uint8_t *p, enum cnode_type type)
+static __attribute__((noinline)) void put_number(struct out *o, const uint8_t *p,
+						 enum cnode_type type)
 {
 	if (type == CNODE_TYPE_FLOAT) {
 		char text[CN_FLOAT_TEXT];
@@ -156,8 +159,13 @@ static __attribute__((noinline)) void put_number(struct out *o, const uint8_t *p
 	if (i.negative)
 		put(o, "-", 1);
 	if (i.big) {
-		/* Of a huge one only the first digits: they are hexadecimal, each byte stands for itself. */
-		size_t skip = o->brief && i.size > CN_BIG_DECIMAL + o->room ? i.size - CN_BIG_DECIMAL - o->room : 0;
+		/*
+		 * Of a huge one only the first digits: they are hexadecimal, each byte stands for
+		 * itself.
+		 */
+		size_t skip = o->brief && i.size > CN_BIG_DECIMAL + o->room
+				      ? i.size - CN_BIG_DECIMAL - o->room
+				      : 0;
 		cn_big_print(i.digits + skip, i.size - skip, put_piece, o);
 	}
 	else
@@ -199,7 +207,8 @@ static __attribute__((noinline)) void put_binary(struct out *o, const uint8_t *p
 	if (as == AS_BYTES) {
 		for (size_t i = 0; i < bits.size && !is_full(o); i++) {
 			bool part = i + 1 == bits.size && bits.last != 8;
-			put_format(o, i ? ",%u" : "%u", part ? bits.bytes[i] >> (8 - bits.last) : bits.bytes[i]);
+			put_format(o, i ? ",%u" : "%u",
+				   part ? bits.bytes[i] >> (8 - bits.last) : bits.bytes[i]);
 			if (part)
 				put_format(o, ":%u", bits.last);
 		}
@@ -268,7 +277,8 @@ static __attribute__((noinline)) const uint8_t *put_fun(struct out *o, const uin
 /* ---- lists ---- */
 
 /* As "text", if it is a proper list of printable characters; false: nothing is written. */
-static __attribute__((noinline)) bool put_charlist(struct out *o, const uint8_t *p, const uint8_t **end)
+static __attribute__((noinline)) bool put_charlist(struct out *o, const uint8_t *p,
+						   const uint8_t **end)
 {
 	struct cn_list l;
 	const uint8_t *item;

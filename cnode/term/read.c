@@ -24,7 +24,10 @@ bool cn_atom_is(const uint8_t *p, const struct cn_atoms *atoms, const void *text
 	return have == size && memcmp(at, text, size) == 0;
 }
 
-/* The text inside the term or its table; NULL for Latin-1 beyond ASCII, which would have to be converted. */
+/*
+ * The text inside the term or its table; NULL for Latin-1 beyond ASCII, which would have to be
+ * converted.
+ */
 static const char *borrow_atom(const uint8_t *p, const struct cn_atoms *atoms, size_t *size)
 {
 	uint8_t room[CN_LATIN1_ROOM];
@@ -153,7 +156,10 @@ bool cn_double_at(const uint8_t *p, double *v)
 		return false;
 	struct cn_int i = cn_int_at(p);
 	if (i.big) {
-		/* The first 64 bits, with a sticky last one for those that follow, round as the whole would. */
+		/*
+		 * The first 64 bits, with a sticky last one for those that follow, round as the
+		 * whole would.
+		 */
 		uint64_t top = 0;
 		bool rest = false;
 		unsigned shift = (unsigned)__builtin_clz(i.digits[i.size - 1]) - 24;
@@ -182,8 +188,10 @@ bool cn_double_at(const uint8_t *p, double *v)
 /* What an element of a STRING_EXT is, as a term of its own: these need an address that stays. */
 #define BYTE_TERM(n) { CN_SMALL_INTEGER, n }
 #define BYTE_TERMS_4(n) BYTE_TERM(n), BYTE_TERM(n + 1), BYTE_TERM(n + 2), BYTE_TERM(n + 3)
-#define BYTE_TERMS_16(n) BYTE_TERMS_4(n), BYTE_TERMS_4(n + 4), BYTE_TERMS_4(n + 8), BYTE_TERMS_4(n + 12)
-#define BYTE_TERMS_64(n) BYTE_TERMS_16(n), BYTE_TERMS_16(n + 16), BYTE_TERMS_16(n + 32), BYTE_TERMS_16(n + 48)
+#define BYTE_TERMS_16(n)                                                                           \
+	BYTE_TERMS_4(n), BYTE_TERMS_4(n + 4), BYTE_TERMS_4(n + 8), BYTE_TERMS_4(n + 12)
+#define BYTE_TERMS_64(n)                                                                           \
+	BYTE_TERMS_16(n), BYTE_TERMS_16(n + 16), BYTE_TERMS_16(n + 32), BYTE_TERMS_16(n + 48)
 static const uint8_t byte_terms[256][2] = {
 	BYTE_TERMS_64(0), BYTE_TERMS_64(64), BYTE_TERMS_64(128), BYTE_TERMS_64(192),
 };
@@ -202,7 +210,8 @@ const uint8_t *cn_nil_term(void)
 cnode_term cn_term_inside(cnode_term of, const uint8_t *p)
 {
 	uintptr_t at = (uintptr_t)p;
-	if (p == nil_term || (at >= (uintptr_t)byte_terms && at < (uintptr_t)byte_terms + sizeof byte_terms))
+	if (p == nil_term ||
+	    (at >= (uintptr_t)byte_terms && at < (uintptr_t)byte_terms + sizeof byte_terms))
 		return cn_term_static(p, cn_head_at(p).size);
 	return (cnode_term){ p, (size_t)(cn_skip(p) - p), of.atoms_, of.owner_ };
 }
@@ -212,7 +221,10 @@ cnode_reader cnode_read(cnode_term term)
 	return (cnode_reader){ 0, term, term.bytes_, term.bytes_ + term.size_, 0 };
 }
 
-/* The term that is read next; NULL at the end or after an error. string_left_ counts the [] behind a string, too. */
+/*
+ * The term that is read next; NULL at the end or after an error. string_left_ counts the [] behind
+ * a string, too.
+ */
 static inline const uint8_t *next_term(const cnode_reader *r)
 {
 	if (CN_UNLIKELY(r->error))
@@ -405,7 +417,8 @@ cnode_term cnode_read_term(cnode_reader *r)
 
 bool cnode_ref_equal(const cnode_ref *a, const cnode_ref *b)
 {
-	if (a->node != b->node || a->creation != b->creation || a->words != b->words || a->words > CN_ARRAY_SIZE(a->id))
+	if (a->node != b->node || a->creation != b->creation || a->words != b->words ||
+	    a->words > CN_ARRAY_SIZE(a->id))
 		return false;
 	return memcmp(a->id, b->id, a->words * sizeof a->id[0]) == 0;
 }

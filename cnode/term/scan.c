@@ -29,7 +29,9 @@ static int match_term(struct match *m, const uint8_t *p, const uint8_t **next);
 
 /* ---- what directives accept ---- */
 
-/* Text of a list of bytes or of a binary. Another shape than STRING_EXT is copied, once per term. */
+/*
+ * Text of a list of bytes or of a binary. Another shape than STRING_EXT is copied, once per term.
+ */
 static int text_at(struct match *m, const uint8_t *p, const uint8_t **text, size_t *size)
 {
 	struct cn_head h = cn_head_at(p);
@@ -129,7 +131,9 @@ static void store_atom(const uint8_t *p, const struct cn_atoms *atoms, cnode_ato
 	to->text[to->size] = 0;
 }
 
-/* Sets the program's variable. What was accepted before is not refused now, but for want of memory. */
+/*
+ * Sets the program's variable. What was accepted before is not refused now, but for want of memory.
+ */
 static int store(struct match *m, char letter, const uint8_t *p, struct cn_args *args)
 {
 	int64_t i = 0;
@@ -217,6 +221,11 @@ static bool is_literal(const struct match *m, const uint8_t *p, cnode_term liter
 	return cn_compare(p, m->term.atoms_, literal.bytes_, NULL, true) == 0;
 }
 
+static bool is_word_atom(const struct match *m, const uint8_t *p, const char *word, size_t size)
+{
+	return cn_is_atom_tag(*p) && cn_atom_is(p, m->term.atoms_, word, size);
+}
+
 static int match_literal(struct match *m, const uint8_t *p)
 {
 	const char *word;
@@ -224,7 +233,7 @@ static int match_literal(struct match *m, const uint8_t *p)
 	int64_t want, have;
 	cnode_term literal;
 	if (cn_text_word(&m->format, &word, &size))
-		return cn_is_atom_tag(*p) && cn_atom_is(p, m->term.atoms_, word, size) ? 0 : MISMATCH;
+		return is_word_atom(m, p, word, size) ? 0 : MISMATCH;
 	if (small_number(&m->format, &want))
 		return cn_int64_at(p, &have) && have == want ? 0 : MISMATCH;
 	int rc = built_literal(m, &literal);
@@ -280,7 +289,8 @@ static int rest_of(struct match *m, const struct cn_list *l, const uint8_t **res
 	const struct cn_plain *plain = cn_plain_find(owner, l->at, CN_PLAIN_REST);
 	if (!plain) {
 		size_t head = l->string ? 3 : 5;
-		size_t size = l->string ? l->left : (size_t)(cn_skip_terms(l->at, l->left + 1) - l->at);
+		size_t size = l->string ? l->left
+					: (size_t)(cn_skip_terms(l->at, l->left + 1) - l->at);
 		struct cn_plain *made = cn_malloc(sizeof *made + head + size);
 		if (!made)
 			return CNODE_ENOMEM;
@@ -302,7 +312,7 @@ static int rest_of(struct match *m, const struct cn_list *l, const uint8_t **res
 /* After '|': the tail, or what is left of the list. */
 static int match_rest(struct match *m, struct cn_list *l, const uint8_t **next)
 {
-	const uint8_t *rest, *after;
+	const uint8_t *rest, *after = l->at;
 	int rc;
 	if (l->left == 0) {
 		rest = l->string ? cn_nil_term() : cn_real(l->at);
@@ -368,7 +378,7 @@ static int find_value(struct match *m, const uint8_t *p, const uint8_t **value)
 	for (p += 5; count && !*value; count--) {
 		const uint8_t *key = cn_real(p);
 		p = cn_skip(key);
-		if (is_word ? cn_is_atom_tag(*key) && cn_atom_is(key, m->term.atoms_, word, size) :
+		if (is_word ? is_word_atom(m, key, word, size) :
 			      is_literal(m, key, literal))
 			*value = cn_real(p);
 		else
@@ -429,7 +439,12 @@ static int match_term(struct match *m, const uint8_t *p, const uint8_t **next)
 			return CNODE_EFORMAT;
 		m->depth++;
 		f->at += c == '#' ? 2 : 1;
-		rc = c == '{' ? match_tuple(m, p, next) : c == '[' ? match_list(m, p, next) : match_map(m, p, next);
+		if (c == '{')
+			rc = match_tuple(m, p, next);
+		else if (c == '[')
+			rc = match_list(m, p, next);
+		else
+			rc = match_map(m, p, next);
 		m->depth--;
 		return rc;
 	}

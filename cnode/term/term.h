@@ -67,6 +67,7 @@ struct cn_blob {
 	_Atomic uint32_t refs;
 	uint32_t flags;                   /* CN_BLOB_…; set before the blob is shared */
 	size_t size;                      /* of bytes */
+	size_t room;                      /* bytes there is memory for */
 	struct cn_atoms *atoms;           /* in the same allocation; NULL if there are none */
 	_Atomic(struct cn_plain *) plain; /* copies made for cnode_term_ei, freed with the blob */
 	uint8_t bytes[];
@@ -104,7 +105,7 @@ void cn_blob_unref(struct cn_blob *b);            /* takes NULL */
 
 /* Nesting is what tuples, list elements, maps and fun environments add; a list's tail adds none. */
 struct cn_term_limits {
-	uint64_t bytes;             /* the term cannot be longer (message size, or its limit); 0: CN_TERM_BYTES_MAX */
+	uint64_t bytes;             /* it cannot be longer (message, limit); 0: CN_TERM_BYTES_MAX */
 	uint32_t depth;             /* 0: CN_TERM_DEPTH */
 	uint8_t flags;              /* CN_TERM_… */
 	uint8_t ref_words;          /* outbound: the longest reference the peer decodes; 0: 5 */
@@ -117,7 +118,7 @@ struct cn_term_limits {
  */
 #define CN_TERM_OUTBOUND 1u
 #define CN_TERM_RECORDS 2u            /* outbound: native records are allowed (peer is OTP 29) */
-#define CN_TERM_NARROW 4u             /* outbound: peer is OTP 23: pids of 15 + 13 bits, no V4_PORT */
+#define CN_TERM_NARROW 4u             /* outbound: OTP 23: pids of 15 + 13 bits, no V4_PORT */
 
 enum { CN_VERIFY_DONE = 0, CN_VERIFY_MORE = 1, CN_VERIFY_BUDGET = 2 };
 
@@ -134,7 +135,7 @@ struct cn_verify {
 	uint32_t depth;             /* levels in use */
 	uint32_t room;              /* levels that fit */
 	uint64_t left;              /* elements left on the innermost level */
-	uint64_t pending;           /* terms still to come, all levels: never more than bytes left */
+	uint64_t pending;           /* terms to come, all levels: never more than bytes left */
 	size_t offset;              /* bytes that are good so far; the term's size when done */
 	uint32_t fun;               /* 1 + depth of the outermost fun being verified; 0: in none */
 	const char *reason;         /* static text for the log, once it failed */
@@ -160,7 +161,10 @@ void cn_verify_fini(struct cn_verify *v);
  * When available has reached limits.bytes, there is no MORE: the term is cut, CNODE_EBADTERM.
  */
 int cn_verify_step(struct cn_verify *v, const void *bytes, size_t available, size_t budget);
-/* All at once, for complete bytes, with cn_verify_fini: 0 with v->offset (the term's size), or the errors of cn_verify_step. */
+/*
+ * All at once, for complete bytes, with cn_verify_fini: 0 with v->offset (the term's size), or the
+ * errors of cn_verify_step.
+ */
 int cn_verify_all(struct cn_verify *v, const void *bytes, size_t available);
 
 /* ---- terms from bytes ---- */
@@ -176,7 +180,8 @@ cnode_term cn_term_of_verified(struct cn_blob *blob, size_t offset, const struct
  * printed and kept (which copies), not given to user code: what needs memory of its own answers
  * CNODE_ESTALE (cnode_term_ei, cn_term_outgoing, ~s and ~t of parts of a list).
  */
-cnode_term cn_term_borrowed(const void *bytes, const struct cn_atoms *atoms, const struct cn_verify *v);
+cnode_term cn_term_borrowed(const void *bytes, const struct cn_atoms *atoms,
+			    const struct cn_verify *v);
 /* A term that lives for ever, from bytes in a static array that are known to be right. */
 cnode_term cn_term_static(const void *bytes, size_t size);
 static inline bool cn_term_is_none(cnode_term t) { return t.size_ == 0; }
@@ -185,18 +190,23 @@ bool cn_term_is_atom(cnode_term t, const char *text);
 /* The text of an atom, borrowed, not terminated; NULL if it is no atom or Latin-1 beyond ASCII. */
 const char *cn_term_atom(cnode_term t, size_t *size);
 /*
- * For log lines: as cnode_term_print, but what does not fit is not even looked at, so that the work is
- * bounded by `size` (at least 8) and not by what a peer has sent; "..." stands for what was cut. Returns the
- * bytes written.
+ * For log lines: as cnode_term_print, but what does not fit is not even looked at, so that the work
+ * is bounded by `size` (at least 8) and not by what a peer has sent; "..." stands for what was cut.
+ * Returns the bytes written.
  */
 size_t cn_term_brief(cnode_term t, char *text, size_t size);
-/* Unpacks; CNODE_EBADARG if it is none, CNODE_EBADNAME if its node is not name@host, CNODE_ENOMEM. */
+/*
+ * Unpacks; CNODE_EBADARG if it is none, CNODE_EBADNAME if its node is not name@host, CNODE_ENOMEM.
+ */
 int cn_term_pid(cnode_term t, cnode_pid *pid);
 int cn_term_ref(cnode_term t, cnode_ref *ref);
 
 /* ---- what goes out ---- */
 
-/* An atom in outgoing bytes, to be replaced by a cache reference. Atoms inside of funs are left out. */
+/*
+ * An atom in outgoing bytes, to be replaced by a cache reference. Atoms inside of funs are left
+ * out.
+ */
 struct cn_atom_site {
 	uint32_t offset;            /* of its tag */
 	uint16_t size;              /* bytes it takes there, with its tag */
@@ -218,8 +228,9 @@ struct cn_atom_sites {
  * 0; CNODE_EBADTERM, CNODE_ELIMIT, CNODE_ETOOBIG with *reason (static text; may be NULL);
  * CNODE_ENOMEM. Any thread.
  */
-int cn_term_outgoing(cnode_term term, const struct cn_term_limits *limits, struct cn_atom_sites *sites,
-		     const uint8_t **bytes, size_t *size, const char **reason);
+int cn_term_outgoing(cnode_term term, const struct cn_term_limits *limits,
+		     struct cn_atom_sites *sites, const uint8_t **bytes, size_t *size,
+		     const char **reason);
 
 /*
  * The term without cache references, lists in parts or doubtful funs, as cnode_term_ei gives it
@@ -231,12 +242,12 @@ int cn_term_plain(cnode_term term, const uint8_t **bytes, size_t *size);
 void cn_put_int64(struct cn_buf *b, int64_t v);
 void cn_put_uint64(struct cn_buf *b, uint64_t v);
 void cn_put_atom(struct cn_buf *b, const void *utf8, size_t size);   /* a valid one */
-void cn_put_pid(struct cn_buf *b, cnode_pid pid);                    /* b->err CNODE_ESTALE, CNODE_EBADARG */
+void cn_put_pid(struct cn_buf *b, cnode_pid pid);          /* b->err CNODE_ESTALE, _EBADARG */
 void cn_put_ref(struct cn_buf *b, const cnode_ref *ref);
 void cn_put_tuple(struct cn_buf *b, uint32_t arity);
 void cn_put_term(struct cn_buf *b, cnode_term term);                 /* made plain */
 
-/* ---- the builder, for the stack: cn_builder_init … cnode_builder_term … cn_builder_fini ---- */
+/* ---- the builder on the stack: cn_builder_init, cnode_builder_term, cn_builder_fini ---- */
 
 enum cn_build_kind {
 	CN_BUILD_TUPLE,             /* of known arity: ends with its last element */
@@ -273,7 +284,10 @@ void cn_build_vformat(struct cnode_builder *b, const char *format, va_list args)
 
 /* ---- node names ---- */
 
-/* As cnode_name_of, for text that is not terminated. 0, CNODE_EBADNAME, CNODE_ENOMEM, CNODE_ESYSLIMIT. Any thread. */
+/*
+ * As cnode_name_of, for text that is not terminated. 0, CNODE_EBADNAME, CNODE_ENOMEM,
+ * CNODE_ESYSLIMIT. Any thread.
+ */
 int cn_name_of(const void *text, size_t size, cnode_name *name);
 /* The text as cnode_name_text gives it; returns its size, or CNODE_ESTALE. Any thread. */
 int cn_name_text(cnode_name name, char text[CNODE_NAME_SIZE]);

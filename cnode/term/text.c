@@ -65,8 +65,8 @@ static bool starts_atom(uint32_t c)
 
 static bool in_atom(uint32_t c)
 {
-	return starts_atom(c) || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '@' ||
-	       (c >= 0xc0 && c <= 0xde && c != 0xd7);
+	return starts_atom(c) || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+	       c == '@' || (c >= 0xc0 && c <= 0xde && c != 0xd7);
 }
 
 /* After a backslash: one character. */
@@ -125,7 +125,8 @@ static int escape(struct cn_text *t, uint32_t *c)
 	bool braces = t->at < t->end && *t->at == '{';
 	t->at += braces;
 	int digits = 0;
-	for (*c = 0; t->at < t->end && isxdigit((unsigned char)*t->at) && digits < (braces ? 6 : 2); digits++) {
+	for (*c = 0; t->at < t->end && isxdigit((unsigned char)*t->at) && digits < (braces ? 6 : 2);
+	     digits++) {
 		char d = *t->at++;
 		*c = *c * 16 + (uint32_t)(d <= '9' ? d - '0' : (d | 0x20) - 'a' + 10);
 	}
@@ -179,18 +180,22 @@ static int quoted(struct cn_text *t, struct cn_buf *room, const char **text, siz
 
 static bool is_digit_of(char c, unsigned base)
 {
-	unsigned v = c >= '0' && c <= '9' ? (unsigned)(c - '0') : (c | 0x20) >= 'a' && (c | 0x20) <= 'z' ?
-		     (unsigned)((c | 0x20) - 'a') + 10 : 99;
-	return v < base;
+	char lower = (char)(c | 0x20);
+	if (c >= '0' && c <= '9')
+		return (unsigned)(c - '0') < base;
+	return lower >= 'a' && lower <= 'z' && (unsigned)(lower - 'a') + 10 < base;
 }
 
-/* Digits with single underscores between them; t->at goes behind them. Their length with underscores. */
+/*
+ * Digits with single underscores between them; t->at goes behind them. Their length with
+ * underscores.
+ */
 static size_t digits(struct cn_text *t, unsigned base)
 {
 	const char *from = t->at;
-	while (t->at < t->end && (is_digit_of(*t->at, base) ||
-				  (*t->at == '_' && t->at > from && t->at[-1] != '_' && t->at + 1 < t->end &&
-				   is_digit_of(t->at[1], base))))
+	while (t->at < t->end &&
+	       (is_digit_of(*t->at, base) || (*t->at == '_' && t->at > from && t->at[-1] != '_' &&
+					      t->at + 1 < t->end && is_digit_of(t->at[1], base))))
 		t->at++;
 	return (size_t)(t->at - from);
 }
@@ -246,7 +251,8 @@ static int read_number(struct cn_text *t, struct number *n)
 	if (t->at < t->end && *t->at == '#') {
 		unsigned base = 0;
 		for (size_t i = 0; i < n->size && base <= 36; i++)
-			base = base * 10 + (unsigned)(n->digits[i] == '_' ? 99 : n->digits[i] - '0');
+			base = base * 10 +
+			       (unsigned)(n->digits[i] == '_' ? 99 : n->digits[i] - '0');
 		t->at++;
 		if (base < 2 || base > 36)
 			return REFUSE;
@@ -472,8 +478,8 @@ static int build_fun(struct cn_text *t, struct cnode_builder *b)
 	if (rc)
 		goto out;
 	t->at++;
-	if (!isdigit((unsigned char)cn_text_peek(t)) || read_number(t, &arity) || arity.is_float || arity.big ||
-	    arity.magnitude > 255) {
+	if (!isdigit((unsigned char)cn_text_peek(t)) || read_number(t, &arity) || arity.is_float ||
+	    arity.big || arity.magnitude > 255) {
 		rc = REFUSE;
 		goto out;
 	}

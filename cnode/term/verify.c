@@ -78,15 +78,20 @@ size_t cn_utf8_length(const uint8_t *s, size_t size)
 	size_t chars = 0;
 	for (; s < end; chars++) {
 		uint8_t c = *s;
-		size_t n = c < 0x80 ? 1 : c < 0xc2 ? 0 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : c < 0xf5 ? 4 : 0;
+		size_t n = c < 0x80   ? 1
+			   : c < 0xc2 ? 0
+			   : c < 0xe0 ? 2
+			   : c < 0xf0 ? 3
+			   : c < 0xf5 ? 4
+				      : 0;
 		if (n == 0 || (size_t)(end - s) < n)
 			return SIZE_MAX;
 		for (size_t i = 1; i < n; i++)
 			if ((s[i] & 0xc0) != 0x80)
 				return SIZE_MAX;
 		/* overlong forms, surrogates, beyond 0x10ffff */
-		if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) || (c == 0xf0 && s[1] < 0x90) ||
-		    (c == 0xf4 && s[1] > 0x8f))
+		if ((c == 0xe0 && s[1] < 0xa0) || (c == 0xed && s[1] > 0x9f) ||
+		    (c == 0xf0 && s[1] < 0x90) || (c == 0xf4 && s[1] > 0x8f))
 			return SIZE_MAX;
 		s += n;
 	}
@@ -107,14 +112,16 @@ bool cn_atom_valid(const void *text, size_t size)
 
 /* ---- atoms, and what holds them: each returns where the item ends, or NULL with t->why ---- */
 
-static void add_site(struct turn *t, const uint8_t *p, size_t size, const uint8_t *text, size_t text_size)
+static void add_site(struct turn *t, const uint8_t *p, size_t size, const uint8_t *text,
+		     size_t text_size)
 {
 	struct cn_atom_sites *s = t->v->sites;
 	if (s->count == CN_ATOM_SITES) {
 		s->full = true;
 		return;
 	}
-	s->at[s->count++] = (struct cn_atom_site){ (uint32_t)(p - t->start), (uint16_t)size, (uint16_t)text_size, text };
+	s->at[s->count++] = (struct cn_atom_site){ (uint32_t)(p - t->start), (uint16_t)size,
+						    (uint16_t)text_size, text };
 }
 
 static inline const uint8_t *check_atom(struct turn *t, const uint8_t *p)
@@ -163,7 +170,8 @@ static inline const uint8_t *check_atom(struct turn *t, const uint8_t *p)
 /* The usual atom, where no site is wanted: its size, or 0 when check_atom has to look. */
 static inline size_t quick_atom(const uint8_t *p, size_t here)
 {
-	if (CN_LIKELY(here >= 2 && *p == CN_SMALL_ATOM_UTF8 && here - 2 >= p[1] && is_ascii(p + 2, p[1])))
+	if (CN_LIKELY(here >= 2 && *p == CN_SMALL_ATOM_UTF8 && here - 2 >= p[1] &&
+		      is_ascii(p + 2, p[1])))
 		return 2u + p[1];
 	return 0;
 }
@@ -229,7 +237,8 @@ static const uint8_t *check_ref(struct turn *t, const uint8_t *p)
 	}
 	size_t head = tag == CN_NEWER_REFERENCE ? 4 : 1;
 	NEED(head + 4u * words);
-	if (t->out && tag == CN_NEW_REFERENCE && (p[0] > 3 || cn_load_u32(p + 1) >= UINT32_C(1) << 18))
+	if (t->out && tag == CN_NEW_REFERENCE &&
+	    (p[0] > 3 || cn_load_u32(p + 1) >= UINT32_C(1) << 18))
 		REFUSE("NEW_REFERENCE_EXT with a creation over 3, or more than 18 bits");
 	return p + head + 4u * words;
 }
@@ -393,8 +402,11 @@ static int verify(struct cn_verify *v, const uint8_t *bytes, size_t available, s
 {
 	size_t total = (size_t)v->limits.bytes;
 	struct turn turn = {
-		.v = v, .start = bytes, .end = bytes + (available < total ? available : total),
-		.out = v->limits.flags & CN_TERM_OUTBOUND, .narrow = v->limits.flags & CN_TERM_NARROW,
+		.v = v,
+		.start = bytes,
+		.end = bytes + (available < total ? available : total),
+		.out = v->limits.flags & CN_TERM_OUTBOUND,
+		.narrow = v->limits.flags & CN_TERM_NARROW,
 		.record_sites = v->sites && !v->fun,
 	};
 	struct turn *t = &turn;
@@ -425,8 +437,10 @@ static int verify(struct cn_verify *v, const uint8_t *bytes, size_t available, s
 		}
 		if (left >= LEVEL_ATOMS) {
 			if (left == LEVEL_LIST) {
-				/* Its tail is verified as one more element of the level above, so that
-				 * a list sent in many parts is not deep. */
+				/*
+				 * Its tail is verified as one more element of the level above, so
+				 * that a list sent in many parts is not deep.
+				 */
 				if (*p == CN_LIST)
 					v->odd = 1;
 				left = pop(v) + 1;
@@ -474,7 +488,8 @@ static int verify(struct cn_verify *v, const uint8_t *bytes, size_t available, s
 			next = p + 1;
 			break;
 		case CN_NEW_PID:
-			if (!turn.out && (quick = quick_atom(p + 1, here - 1)) && here >= quick + 13) {
+			if (!turn.out && (quick = quick_atom(p + 1, here - 1)) &&
+			    here >= quick + 13) {
 				next = p + quick + 13;
 				break;
 			}
@@ -493,7 +508,8 @@ static int verify(struct cn_verify *v, const uint8_t *bytes, size_t available, s
 		case CN_BIT_BINARY:
 			next = check_bytes(t, p);
 			if (next)
-				stop = (size_t)(end - stop) > (size_t)(next - p) ? stop + (next - p) : end;
+				stop = (size_t)(end - stop) > (size_t)(next - p) ? stop + (next - p)
+										 : end;
 			break;
 		case CN_SMALL_BIG:
 		case CN_LARGE_BIG:
@@ -573,7 +589,9 @@ static int verify(struct cn_verify *v, const uint8_t *bytes, size_t available, s
 			kind = LEVEL_ATOMS;
 			goto compound;
 		default:
-			t->why = *p == 80 ? "compressed term" : *p == 121 ? "LOCAL_EXT" : "unknown tag";
+			t->why = *p == 80    ? "compressed term"
+				 : *p == 121 ? "LOCAL_EXT"
+					     : "unknown tag";
 			goto stopped;
 		}
 		if (CN_UNLIKELY(!next))

@@ -64,7 +64,8 @@ static inline struct cn_head cn_head_at(const uint8_t *p)
 	case CN_NIL:
 		return cn_leaf(CNODE_TYPE_NIL, 1);
 	case CN_STRING:
-		return cn_leaf(cn_load_u16(p + 1) ? CNODE_TYPE_LIST : CNODE_TYPE_NIL, 3u + cn_load_u16(p + 1));
+		return cn_leaf(cn_load_u16(p + 1) ? CNODE_TYPE_LIST : CNODE_TYPE_NIL,
+			       3u + cn_load_u16(p + 1));
 	case CN_LIST:
 		return (struct cn_head){ 5, (uint64_t)cn_load_u32(p + 1) + 1, CNODE_TYPE_LIST };
 	case CN_MAP:
@@ -72,7 +73,8 @@ static inline struct cn_head cn_head_at(const uint8_t *p)
 	case CN_BINARY:
 		return cn_leaf(CNODE_TYPE_BINARY, 5u + (size_t)cn_load_u32(p + 1));
 	case CN_BIT_BINARY:
-		return cn_leaf(p[5] % 8 ? CNODE_TYPE_BITSTRING : CNODE_TYPE_BINARY, 6u + (size_t)cn_load_u32(p + 1));
+		return cn_leaf(p[5] % 8 ? CNODE_TYPE_BITSTRING : CNODE_TYPE_BINARY,
+			       6u + (size_t)cn_load_u32(p + 1));
 	case CN_NEW_PID:
 		return cn_leaf(CNODE_TYPE_PID, 1 + cn_atom_size(p + 1) + 12);
 	case CN_PID:
@@ -84,9 +86,11 @@ static inline struct cn_head cn_head_at(const uint8_t *p)
 	case CN_PORT:
 		return cn_leaf(CNODE_TYPE_PORT, 1 + cn_atom_size(p + 1) + 5);
 	case CN_NEWER_REFERENCE:
-		return cn_leaf(CNODE_TYPE_REF, 3 + cn_atom_size(p + 3) + 4 + 4u * cn_load_u16(p + 1));
+		return cn_leaf(CNODE_TYPE_REF,
+			       3 + cn_atom_size(p + 3) + 4 + 4u * cn_load_u16(p + 1));
 	case CN_NEW_REFERENCE:
-		return cn_leaf(CNODE_TYPE_REF, 3 + cn_atom_size(p + 3) + 1 + 4u * cn_load_u16(p + 1));
+		return cn_leaf(CNODE_TYPE_REF,
+			       3 + cn_atom_size(p + 3) + 1 + 4u * cn_load_u16(p + 1));
 	case CN_REFERENCE:
 		return cn_leaf(CNODE_TYPE_REF, 1 + cn_atom_size(p + 1) + 5);
 	case CN_NEW_FUN:
@@ -94,11 +98,15 @@ static inline struct cn_head cn_head_at(const uint8_t *p)
 	case CN_EXPORT:
 		return (struct cn_head){ 1, 3, CNODE_TYPE_FUN };
 	default: /* CN_RECORD: the verifier let nothing else in */
-		return (struct cn_head){ 6, 2 + 2 * (uint64_t)cn_load_u32(p + 1), CNODE_TYPE_RECORD };
+		return (struct cn_head){ 6, 2 + 2 * (uint64_t)cn_load_u32(p + 1),
+					  CNODE_TYPE_RECORD };
 	}
 }
 
-/* A LIST_EXT of no elements is its tail (BEAM nodes take it so). Every term is looked at through this. */
+/*
+ * A LIST_EXT of no elements is its tail (BEAM nodes take it so). Every term is looked at through
+ * this.
+ */
 static inline const uint8_t *cn_real(const uint8_t *p)
 {
 	while (CN_UNLIKELY(*p == CN_LIST && cn_load_u32(p + 1) == 0))
@@ -135,7 +143,8 @@ double cn_float_at(const uint8_t *p);
 
 /* An atom's text in UTF-8: inside the term or its table, or (Latin-1) converted into `room`. */
 #define CN_LATIN1_ROOM (2 * CN_ATOM_CHARS)
-const uint8_t *cn_atom_at(const uint8_t *p, const struct cn_atoms *atoms, uint8_t room[CN_LATIN1_ROOM], size_t *size);
+const uint8_t *cn_atom_at(const uint8_t *p, const struct cn_atoms *atoms,
+			  uint8_t room[CN_LATIN1_ROOM], size_t *size);
 
 /* Pid, port or reference, unpacked, old forms too. */
 struct cn_id {
@@ -175,7 +184,9 @@ struct cn_list {
 	bool string;                /* this part is STRING_EXT: at points to a byte */
 };
 void cn_list_init(struct cn_list *l, const uint8_t *p);
-/* The next element; NULL when none is left: l->at is then the tail (CN_NIL if it is a proper list). */
+/*
+ * The next element; NULL when none is left: l->at is then the tail (CN_NIL if it is a proper list).
+ */
 const uint8_t *cn_list_next(struct cn_list *l);
 /* The two halves of it, for who knows where the element ends: look at it, then pass it. */
 const uint8_t *cn_list_peek(struct cn_list *l);
@@ -183,9 +194,11 @@ void cn_list_pass(struct cn_list *l, const uint8_t *end_of_element);
 
 /* Text of floats, independent of the locale. */
 #define CN_FLOAT_TEXT_MAX 400
-bool cn_float_parse(const char *text, size_t size, double *value);   /* Erlang's syntax, finite, not longer than that */
+/* Erlang's syntax, finite, not longer than that; false otherwise. */
+bool cn_float_parse(const char *text, size_t size, double *value);
 #define CN_FLOAT_TEXT 40
-size_t cn_float_print(double value, char text[CN_FLOAT_TEXT]);       /* shortest that reads back, as float_to_list(F, [short]) */
+/* The shortest text that reads back, as float_to_list(F, [short]) writes it; returns its size. */
+size_t cn_float_print(double value, char text[CN_FLOAT_TEXT]);
 
 /* UTF-8 character by character; text is valid. Returns its bytes. */
 static inline unsigned cn_utf8_get(const uint8_t *p, uint32_t *c)
@@ -202,7 +215,8 @@ static inline unsigned cn_utf8_get(const uint8_t *p, uint32_t *c)
 		*c = (uint32_t)(*p & 0x0f) << 12 | (uint32_t)(p[1] & 0x3f) << 6 | (p[2] & 0x3f);
 		return 3;
 	}
-	*c = (uint32_t)(*p & 0x07) << 18 | (uint32_t)(p[1] & 0x3f) << 12 | (uint32_t)(p[2] & 0x3f) << 6 | (p[3] & 0x3f);
+	*c = (uint32_t)(*p & 0x07) << 18 | (uint32_t)(p[1] & 0x3f) << 12 |
+	     (uint32_t)(p[2] & 0x3f) << 6 | (p[3] & 0x3f);
 	return 4;
 }
 /* Writes one character (no surrogate, at most 0x10ffff); returns its bytes. */
@@ -211,9 +225,12 @@ unsigned cn_utf8_put(uint32_t c, uint8_t p[4]);
 size_t cn_utf8_length(const uint8_t *text, size_t size);
 
 /* Order of two terms; exact: as map keys are (integers before floats, 1 is not 1.0). */
-int cn_compare(const uint8_t *a, const struct cn_atoms *a_atoms, const uint8_t *b, const struct cn_atoms *b_atoms,
-	       bool exact);
-/* 0 if no map in the term has two equal keys; CNODE_EBADTERM with *at (offset of the map), CNODE_ENOMEM. */
+int cn_compare(const uint8_t *a, const struct cn_atoms *a_atoms, const uint8_t *b,
+	       const struct cn_atoms *b_atoms, bool exact);
+/*
+ * 0 if no map in the term has two equal keys; CNODE_EBADTERM with *at (offset of the map),
+ * CNODE_ENOMEM.
+ */
 int cn_check_keys(const uint8_t *term, const struct cn_atoms *atoms, size_t *at);
 
 /* Bytes derived from a term of a blob, kept until the blob is freed. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A message that is too large for the receive buffer, or comes in fragments. Its bytes are
- * put where they will stay; the memory grows as they arrive, never from what was announced;
+ * put where they will stay; the memory grows as they arrive, beyond 2 MiB never from what was announced;
  * the payload is verified alongside.
  */
 #include "cnode/wire/frame.h"

@@ -16,7 +16,7 @@
 #define NEXT 70         /* 'F' */
 
 #define TURN 65536u     /* bytes of verification at a time */
-#define PEEK 64u        /* so many bytes of a packet tell what it is */
+#define PEEK 18u        /* so many bytes of a packet tell what it is */
 #define FIRST_TRY 4096u /* bytes of a large packet before its control term is looked for */
 
 struct cn_frame {
@@ -158,6 +158,17 @@ static struct cn_blob *new_blob(const struct cn_frame *f, size_t size, bool cach
 	for (unsigned i = 0; b && i < f->h.count; i++)
 		cn_blob_add_atom(b, f->h.atoms[i].text, f->h.atoms[i].size);
 	return b;
+}
+
+/*
+ * Bytes to begin with for a message of so many parts like the first: what is announced is
+ * believed up to 2 MiB, which cost nothing until they are written; beyond it grows as bytes come.
+ */
+#define EXPECT_MAX ((uint64_t)2 << 20)
+static size_t expected(uint64_t fragments, uint64_t first)
+{
+	uint64_t all = fragments > EXPECT_MAX / (first + 1) ? EXPECT_MAX : fragments * first;
+	return (size_t)(all < EXPECT_MAX ? all : EXPECT_MAX);
 }
 
 /*
@@ -364,8 +375,9 @@ static int packet_end(struct cn_frame *f, struct cn_assembly *a, uint64_t now, s
 {
 	a->progress = now;
 	if (a->fragment > 1) {
+		int rc = cn_assembly_verify(a, TURN, false, &f->reason);
 		m->event = CN_FRAME_PART;
-		return 0;
+		return rc < 0 ? (f->error = rc) : 0;
 	}
 	if (a->sequence)
 		close_sequence(f, a);
@@ -387,7 +399,7 @@ static int take_large(struct cn_frame *f, const uint8_t *p, size_t size, uint64_
 			return refuse(f, CNODE_EPROTO, "a message without its payload, or without its version");
 		payload_at++;
 	}
-	struct cn_assembly *a = cn_assembly_new(fragment > 1 ? size * 2 : size);
+	struct cn_assembly *a = cn_assembly_new(fragment > 1 ? expected(fragment, size) : size);
 	if (!a)
 		return no_memory(f);
 	a->sequence = sequence;
@@ -402,10 +414,7 @@ static int take_large(struct cn_frame *f, const uint8_t *p, size_t size, uint64_
 	}
 	cn_assembly_payload(a, payload_at, f->depth, f->message);
 	*m = (struct cn_packet){ 0 };
-	if (fragment == 1)
-		return packet_end(f, a, now, m);
-	rc = cn_assembly_verify(a, TURN, false, &f->reason);
-	return rc < 0 ? (f->error = rc) : packet_end(f, a, now, m);
+	return packet_end(f, a, now, m);
 }
 
 static int take_next(struct cn_frame *f, const uint8_t *p, size_t size, uint64_t now, struct cn_packet *m)
@@ -414,10 +423,7 @@ static int take_next(struct cn_frame *f, const uint8_t *p, size_t size, uint64_t
 	if (!a)
 		return f->error;
 	int rc = append(f, a, p + 18, size - 18, SIZE_MAX);
-	if (rc)
-		return rc;
-	rc = cn_assembly_verify(a, TURN, false, &f->reason);
-	return rc < 0 ? (f->error = rc) : packet_end(f, a, now, m);
+	return rc ? rc : packet_end(f, a, now, m);
 }
 
 static int take_packet(struct cn_frame *f, const uint8_t *p, size_t size, uint64_t now, struct cn_packet *m)
@@ -546,7 +552,7 @@ static int64_t begin(struct cn_frame *f, const uint8_t *p, size_t have, uint64_t
 			if (rc)
 				return rc;
 		}
-		a = cn_assembly_new(have * 2);
+		a = cn_assembly_new(expected(fragment, size));
 		if (!a)
 			return no_memory(f);
 		a->fragment = fragment;
@@ -560,7 +566,7 @@ static int64_t begin(struct cn_frame *f, const uint8_t *p, size_t have, uint64_t
 	}
 	f->direct = a;
 	f->left = size - skip;
-	f->try_at = FIRST_TRY;
+	f->try_at = f->direct_size < FIRST_TRY ? f->direct_size : FIRST_TRY;
 	int rc = account(f, a, f->left);        /* what is announced counts, but is not allocated */
 	if (rc == 0 && cn_assembly_room(a, have - skip, (size_t)(a->used + f->left)))
 		rc = no_memory(f);

@@ -334,7 +334,7 @@ enum cn_frame_event {
 
 struct cn_packet {
 	enum cn_frame_event event;
-	struct cn_control control;        /* its texts live until the next call on the frame */
+	struct cn_control control;        /* its texts live until the next call on the frame, or the bytes given change */
 	cnode_term payload;               /* message, reason or arguments; borrows from blob; none if there is none */
 	struct cn_blob *blob;             /* one reference, the message's; NULL if there is none */
 };
