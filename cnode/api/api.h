@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api: the node as programs see it. Puts the rooms together: the loop, the processes, the
+ * cluster, the kernel services and the threads; fills the ops structs that lower rooms
+ * declare; and has the mailboxes of threads that are not ours.
+ */
+#ifndef CN_API_H
+#define CN_API_H
+
+#include "cnode/api/pool.h"
+#include "cnode/base/base.h"
+#include "cnode/cnode.h"
+#include "cnode/kernel/kernel.h"
+#include "cnode/loop/loop.h"
+#include "cnode/node/node.h"
+#include "cnode/proc/proc.h"
+#include "cnode/spawn/spawn.h"
+
+enum cn_life {
+	CN_LIFE_NEW,                /* made, not started */
+	CN_LIFE_STARTING,           /* waits to hear from epmd */
+	CN_LIFE_RUNNING,
+	CN_LIFE_STOPPING,           /* processes are asked to end */
+	CN_LIFE_CLEARING,           /* the kernel services too */
+	CN_LIFE_LEAVING,            /* connections are closed */
+	CN_LIFE_DOWN,
+};
+
+#define CN_ERROR_TEXT 1024
+
+struct cnode_node {
+	char *name;                 /* complete; "nonode@nohost" without network */
+	bool networked;
+	bool threadless;            /* CNODE_THREADS_NONE */
+	uint64_t shutdown_ns;
+	struct cn_log *log;
+	struct cn_loop *loop;
+	struct cn_procs *procs;
+	struct cn_factories *factories;
+	struct cn_functions *functions;
+	struct cn_cluster *cluster;
+	struct cn_pool *pool;
+	_Atomic bool stop;          /* asked to stop */
+	_Atomic uint32_t mailboxes; /* open ones */
+	int stop_fd;                /* set by cnode_node_stop, also in a signal handler */
+	struct cn_io stop_io;
+	/* Holder of the lead. */
+	uint64_t deadline;          /* of the present stage of stopping */
+	struct cn_timer timer;      /* looks at it */
+	struct cn_task look;        /* has the lead look at what changed */
+	uint32_t spared;            /* kernel services, which end after all others */
+	bool left_behind;           /* processes did not end in time */
+
+	struct cn_mutex lock;       /* guards what follows */
+	struct cn_cond changed;     /* life changed */
+	enum cn_life life;
+	int start_code;             /* how starting ended */
+	int down_fd;                /* readable once it is down */
+	char error[CN_ERROR_TEXT];
+};
+
+/* Keeps a sentence for cnode_node_error; returns code. Any thread. */
+int cn_api_fail(cnode_node *node, int code, const char *fmt, ...) CN_PRINTF(3, 4);
+enum cn_life cn_api_life(cnode_node *node);
+/* Without threads: one step, then waits for the next one to be due, at most until the deadline. */
+void cn_api_drive(cnode_node *node, uint64_t deadline);
+
+/* ask.c: questions that only the holder of the lead can answer, from other threads. */
+
+/* Who wants to hear of the steps of connecting, numbered from 0; done counts those told. */
+struct cn_ask_steps {
+	void (*tell)(void *context, int step, const char *text);
+	void *context;
+	int done;
+};
+/*
+ * Connects as cn_cluster_connect, and waits for the outcome: its code and sentence. CNODE_ETIMEOUT.
+ * steps (may be NULL) is told by the calling thread, without any lock.
+ */
+int cn_ask_connect(cnode_node *node, const char *peer, uint64_t deadline, struct cn_ask_steps *steps, char *text,
+		   size_t room);
+/* Connects or disconnects without waiting. 0, CNODE_ENOMEM. */
+int cn_ask_keep(cnode_node *node, const char *peer);
+int cn_ask_disconnect(cnode_node *node, const char *peer);
+/* cnode_epmd_names without the texts of errors. */
+int cn_ask_names(cnode_node *node, const char *host, uint64_t deadline,
+		 void (*each)(void *context, const char *name, uint16_t port), void *context);
+
+#endif

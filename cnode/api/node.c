@@ -1,0 +1,603 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of a node: made, started, running, stopping, down. */
+#include "cnode/api/api.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "cnode/api/cookie.h"
+#include "compat/compat.h"
+
+#define LEAVE_NS (2 * CN_NS_PER_S)      /* for what is queued to peers to be written */
+
+/* ---- errors ---- */
+
+int cn_api_fail(cnode_node *node, int code, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	cn_mutex_lock(&node->lock);
+	vsnprintf(node->error, sizeof node->error, fmt, args);
+	cn_mutex_unlock(&node->lock);
+	va_end(args);
+	return code;
+}
+
+const char *cnode_node_error(const cnode_node *node)
+{
+	/* A copy of the caller's own: another thread may fail meanwhile. */
+	static _Thread_local char text[CN_ERROR_TEXT];
+	if (!node)
+		return "out of memory";
+	cnode_node *n = (cnode_node *)(uintptr_t)node;
+	cn_mutex_lock(&n->lock);
+	memcpy(text, n->error, sizeof text);
+	cn_mutex_unlock(&n->lock);
+	return text;
+}
+
+/* ---- what lower rooms need (cn_procs_ops, cn_cluster_ops) ---- */
+
+static int send_signal(void *ctx, const struct cn_signal *sig, unsigned flags)
+{
+	cnode_node *node = ctx;
+	return cn_cluster_send(node->cluster, sig, flags);
+}
+
+static uint64_t epoch_of(void *ctx, cnode_name peer)
+{
+	cnode_node *node = ctx;
+	return cn_cluster_epoch(node->cluster, peer);
+}
+
+static int want(void *ctx, cnode_name peer)
+{
+	cnode_node *node = ctx;
+	return cn_cluster_want(node->cluster, peer);
+}
+
+static bool has_alias(void *ctx, cnode_name peer)
+{
+	cnode_node *node = ctx;
+	return cn_cluster_has_alias(node->cluster, peer);
+}
+
+static void runnable(void *ctx, bool prompt, bool soon)
+{
+	cnode_node *node = ctx;
+	if (node->pool)
+		cn_pool_runnable(node->pool, prompt, soon);
+}
+
+static void timers_due(void *ctx)
+{
+	cnode_node *node = ctx;
+	if (node->pool)
+		cn_pool_due(node->pool);
+}
+
+static void process_gone(void *ctx, cnode_pid pid, const char *label, cnode_pid parent)
+{
+	cnode_node *node = ctx;
+	(void)pid;
+	if (!cnode_pid_is_none(parent))
+		cn_spawn_gone(node->factories, label);
+	if (atomic_load(&node->stop))
+		cn_wake_post(node->loop, &node->look);
+}
+
+static const struct cn_procs_ops procs_ops = {
+	.send = send_signal, .epoch = epoch_of, .connect = want, .has_alias = has_alias,
+	.runnable = runnable, .due = timers_due, .gone = process_gone,
+};
+
+static void spawn_request(void *ctx, const struct cn_spawn_request *request)
+{
+	cnode_node *node = ctx;
+	cn_spawn_requested(node->factories, node->cluster, request);
+}
+
+static void set_life(cnode_node *node, enum cn_life life)
+{
+	cn_mutex_lock(&node->lock);
+	node->life = life;
+	cn_cond_broadcast(&node->changed);
+	cn_mutex_unlock(&node->lock);
+}
+
+static void ready(void *ctx, int code, const char *text)
+{
+	cnode_node *node = ctx;
+	if (code != 0)
+		cn_api_fail(node, code, "%s: %s", node->name, text);
+	cn_mutex_lock(&node->lock);
+	node->start_code = code;
+	if (node->life == CN_LIFE_STARTING)
+		node->life = CN_LIFE_RUNNING;
+	cn_cond_broadcast(&node->changed);
+	cn_mutex_unlock(&node->lock);
+}
+
+static const struct cn_cluster_ops cluster_ops = { .spawn_request = spawn_request, .ready = ready };
+
+/* ---- stopping, by the holder of the lead ---- */
+
+static void begin_stage(cnode_node *node, enum cn_life life, uint64_t ns)
+{
+	node->deadline = cn_loop_clock(node->loop) + ns;
+	cn_timer_set(&node->timer, node->deadline);
+	set_life(node, life);
+	cn_wake_post(node->loop, &node->look);  /* the stage may be over already */
+}
+
+static void exit_all(cnode_node *node, bool all)
+{
+	static const uint8_t shutdown[] = { CN_SMALL_ATOM_UTF8, 8, 's', 'h', 'u', 't', 'd', 'o', 'w', 'n' };
+	if (cn_procs_exit_all(node->procs, cn_term_static(shutdown, sizeof shutdown), all) != 0)
+		cn_log_line(node->log, CNODE_LOG_ERROR, "out of memory: some processes were not told of the shutdown");
+}
+
+/* cn_pool_config.turn: true when the node is down. */
+static bool turn(void *ctx)
+{
+	cnode_node *node = ctx;
+	if (!atomic_load_explicit(&node->stop, memory_order_relaxed))
+		return false;
+	uint64_t now = cn_loop_clock(node->loop);
+	uint32_t left = cn_procs_count(node->procs);
+	uint32_t mailboxes = atomic_load(&node->mailboxes);
+	left = left > mailboxes ? left - mailboxes : 0;
+	switch (cn_api_life(node)) {
+	case CN_LIFE_NEW:
+	case CN_LIFE_STARTING:
+	case CN_LIFE_RUNNING:
+		cn_procs_close(node->procs);
+		node->spared = cn_procs_count_prompt(node->procs);
+		begin_stage(node, CN_LIFE_STOPPING, node->shutdown_ns);
+		exit_all(node, false);
+		return false;
+	case CN_LIFE_STOPPING:
+		if (left > node->spared && now < node->deadline)
+			return false;
+		node->left_behind = left > node->spared;
+		begin_stage(node, CN_LIFE_CLEARING, node->shutdown_ns);
+		exit_all(node, true);
+		return false;
+	case CN_LIFE_CLEARING:
+		if (left > 0 && now < node->deadline && !node->left_behind)
+			return false;
+		begin_stage(node, CN_LIFE_LEAVING, LEAVE_NS);
+		cn_cluster_leave(node->cluster, LEAVE_NS);
+		return cn_cluster_is_alone(node->cluster);
+	case CN_LIFE_LEAVING:
+		return cn_cluster_is_alone(node->cluster) || now >= node->deadline + LEAVE_NS;
+	case CN_LIFE_DOWN:
+		break;
+	}
+	return true;
+}
+
+static void look(struct cn_task *task)
+{
+	(void)task;             /* the round that runs it looks */
+}
+
+static void timer_fired(struct cn_timer *timer)
+{
+	cnode_node *node = CN_CONTAINER(timer, cnode_node, timer);
+	/* A stage that goes on past its end looks again soon. */
+	cn_timer_set(timer, cn_loop_now(node->loop) + 100 * CN_NS_PER_MS);
+}
+
+static void stop_asked(struct cn_io *io, unsigned events)
+{
+	cnode_node *node = CN_CONTAINER(io, cnode_node, stop_io);
+	(void)events;
+	cn_event_clear(node->stop_fd);
+}
+
+/* ---- making ---- */
+
+/* What erl takes as the part before the '@' (net_kernel.erl, valid_name_head). */
+static bool is_plain(const char *name)
+{
+	size_t size = strcspn(name, "@");
+	return size > 0 && strspn(name, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-") == size;
+}
+
+static int make_name(cnode_node *node, const cnode_config *cfg)
+{
+	char host[256];
+	if (!cfg->name) {
+		node->name = cn_strdup("nonode@nohost");
+		return node->name ? 0 : CNODE_ENOMEM;
+	}
+	node->networked = true;
+	if (strchr(cfg->name, '@')) {
+		node->name = cn_strdup(cfg->name);
+	} else {
+		if (cn_host_name(host, sizeof host, cfg->long_names) != 0)
+			return cn_api_fail(node, CNODE_EBADNAME, "%s: this host has no %sname to complete it with: give NAME@HOST",
+					   cfg->name, cfg->long_names ? "full " : "");
+		node->name = cn_asprintf("%s@%s", cfg->name, host);
+	}
+	if (!node->name)
+		return CNODE_ENOMEM;
+	if (!cn_node_name_valid(node->name, strlen(node->name)) || !is_plain(node->name))
+		return cn_api_fail(node, CNODE_EBADNAME,
+				   "%s: not a node name: it must be NAME@HOST, NAME of letters, digits, _ and -, at most 255 characters in all",
+				   node->name);
+	const char *at = strchr(node->name, '@');
+	if (!cfg->long_names && strpbrk(at, ".:"))
+		return cn_api_fail(node, CNODE_EBADNAME, "%s: the host of a short name has no dot: make it a long name", node->name);
+	if (cfg->long_names && !strpbrk(at, ".:"))
+		return cn_api_fail(node, CNODE_EBADNAME, "%s: a long name needs a host with a dot or an address", node->name);
+	return 0;
+}
+
+static int take_cookie(cnode_node *node, const cnode_config *cfg, char cookie[CN_COOKIE_MAX + 1])
+{
+	int rc = 0;
+	char *made = NULL;
+	struct cn_buf why;
+	cn_buf_init(&why, 0);
+	cookie[0] = 0;
+	if (cfg->cookie) {
+		if (!*cfg->cookie || strlen(cfg->cookie) > CN_COOKIE_MAX)
+			rc = cn_api_fail(node, CNODE_EBADARG, "%s: a cookie has 1 to 255 characters", node->name);
+		else
+			memcpy(cookie, cfg->cookie, strlen(cfg->cookie) + 1);
+	} else if (node->networked) {
+		rc = cn_cookie_load(cfg->cookie_file, cookie, &why, &made);
+		if (rc != 0)
+			cn_api_fail(node, rc, "%s: %.*s", node->name, (int)why.size, (char *)why.data);
+	}
+	if (made)
+		cn_log_line(node->log, CNODE_LOG_NOTICE, "made the cookie file %s", made);
+	const char *weakness = rc == 0 && node->networked ? cn_cookie_weakness(cookie) : NULL;
+	if (weakness)
+		cn_log_line(node->log, CNODE_LOG_INFO, "the cookie is easy to guess: %s", weakness);
+	cn_free(made);
+	cn_buf_fini(&why);
+	return rc;
+}
+
+static int make_cluster(cnode_node *node, const cnode_config *cfg, uint32_t creation)
+{
+	char cookie[CN_COOKIE_MAX + 1];
+	int rc = take_cookie(node, cfg, cookie);
+	if (rc != 0)
+		return rc;
+	static const enum cn_epmd_mode modes[] = {
+		[CNODE_EPMD_AUTO] = CN_EPMD_AUTO, [CNODE_EPMD_EXTERNAL] = CN_EPMD_EXTERNAL,
+		[CNODE_EPMD_EMBEDDED] = CN_EPMD_EMBEDDED, [CNODE_EPMD_NONE] = CN_EPMD_NONE,
+	};
+	if ((unsigned)cfg->epmd >= CN_ARRAY_SIZE(modes))
+		return cn_api_fail(node, CNODE_EBADARG, "%s: unknown epmd mode %d", node->name, (int)cfg->epmd);
+	struct cn_cluster_config config = {
+		.name = node->name,
+		.networked = node->networked,
+		.creation = creation,
+		.visible = cfg->visible,
+		.cookie = cookie,
+		.listen = cfg->listen,
+		.epmd = modes[cfg->epmd],
+		.epmd_port = cfg->epmd_port,
+		.tick_ns = cfg->net_ticktime * CN_NS_PER_S,
+		.setup_ns = cfg->net_setuptime * CN_NS_PER_S,
+		.max_message = cfg->max_message,
+		.max_connections = cfg->max_connections,
+		.out_high_water = cfg->out_high_water,
+		.out_limit = cfg->out_limit,
+	};
+	cn_lead_take(node->loop);
+	rc = cn_cluster_new(&config, node->loop, node->procs, node->log, &cluster_ops, node, &node->cluster);
+	cn_lead_release(node->loop);
+	cn_secure_clear(cookie, sizeof cookie);
+	return rc;
+}
+
+static int make_rooms(cnode_node *node, const cnode_config *cfg)
+{
+	uint32_t creation;
+	int rc = cn_random(&creation, sizeof creation);
+	if (rc != 0)
+		return cn_api_fail(node, rc, "%s: the system gives no random numbers", node->name);
+	if (creation < 4)
+		creation += 4;              /* 0 to 3 are what nodes before OTP 23 had */
+	struct cn_loop_config loop = { .max_fds = (cfg->max_connections ? cfg->max_connections : 1024) + 64 };
+	rc = cn_loop_new(&loop, &node->loop);
+	if (rc != 0)
+		return rc;
+	node->stop_fd = cn_event_open();
+	node->down_fd = cn_event_open();
+	if (node->stop_fd < 0 || node->down_fd < 0)
+		return CNODE_EFDS;
+	cnode_name name;
+	rc = cnode_name_of(node->name, &name);
+	if (rc != 0)
+		return rc;
+	struct cn_procs_config procs = {
+		.node = name,
+		.creation = creation,
+		.wide_ids = !cfg->old_ids,
+		.max_processes = cfg->max_processes,
+		.max_mailbox = cfg->max_mailbox,
+		.log = node->log,
+		.handle = node,
+	};
+	rc = cn_procs_new(&procs, &procs_ops, node, &node->procs);
+	if (rc == 0)
+		rc = cn_functions_new(&node->functions);
+	if (rc == 0)
+		rc = cn_factories_new(node->procs, node->log, &node->factories);
+	if (rc == 0)
+		rc = make_cluster(node, cfg, creation);
+	if (rc != 0)
+		return rc;
+	int threads = cfg->threads > 0 ? cfg->threads : cn_processors() + 1;
+	struct cn_pool_config pool = {
+		.loop = node->loop,
+		.procs = node->procs,
+		.net = cn_cluster_net(node->cluster),
+		.log = node->log,
+		.threads = threads,
+		.max_threads = cfg->max_threads > 0 ? cfg->max_threads : 64,
+		.turn = turn,
+		.ctx = node,
+	};
+	rc = cn_pool_new(&pool, &node->pool);
+	if (rc == 0)
+		rc = cn_kernel_start(node->procs, node->factories, node->functions);
+	return rc;
+}
+
+int cnode_node_new(const cnode_config *config, cnode_node **made)
+{
+	cnode_config cfg = { 0 };
+	*made = NULL;
+	if (!config || config->size < offsetof(cnode_config, cookie))
+		return CNODE_EBADARG;
+	memcpy(&cfg, config, config->size < sizeof cfg ? config->size : sizeof cfg);
+	cnode_node *node = cn_calloc(1, sizeof *node);
+	if (!node)
+		return CNODE_ENOMEM;
+	cn_mutex_init(&node->lock);
+	cn_cond_init(&node->changed);
+	cn_task_init(&node->look, look);
+	node->stop_fd = node->down_fd = -1;
+	node->threadless = cfg.threads == CNODE_THREADS_NONE;
+	node->shutdown_ns = (cfg.shutdown_timeout ? cfg.shutdown_timeout : 5) * CN_NS_PER_S;
+	*made = node;
+	int rc = cn_log_new(cfg.log_level ? cfg.log_level : CNODE_LOG_NOTICE, cfg.log, cfg.log_context, &node->log);
+	if (rc == 0)
+		rc = make_name(node, &cfg);
+	if (rc == 0)
+		rc = make_rooms(node, &cfg);
+	if (rc != 0 && !*node->error)
+		cn_api_fail(node, rc, "%s: %s", node->name ? node->name : "node", cnode_strerror(rc));
+	return rc;
+}
+
+const char *cnode_node_name(const cnode_node *node)
+{
+	return node->name;
+}
+
+enum cn_life cn_api_life(cnode_node *node)
+{
+	cn_mutex_lock(&node->lock);
+	enum cn_life life = node->life;
+	cn_mutex_unlock(&node->lock);
+	return life;
+}
+
+/* ---- starting ---- */
+
+static int start_rooms(cnode_node *node)
+{
+	const char *text = "";
+	int rc = 0;
+	cn_lead_take(node->loop);
+	cn_timer_init(&node->timer, node->loop, timer_fired);
+	cn_io_init(&node->stop_io, node->loop, node->stop_fd, stop_asked);
+	cn_io_set(&node->stop_io, CN_READ);
+	if (node->networked)
+		rc = cn_cluster_start(node->cluster, &text);
+	cn_lead_release(node->loop);
+	if (rc != 0)
+		return cn_api_fail(node, rc, "%s: %s", node->name, *text ? text : cnode_strerror(rc));
+	if (!node->networked)
+		ready(node, 0, "");
+	if (!node->threadless) {
+		rc = cn_pool_start(node->pool);
+		if (rc != 0)
+			return cn_api_fail(node, rc, "%s: its threads cannot be started: %s", node->name, cnode_strerror(rc));
+	}
+	return 0;
+}
+
+int cnode_node_start(cnode_node *node)
+{
+	if (!node->pool)
+		return CNODE_ESTATE;
+	cn_mutex_lock(&node->lock);
+	bool can = node->life == CN_LIFE_NEW;
+	if (can)
+		node->life = CN_LIFE_STARTING;
+	cn_mutex_unlock(&node->lock);
+	if (!can)
+		return cn_api_fail(node, CNODE_ESTATE, "%s: it was started already", node->name);
+	int rc = start_rooms(node);
+	if (rc != 0) {
+		set_life(node, CN_LIFE_DOWN);
+		return rc;
+	}
+	if (node->threadless) {
+		while (cn_api_life(node) == CN_LIFE_STARTING)
+			cn_api_drive(node, CN_NEVER);
+	}
+	cn_mutex_lock(&node->lock);
+	while (node->life == CN_LIFE_STARTING)
+		cn_cond_wait(&node->changed, &node->lock);
+	rc = node->start_code;
+	if (rc == 0 && node->life != CN_LIFE_RUNNING)
+		rc = CNODE_ESHUTDOWN;
+	cn_mutex_unlock(&node->lock);
+	if (rc != 0 && rc != CNODE_ESHUTDOWN) {
+		cnode_node_stop(node);
+		cnode_node_wait(node);
+	}
+	return rc;
+}
+
+/* ---- the end ---- */
+
+void cnode_node_stop(cnode_node *node)
+{
+	atomic_store(&node->stop, true);
+	if (node->stop_fd >= 0)
+		cn_event_set(node->stop_fd);
+}
+
+int cnode_node_wait(cnode_node *node)
+{
+	enum cn_life life = cn_api_life(node);
+	if (life == CN_LIFE_NEW)
+		return CNODE_ESTATE;
+	if (node->threadless) {
+		while (cn_api_life(node) != CN_LIFE_DOWN)
+			cn_api_drive(node, CN_NEVER);
+	} else {
+		cn_pool_join(node->pool);
+		set_life(node, CN_LIFE_DOWN);
+		cn_event_set(node->down_fd);
+	}
+	cn_log_flush(node->log);
+	return node->left_behind
+		       ? cn_api_fail(node, CNODE_ETIMEOUT, "%s: processes had to be left behind: they did not end in %llu s",
+				     node->name, (unsigned long long)(node->shutdown_ns / CN_NS_PER_S))
+		       : 0;
+}
+
+int cnode_node_run(cnode_node *node)
+{
+	struct cn_signals signals;
+	int rc = cn_signals_open(&signals);
+	if (rc != 0)
+		return cn_api_fail(node, rc, "%s: no file descriptor is left", node->name);
+	rc = cnode_node_start(node);
+	if (rc == 0) {
+		while (!atomic_load(&node->stop)) {
+			struct pollfd fds[] = {
+				{ .fd = signals.fd, .events = POLLIN },
+				{ .fd = node->threadless ? cnode_node_fd(node) : node->stop_fd, .events = POLLIN },
+			};
+			poll(fds, CN_ARRAY_SIZE(fds), node->threadless ? cnode_node_timeout(node) : -1);
+			if (fds[0].revents)
+				cnode_node_stop(node);
+			if (node->threadless)
+				cnode_node_step(node);
+		}
+		rc = cnode_node_wait(node);
+	}
+	cn_signals_close(&signals);
+	return rc;
+}
+
+void cnode_node_free(cnode_node *node)
+{
+	if (!node)
+		return;
+	enum cn_life life = cn_api_life(node);
+	if (life != CN_LIFE_NEW && life != CN_LIFE_DOWN) {
+		cnode_node_stop(node);
+		cnode_node_wait(node);
+	}
+	if (node->loop) {
+		cn_lead_take(node->loop);
+		if (life != CN_LIFE_NEW) {
+			cn_timer_stop(&node->timer);
+			cn_io_forget(&node->stop_io);
+		}
+		cn_cluster_free(node->cluster);
+		cn_lead_release(node->loop);
+	}
+	cn_procs_free(node->procs);
+	cn_pool_free(node->pool);
+	cn_factories_free(node->factories);
+	cn_functions_free(node->functions);
+	cn_loop_free(node->loop);
+	if (node->stop_fd >= 0)
+		close(node->stop_fd);
+	if (node->down_fd >= 0)
+		close(node->down_fd);
+	cn_log_free(node->log);
+	cn_cond_fini(&node->changed);
+	cn_mutex_fini(&node->lock);
+	cn_free(node->name);
+	cn_free(node);
+}
+
+/* ---- without threads ---- */
+
+int cnode_node_fd(cnode_node *node)
+{
+	cn_lead_take(node->loop);
+	int fd = cn_loop_fd(node->loop);
+	cn_lead_release(node->loop);
+	return fd;
+}
+
+int cnode_node_timeout(cnode_node *node)
+{
+	struct cn_sched_waiting waiting;
+	cn_sched_waiting(node->procs, &waiting);
+	if (waiting.normal > 0 || waiting.prompt > 0)
+		return 0;
+	cn_lead_take(node->loop);
+	uint64_t due = cn_loop_due(node->loop);
+	cn_lead_release(node->loop);
+	uint64_t timers = cn_sched_due(node->procs);
+	if (timers < due)
+		due = timers;
+	if (due == CN_NEVER)
+		return -1;
+	uint64_t now = cn_loop_clock(node->loop);
+	uint64_t ms = due > now ? (due - now + CN_NS_PER_MS - 1) / CN_NS_PER_MS : 0;
+	return ms < 3600000 ? (int)ms : 3600000;
+}
+
+int cnode_node_step(cnode_node *node)
+{
+	if (!node->threadless)
+		return CNODE_ESTATE;
+	if (cn_api_life(node) == CN_LIFE_DOWN)
+		return CNODE_ESHUTDOWN;
+	if (cn_pool_step(node->pool))
+		return 0;
+	set_life(node, CN_LIFE_DOWN);
+	cn_event_set(node->down_fd);
+	return CNODE_ESHUTDOWN;
+}
+
+void cn_api_drive(cnode_node *node, uint64_t deadline)
+{
+	if (cnode_node_step(node) != 0)
+		return;
+	int ms = cnode_node_timeout(node);
+	if (deadline != CN_NEVER) {
+		uint64_t now = cn_now();
+		uint64_t left = deadline > now ? (deadline - now) / CN_NS_PER_MS + 1 : 0;
+		if (ms < 0 || left < (uint64_t)ms)
+			ms = left < 3600000 ? (int)left : 3600000;
+	}
+	struct pollfd fd = { .fd = cnode_node_fd(node), .events = POLLIN };
+	poll(&fd, 1, ms);
+}
+
+void cnode_node_set_log_level(cnode_node *node, enum cnode_log_level level)
+{
+	cn_log_set_level(node->log, level);
+}

@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Leader and followers. The measurements behind it: HACKING.md, "Threads". */
+#include "cnode/api/pool.h"
+
+#define NAP_NS (2 * CN_NS_PER_MS)           /* of the watcher */
+#define QUIET_NAPS 5                        /* after so many without traffic it sleeps for good */
+#define LEND_BELOW_NS 20000                 /* forecasts under this are run with the lead lent */
+#define GROW_AFTER_NS (10 * CN_NS_PER_MS)   /* a process has waited so long */
+#define IDLE_NS (10 * CN_NS_PER_S)          /* an extra thread leaves after so long without work */
+#define TIMERS_PER_TURN 1000
+
+/* The lead: the state in the low bits, and a number that changes with each lending. */
+enum { LEAD_FREE = 0, LEAD_HELD = 1, LEAD_LENT = 2, LEAD_MASK = 3, LEAD_STEP = 4 };
+
+struct worker {
+	struct worker *next;
+	struct cn_thread thread;
+	struct cn_pool *pool;
+	bool gone;                          /* has left; to be joined */
+};
+
+struct cn_pool {
+	struct cn_pool_config config;
+	_Atomic uint64_t lead;
+	_Atomic uint64_t traffic;           /* lendings and wakes left to the watcher */
+	_Atomic bool ending;
+	_Atomic bool watched;               /* a follower naps */
+	_Atomic int sleeping;               /* followers, the napping one too; written under lock */
+	_Atomic int busy;                   /* threads in user code */
+
+	struct cn_task nudge;               /* ends the wait of whoever leads */
+
+	struct cn_mutex lock;               /* guards what follows, and sleeping */
+	struct cn_cond wake;
+	struct worker *workers;
+	int threads;
+	bool started;
+};
+
+static void nudged(struct cn_task *task)
+{
+	(void)task;
+}
+
+static _Thread_local struct cn_pool *leading;      /* the pool whose lead this thread holds */
+
+static bool take_lead(struct cn_pool *p)
+{
+	uint64_t lead = atomic_load(&p->lead);
+	if ((lead & LEAD_MASK) != LEAD_FREE ||
+	    !atomic_compare_exchange_strong(&p->lead, &lead, (lead & ~(uint64_t)LEAD_MASK) | LEAD_HELD))
+		return false;
+	cn_lead_take(p->config.loop);
+	leading = p;
+	return true;
+}
+
+static void set_lead(struct cn_pool *p, uint64_t state)
+{
+	uint64_t lead = atomic_load(&p->lead);
+	atomic_store(&p->lead, ((lead & ~(uint64_t)LEAD_MASK) + LEAD_STEP) | state);
+}
+
+/* Wakes one follower; false if none sleeps. */
+static bool wake_one(struct cn_pool *p)
+{
+	if (atomic_load(&p->sleeping) == 0)
+		return false;
+	cn_mutex_lock(&p->lock);
+	bool any = atomic_load(&p->sleeping) > 0;
+	if (any)
+		cn_cond_signal(&p->wake);
+	cn_mutex_unlock(&p->lock);
+	return any;
+}
+
+static void release_lead(struct cn_pool *p)
+{
+	leading = NULL;
+	cn_lead_release(p->config.loop);
+	set_lead(p, LEAD_FREE);
+	wake_one(p);
+}
+
+/* What waits to be run may be left to the watcher: make sure that there is one. */
+static bool leave_to_watcher(struct cn_pool *p)
+{
+	atomic_fetch_add(&p->traffic, 1);
+	return atomic_load(&p->watched) || wake_one(p);
+}
+
+/* ---- running user code ---- */
+
+static bool run_one(struct cn_pool *p, bool prompt_only)
+{
+	cn_cork_begin(p->config.net);
+	bool ran = cn_sched_run(p->config.procs, prompt_only, 0);
+	cn_cork_end(p->config.net);
+	return ran;
+}
+
+static bool run_user(struct cn_pool *p)
+{
+	atomic_fetch_add(&p->busy, 1);
+	bool ran = run_one(p, false);
+	atomic_fetch_sub(&p->busy, 1);
+	return ran;
+}
+
+/* Runs one process with the lead lent. True if the lead is still ours. */
+static bool run_lent(struct cn_pool *p)
+{
+	leading = NULL;
+	cn_lead_release(p->config.loop);
+	set_lead(p, LEAD_LENT);
+	uint64_t lent = atomic_load(&p->lead);
+	run_user(p);
+	if (!atomic_compare_exchange_strong(&p->lead, &lent, (lent & ~(uint64_t)LEAD_MASK) | LEAD_HELD))
+		return false;
+	cn_lead_take(p->config.loop);
+	leading = p;
+	return true;
+}
+
+/* ---- leading ---- */
+
+static void add_worker(struct cn_pool *p);
+
+/* One round of everything that the lead has to do. False: the pool ends. */
+static bool turn(struct cn_pool *p, uint64_t deadline)
+{
+	uint64_t due = cn_sched_due(p->config.procs);
+	cn_loop_poll(p->config.loop, due < deadline ? due : deadline);
+	if (cn_sched_due(p->config.procs) != CN_NEVER)
+		cn_sched_expire(p->config.procs, cn_now(), TIMERS_PER_TURN);
+	while (run_one(p, true))
+		continue;
+	return !p->config.turn(p->config.ctx);
+}
+
+static void end_pool(struct cn_pool *p)
+{
+	atomic_store(&p->ending, true);
+	cn_mutex_lock(&p->lock);
+	cn_cond_broadcast(&p->wake);
+	cn_mutex_unlock(&p->lock);
+}
+
+/* Leads until there is user code to run, or the lead was lost while it was lent. */
+static void lead_until_work(struct cn_pool *p)
+{
+	uint64_t deadline = CN_NEVER;
+	for (;;) {
+		if (!turn(p, deadline)) {
+			end_pool(p);
+			release_lead(p);
+			return;
+		}
+		struct cn_sched_waiting w;
+		cn_sched_waiting(p->config.procs, &w);
+		deadline = CN_NEVER;
+		if (w.prompt > 0)
+			deadline = 0;
+		if (w.normal == 0)
+			continue;
+		if (atomic_load(&p->sleeping) == 0) {
+			/* We are the last thread that is free: stay, and send for another. */
+			if (cn_now() - w.since >= GROW_AFTER_NS)
+				add_worker(p);
+			deadline = w.since + GROW_AFTER_NS;
+			if (deadline < cn_now())
+				deadline = cn_now() + GROW_AFTER_NS;
+			continue;
+		}
+		if (w.forecast_ns < LEND_BELOW_NS && leave_to_watcher(p)) {
+			if (!run_lent(p))
+				return;
+			deadline = 0;
+			cn_sched_waiting(p->config.procs, &w);
+			if (w.normal == 0)
+				deadline = CN_NEVER;
+			continue;
+		}
+		release_lead(p);
+		return;
+	}
+}
+
+/* ---- following ---- */
+
+/*
+ * Sleeps until there is something to do. With traffic one follower naps instead and looks
+ * after what the others left: a lead that was lent for too long, a process that waits.
+ * False: an extra thread has been idle for long enough to leave.
+ */
+static bool follow(struct cn_pool *p, bool extra)
+{
+	bool stay = true;
+	cn_mutex_lock(&p->lock);
+	struct cn_sched_waiting w;
+	cn_sched_waiting(p->config.procs, &w);
+	if (atomic_load(&p->ending) || (atomic_load(&p->lead) & LEAD_MASK) == LEAD_FREE) {
+		cn_mutex_unlock(&p->lock);
+		return true;
+	}
+	atomic_fetch_add(&p->sleeping, 1);
+	if (!atomic_exchange(&p->watched, true)) {
+		uint64_t traffic = atomic_load(&p->traffic), lead = atomic_load(&p->lead);
+		int quiet = 0;
+		while (quiet < QUIET_NAPS && !atomic_load(&p->ending)) {
+			bool called = cn_cond_wait_until(&p->wake, &p->lock, cn_now() + NAP_NS);
+			uint64_t now_lead = atomic_load(&p->lead);
+			if ((now_lead & LEAD_MASK) == LEAD_FREE)
+				break;
+			if ((now_lead & LEAD_MASK) == LEAD_LENT && now_lead == lead &&
+			    atomic_compare_exchange_strong(&p->lead, &now_lead, now_lead & ~(uint64_t)LEAD_MASK))
+				break;
+			lead = now_lead;
+			cn_sched_waiting(p->config.procs, &w);
+			if (w.normal > 0 && (called || cn_now() - w.since >= NAP_NS))
+				break;
+			uint64_t now_traffic = atomic_load(&p->traffic);
+			quiet = now_traffic == traffic ? quiet + 1 : 0;
+			traffic = now_traffic;
+		}
+		atomic_store(&p->watched, false);
+	} else {
+		stay = cn_cond_wait_until(&p->wake, &p->lock, extra ? cn_now() + IDLE_NS : CN_NEVER);
+	}
+	atomic_fetch_sub(&p->sleeping, 1);
+	cn_mutex_unlock(&p->lock);
+	return stay || !extra;
+}
+
+static void work(void *arg)
+{
+	struct worker *w = arg;
+	struct cn_pool *p = w->pool;
+	bool extra = false;
+	while (!atomic_load(&p->ending)) {
+		if (take_lead(p)) {
+			lead_until_work(p);
+			run_user(p);
+			continue;
+		}
+		if (run_user(p))
+			continue;
+		cn_mutex_lock(&p->lock);
+		extra = p->threads > p->config.threads;
+		cn_mutex_unlock(&p->lock);
+		if (!follow(p, extra))
+			break;
+	}
+	cn_mutex_lock(&p->lock);
+	p->threads--;
+	w->gone = true;
+	cn_mutex_unlock(&p->lock);
+}
+
+static void join_gone(struct cn_pool *p)
+{
+	for (;;) {
+		struct worker **at = &p->workers, *w;
+		cn_mutex_lock(&p->lock);
+		while ((w = *at) && !w->gone)
+			at = &w->next;
+		if (w)
+			*at = w->next;
+		cn_mutex_unlock(&p->lock);
+		if (!w)
+			return;
+		cn_thread_join(&w->thread);
+		cn_free(w);
+	}
+}
+
+static int start_worker(struct cn_pool *p)
+{
+	struct worker *w = cn_calloc(1, sizeof *w);
+	if (!w)
+		return CNODE_ENOMEM;
+	w->pool = p;
+	cn_mutex_lock(&p->lock);
+	int rc = cn_thread_start(&w->thread, "cnode", work, w);
+	if (rc == 0) {
+		w->next = p->workers;
+		p->workers = w;
+		p->threads++;
+	}
+	cn_mutex_unlock(&p->lock);
+	if (rc != 0)
+		cn_free(w);
+	return rc;
+}
+
+static void add_worker(struct cn_pool *p)
+{
+	join_gone(p);
+	cn_mutex_lock(&p->lock);
+	bool room = p->threads < p->config.max_threads;
+	cn_mutex_unlock(&p->lock);
+	/* Without another thread the processes wait; what can be said of it was said at the limit. */
+	if (room && start_worker(p) == 0)
+		cn_log_line(p->config.log, CNODE_LOG_DEBUG, "thread pool: %d threads", p->threads);
+}
+
+/* ---- from outside ---- */
+
+void cn_pool_runnable(struct cn_pool *p, bool prompt, bool soon)
+{
+	if (leading == p)
+		return;                     /* looked at when the round is over */
+	if (prompt) {
+		if (!soon)
+			cn_wake_post(p->config.loop, &p->nudge);
+		return;
+	}
+	if (soon) {
+		leave_to_watcher(p);
+		return;
+	}
+	if (!wake_one(p))
+		cn_wake_post(p->config.loop, &p->nudge);
+}
+
+void cn_pool_due(struct cn_pool *p)
+{
+	if (leading != p)
+		cn_wake_post(p->config.loop, &p->nudge);
+}
+
+int cn_pool_new(const struct cn_pool_config *config, struct cn_pool **pool)
+{
+	struct cn_pool *p = cn_calloc(1, sizeof *p);
+	if (!p)
+		return CNODE_ENOMEM;
+	p->config = *config;
+	if (p->config.threads < 2)
+		p->config.threads = 2;
+	if (p->config.max_threads < p->config.threads)
+		p->config.max_threads = p->config.threads;
+	cn_task_init(&p->nudge, nudged);
+	cn_mutex_init(&p->lock);
+	cn_cond_init(&p->wake);
+	*pool = p;
+	return 0;
+}
+
+int cn_pool_start(struct cn_pool *p)
+{
+	int rc = 0;
+	p->started = true;
+	for (int i = 0; i < p->config.threads && rc == 0; i++)
+		rc = start_worker(p);
+	if (rc != 0) {
+		end_pool(p);
+		cn_wake_post(p->config.loop, &p->nudge);
+		cn_pool_join(p);
+	}
+	return rc;
+}
+
+void cn_pool_join(struct cn_pool *p)
+{
+	if (!p->started)
+		return;
+	for (;;) {
+		cn_mutex_lock(&p->lock);
+		struct worker *w = p->workers;
+		if (w)
+			p->workers = w->next;
+		cn_mutex_unlock(&p->lock);
+		if (!w)
+			break;
+		cn_thread_join(&w->thread);
+		cn_free(w);
+	}
+	p->started = false;
+}
+
+void cn_pool_free(struct cn_pool *p)
+{
+	if (!p)
+		return;
+	cn_cond_fini(&p->wake);
+	cn_mutex_fini(&p->lock);
+	cn_free(p);
+}
+
+bool cn_pool_step(struct cn_pool *p)
+{
+	if (atomic_load(&p->ending))
+		return false;
+	if (!take_lead(p))
+		return true;
+	bool ends = !turn(p, 0);
+	leading = NULL;
+	cn_lead_release(p->config.loop);
+	set_lead(p, LEAD_FREE);
+	if (ends) {
+		atomic_store(&p->ending, true);
+		return false;
+	}
+	/* What is ready now, once: what that makes ready is for the next step. */
+	struct cn_sched_waiting w;
+	cn_sched_waiting(p->config.procs, &w);
+	while (w.normal-- > 0 && run_user(p))
+		continue;
+	return true;
+}
+
+void cn_pool_count(struct cn_pool *p, int *threads, int *busy)
+{
+	cn_mutex_lock(&p->lock);
+	*threads = p->threads;
+	cn_mutex_unlock(&p->lock);
+	*busy = atomic_load(&p->busy);
+}

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Public functions that hand a node's matter to the room it belongs to. */
+#include "cnode/api/api.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* ---- processes and names (cnode/process.h) ---- */
+
+int cnode_whereis(cnode_node *node, const char *name, cnode_pid *pid)
+{
+	return cn_procs_whereis(node->procs, name, pid);
+}
+
+int cnode_registered(cnode_node *node, int (*each)(void *context, const char *name), void *context)
+{
+	char *names;
+	size_t count;
+	int rc = cn_procs_names(node->procs, &names, &count);
+	if (rc != 0)
+		return rc;
+	const char *name = names;
+	for (size_t i = 0; i < count && rc == 0; i++, name += strlen(name) + 1)
+		rc = each(context, name);
+	cn_free(names);
+	return rc;
+}
+
+bool cnode_is_alive(cnode_node *node, cnode_pid pid)
+{
+	return cn_procs_is_alive(node->procs, pid);
+}
+
+int cnode_spawn_request(cnode_process *self, const char *node, const char *module, const char *function,
+			cnode_term args, unsigned flags, cnode_ref *ref)
+{
+	struct cn_spawn_order order = {
+		.owner = cnode_self(self),
+		.leader = cnode_group_leader(self),
+		.module = module,
+		.function = function,
+		.args = args,
+		.link = (flags & CNODE_SPAWN_LINK) != 0,
+		.monitor = (flags & CNODE_SPAWN_MONITOR) != 0,
+	};
+	cnode_node *home = cnode_process_node(self);
+	if (!node || !module || !function || !ref)
+		return CNODE_EBADARG;
+	int rc = strcmp(node, home->name) == 0 ? CNODE_EBADNAME : cnode_name_of(node, &order.node);
+	return rc != 0 ? rc : cn_cluster_spawn(home->cluster, &order, ref);
+}
+
+int cnode_process_start(cnode_node *node, const char *name, const cnode_behaviour *behaviour, void *context,
+			cnode_term args, cnode_pid *pid)
+{
+	cnode_pid started;
+	struct cn_gen_spec gen = { .behaviour = behaviour, .context = context, .args = args };
+	struct cn_process_spec spec = { .name = name, .label = name };
+	if (!behaviour)
+		return cn_api_fail(node, CNODE_EBADARG, "a process needs a behaviour");
+	int rc = cn_gen_spawn(node->procs, &gen, &spec, &started);
+	if (rc != 0)
+		return cn_api_fail(node, rc, "process %s cannot be started: %s", name ? name : "without name", cnode_strerror(rc));
+	if (pid)
+		*pid = started;
+	return 0;
+}
+
+/* ---- factories and functions (cnode/spawn.h, cnode/function.h) ---- */
+
+static int told(cnode_node *node, int rc, const char *what, const char *name, const char *who)
+{
+	if (rc == 0)
+		return 0;
+	return cn_api_fail(node, rc, "%s %s%s%s%s: %s", what, name ? name : "(null)", who ? " (for \"" : "",
+			   who ? who : "", who ? "\")" : "",
+			   rc == CNODE_EEXIST	 ? "the name belongs to another one already"
+			   : rc == CNODE_ENOENT	 ? "there is none of that name"
+			   : rc == CNODE_EBADARG ? "a node in the list has no '@', or an argument is missing"
+						 : cnode_strerror(rc));
+}
+
+int cnode_factory_add(cnode_node *node, const char *name, const cnode_behaviour *behaviour, void *context,
+		      const char *who)
+{
+	return told(node, cn_factory_add(node->factories, name, behaviour, context, who), "factory", name, who);
+}
+
+int cnode_factory_remove(cnode_node *node, const char *name)
+{
+	return told(node, cn_factory_remove(node->factories, name), "factory", name, NULL);
+}
+
+int cnode_factory_allow(cnode_node *node, const char *name, const char *who)
+{
+	return told(node, cn_factory_allow(node->factories, name, who), "factory", name, who);
+}
+
+int cnode_factory_deny(cnode_node *node, const char *name, const char *who)
+{
+	return told(node, cn_factory_deny(node->factories, name, who), "factory", name, who);
+}
+
+int cnode_factory_set(cnode_node *node, const char *name, const char *who)
+{
+	return told(node, cn_factory_set(node->factories, name, who), "factory", name, who);
+}
+
+int cnode_factory_list(cnode_node *node, int (*each)(void *context, const cnode_factory_info *factory), void *context)
+{
+	return cn_factory_list(node->factories, each, context);
+}
+
+int cnode_function_export(cnode_node *node, const char *module, const char *name, int arity,
+			  cnode_function *function, void *context, const char *who)
+{
+	return told(node, cn_function_export(node->functions, module, name, arity, function, context, who),
+		    "function", name, who);
+}
+
+int cnode_function_allow(cnode_node *node, const char *module, const char *name, const char *who)
+{
+	return told(node, cn_function_allow(node->functions, module, name, who), "function", name, who);
+}
+
+/* ---- peers (cnode/node.h) ---- */
+
+int cnode_node_set_cookie(cnode_node *node, const char *peer, const char *cookie)
+{
+	int rc = !peer || !cookie || !*cookie ? CNODE_EBADARG : cn_cluster_set_cookie(node->cluster, peer, cookie);
+	return rc == 0 ? 0 : cn_api_fail(node, rc, "cookie for %s: %s", peer ? peer : "(null)", cnode_strerror(rc));
+}
+
+int cnode_node_route(cnode_node *node, const char *peer, const char *address)
+{
+	int rc = !peer || !address ? CNODE_EBADARG : cn_cluster_route(node->cluster, peer, address);
+	return rc == 0 ? 0
+		       : cn_api_fail(node, rc, "route to %s: %s", peer ? peer : "(null)",
+				     rc == CNODE_EBADARG ? "the address must be HOST:PORT or [V6]:PORT" : cnode_strerror(rc));
+}
+
+/* The node's name in "b@host" or "b@host:port". */
+static bool is_peer_name(const char *peer)
+{
+	const char *at = peer ? strchr(peer, '@') : NULL;
+	const char *colon = at ? strchr(at, ':') : NULL;
+	size_t size = !peer ? 0 : colon && !strchr(colon + 1, ':') ? (size_t)(colon - peer) : strlen(peer);
+	return size > 0 && cn_node_name_valid(peer, size);
+}
+
+int cnode_connect(cnode_node *node, const char *peer)
+{
+	if (!is_peer_name(peer))
+		return cn_api_fail(node, CNODE_EBADNAME, "%s: not the name of a node: NAME@HOST or NAME@HOST:PORT", peer ? peer : "(null)");
+	return cn_ask_keep(node, peer);
+}
+
+int cnode_disconnect(cnode_node *node, const char *peer)
+{
+	if (!peer || !cn_cluster_knows(node->cluster, peer))
+		return cn_api_fail(node, CNODE_ENOENT, "%s: not connected", peer ? peer : "(null)");
+	return cn_ask_disconnect(node, peer);
+}
+
+int cnode_peers(cnode_node *node, int (*each)(void *context, const cnode_peer *peer), void *context)
+{
+	size_t room = 16, count;
+	struct cn_peer_info *info = NULL;
+	for (;;) {
+		info = cn_calloc(room, sizeof *info);
+		if (!info)
+			return CNODE_ENOMEM;
+		count = cn_cluster_peers(node->cluster, info, room);
+		if (count <= room)
+			break;
+		cn_free(info);
+		room = count + 16;
+	}
+	int rc = 0;
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		const struct cn_conn_info *link = &info[i].link;
+		cnode_peer peer = {
+			.size = sizeof peer,
+			.name = info[i].name,
+			.visible = link->visible,
+			.creation = link->creation,
+			.flags = link->flags,
+			.release = cn_otp_release_of(link->peer_flags)->release,
+			.since_ms = info[i].age_ns / CN_NS_PER_MS,
+			.packets_in = info[i].counts.packets_in,
+			.packets_out = info[i].counts.packets_out,
+			.bytes_in = info[i].counts.bytes_in,
+			.bytes_out = info[i].counts.bytes_out,
+			.queued = info[i].counts.queued,
+		};
+		rc = each(context, &peer);
+	}
+	cn_free(info);
+	return rc;
+}

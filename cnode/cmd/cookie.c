@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cookie: choosing among the places a cookie can come from. */
+#include "cnode/cmd/cookie.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The value of a variable; NULL if it is unset or empty. */
+static const char *variable(const char *name)
+{
+	const char *value = getenv(name);
+	return value != NULL && *value != '\0' ? value : NULL;
+}
+
+/*
+ * Reads a credential. Unlike a cookie file it may be readable for a group: systemd shows
+ * the ACL that lets the service read it as group bits, and guards the folder itself.
+ */
+static int read_credential(const char *path, int fd, struct cn_cookie *cookie,
+			   char message[CN_COOKIE_MESSAGE])
+{
+	size_t size = 0;
+	ssize_t n;
+
+	while ((n = read(fd, cookie->text + size, sizeof cookie->text - size)) > 0)
+		size += (size_t)n;
+	if (n < 0) {
+		snprintf(message, CN_COOKIE_MESSAGE, "cannot read the cookie in %s: %s", path,
+			 strerror(errno));
+		return CNODE_EACCES;
+	}
+	if (size == sizeof cookie->text) {
+		snprintf(message, CN_COOKIE_MESSAGE, "the cookie in %s is too long", path);
+		return CNODE_EACCES;
+	}
+	cookie->text[size] = '\0';
+	size = strcspn(cookie->text, " \t\r\n");
+	cookie->text[size] = '\0';
+	if (size == 0) {
+		snprintf(message, CN_COOKIE_MESSAGE, "the cookie in %s is empty", path);
+		return CNODE_EACCES;
+	}
+	return 0;
+}
+
+int cn_cookie_choose(const char *flag, const char *file, struct cn_cookie *cookie,
+		     cnode_config *config, char message[CN_COOKIE_MESSAGE])
+{
+	char path[512];
+	const char *folder = variable("CREDENTIALS_DIRECTORY");
+
+	if (flag != NULL && file != NULL) {
+		snprintf(message, CN_COOKIE_MESSAGE, "give -setcookie or -cookie_file, not both");
+		return CNODE_EBADARG;
+	}
+	config->cookie = flag;
+	config->cookie_file = file;
+	if (flag != NULL || file != NULL)
+		return 0;
+	config->cookie_file = variable("CNODE_COOKIE_FILE");
+	if (config->cookie_file != NULL || folder == NULL)
+		return 0;
+	if ((size_t)snprintf(path, sizeof path, "%s/cookie", folder) >= sizeof path) {
+		snprintf(message, CN_COOKIE_MESSAGE, "$CREDENTIALS_DIRECTORY is too long");
+		return CNODE_EACCES;
+	}
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno == ENOENT)
+		return 0;               /* credentials for something else */
+	if (fd < 0) {
+		snprintf(message, CN_COOKIE_MESSAGE, "cannot read the cookie in %.400s: %s", path,
+			 strerror(errno));
+		return CNODE_EACCES;
+	}
+	int rc = read_credential(path, fd, cookie, message);
+	close(fd);
+	if (rc == 0)
+		config->cookie = cookie->text;
+	return rc;
+}

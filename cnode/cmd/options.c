@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* options: reading argv by a table, and the help text of that table. */
+#include "cnode/cmd/options.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cnode/error.h"
+
+#define LABEL_WIDTH 28
+#define LINE_WIDTH 80
+
+/* Compares `size` bytes of a name of the table with the command line's. */
+static bool same_bytes(const char *name, const char *given, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if ((given[i] == '-' ? '_' : given[i]) != name[i])
+			return false;
+	return true;
+}
+
+/* The bytes behind the dashes if `word` has the form of an option, else NULL. */
+static const char *option_text(const char *word)
+{
+	if (word[0] != '-' || word[1] == '\0' || isdigit((unsigned char)word[1]))
+		return NULL;
+	word += word[1] == '-' ? 2 : 1;
+	return *word != '\0' ? word : NULL;
+}
+
+static const struct cn_opt *find(const struct cn_opt *table, const char *text, size_t size)
+{
+	for (; table->name != NULL; table++)
+		if (strlen(table->name) == size && same_bytes(table->name, text, size))
+			return table;
+	return NULL;
+}
+
+/* The one option that begins with what was given; NULL if there is none or several. */
+static const struct cn_opt *meant(const struct cn_opt *table, const char *text, size_t size)
+{
+	const struct cn_opt *found = NULL;
+
+	for (; table->name != NULL; table++) {
+		if (strlen(table->name) <= size || !same_bytes(table->name, text, size))
+			continue;
+		if (found != NULL)
+			return NULL;
+		found = table;
+	}
+	return found;
+}
+
+static int list_add(struct cn_opt_list *list, const char *item)
+{
+	const char **more = realloc(list->item, (list->count + 2) * sizeof *more);
+	if (more == NULL)
+		return CNODE_ENOMEM;
+	list->item = more;
+	list->item[list->count++] = item;
+	list->item[list->count] = NULL;
+	return 0;
+}
+
+void cn_opt_list_free(struct cn_opt_list *list)
+{
+	free(list->item);
+	list->item = NULL;
+	list->count = 0;
+}
+
+/* A decimal number in [min, max]; nothing else may stand around it. */
+static bool read_number(const char *text, long min, long max, long *number)
+{
+	char *end;
+	if (!isdigit((unsigned char)text[0]))
+		return false;
+	errno = 0;
+	long n = strtol(text, &end, 10);
+	if (errno != 0 || *end != '\0' || n < min || n > max)
+		return false;
+	*number = n;
+	return true;
+}
+
+/* Seconds with up to three digits behind the point, as milliseconds. */
+static bool read_seconds(const char *text, long min, long max, long *ms)
+{
+	char *end;
+	if (!isdigit((unsigned char)text[0]))
+		return false;
+	errno = 0;
+	long n = strtol(text, &end, 10);
+	if (errno != 0 || n > max / 1000)
+		return false;
+	n *= 1000;
+	if (*end == '.') {
+		long unit = 100;
+		for (end++; isdigit((unsigned char)*end) && unit > 0; end++, unit /= 10)
+			n += (*end - '0') * unit;
+	}
+	if (*end != '\0' || n < min || n > max)
+		return false;
+	*ms = n;
+	return true;
+}
+
+static int store(const struct cn_opt *opt, void *target, const char *value,
+		 char message[CN_OPT_MESSAGE])
+{
+	void *variable = (char *)target + opt->offset;
+
+	switch (opt->kind) {
+	case CN_OPT_FLAG:
+		*(bool *)variable = true;
+		return 0;
+	case CN_OPT_TEXT:
+		*(const char **)variable = value;
+		return 0;
+	case CN_OPT_LIST:
+		return list_add(variable, value);
+	case CN_OPT_NUMBER:
+		if (read_number(value, opt->min, opt->max, variable))
+			return 0;
+		snprintf(message, CN_OPT_MESSAGE, "-%s %.100s: a whole number from %ld to %ld is wanted",
+			 opt->name, value, opt->min, opt->max);
+		return CNODE_EBADARG;
+	case CN_OPT_SECONDS:
+		if (read_seconds(value, opt->min, opt->max, variable))
+			return 0;
+		snprintf(message, CN_OPT_MESSAGE, "-%s %.100s: seconds from %g to %ld are wanted",
+			 opt->name, value, (double)opt->min / 1000, opt->max / 1000);
+		return CNODE_EBADARG;
+	}
+	return CNODE_EINTERNAL;
+}
+
+int cn_opt_parse(int argc, char *argv[], const struct cn_opt *table, void *target,
+		 struct cn_opt_list *words, char message[CN_OPT_MESSAGE])
+{
+	bool only_words = false;
+
+	message[0] = '\0';
+	for (int i = 1; i < argc; i++) {
+		const char *text = only_words ? NULL : option_text(argv[i]);
+		int rc;
+
+		if (text == NULL) {
+			if (!only_words && strcmp(argv[i], "--") == 0) {
+				only_words = true;
+				continue;
+			}
+			if ((rc = list_add(words, argv[i])) != 0)
+				return rc;
+			continue;
+		}
+		size_t size = strcspn(text, "=");
+		const char *value = text[size] == '=' ? text + size + 1 : NULL;
+		const struct cn_opt *opt = find(table, text, size);
+		if (opt == NULL) {
+			const struct cn_opt *near = meant(table, text, size);
+			snprintf(message, CN_OPT_MESSAGE, "unknown option -%.*s%s%s%s (see -help)",
+				 size > 100 ? 100 : (int)size, text, near ? "; did you mean -" : "",
+				 near ? near->name : "", near ? "?" : "");
+			return CNODE_EBADARG;
+		}
+		if (opt->value == NULL && value != NULL) {
+			snprintf(message, CN_OPT_MESSAGE, "option -%s takes no value", opt->name);
+			return CNODE_EBADARG;
+		}
+		if (opt->value != NULL && value == NULL) {
+			const char *next = i + 1 < argc ? option_text(argv[i + 1]) : NULL;
+			const struct cn_opt *other =
+				next != NULL ? find(table, next, strcspn(next, "=")) : NULL;
+			if (i + 1 == argc) {
+				snprintf(message, CN_OPT_MESSAGE, "option -%s needs a value: %s", opt->name,
+					 opt->value);
+				return CNODE_EBADARG;
+			}
+			if (other != NULL) {
+				snprintf(message, CN_OPT_MESSAGE,
+					 "option -%s needs a value: %s (if -%.100s is meant, write -%s=-%.100s)",
+					 opt->name, opt->value, next, opt->name, next);
+				return CNODE_EBADARG;
+			}
+			value = argv[++i];
+		}
+		if ((rc = store(opt, target, value, message)) != 0)
+			return rc;
+	}
+	return 0;
+}
+
+void cn_opt_help_line(const char *label, const char *text)
+{
+	int column = printf("  %s", label);
+
+	if (column >= LABEL_WIDTH) {
+		putchar('\n');
+		column = 0;
+	}
+	column += printf("%*s", LABEL_WIDTH - column, "");
+	for (bool first = true; *text != '\0'; first = false) {
+		size_t size = strcspn(text, " ");
+		if (!first && column + 1 + (int)size > LINE_WIDTH)
+			column = printf("\n%*s", LABEL_WIDTH, "") - 1;
+		else if (!first)
+			column += printf(" ");
+		column += printf("%.*s", (int)size, text);
+		text += size + strspn(text + size, " ");
+	}
+	putchar('\n');
+}
+
+void cn_opt_help(const struct cn_opt *table)
+{
+	for (; table->name != NULL; table++) {
+		char label[LINE_WIDTH];
+		snprintf(label, sizeof label, "-%s%s%s", table->name, table->value ? " " : "",
+			 table->value ? table->value : "");
+		cn_opt_help_line(label, table->help);
+	}
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The in-half of a link: reading, frames, ticks. Holder of the lead. */
+#include "cnode/conn/inner.h"
+
+#define INTERVALS 4                     /* of a net_ticktime, as net_tickintensity: silent ones before the end */
+#define ANSWER_PAUSE (250 * CN_NS_PER_MS)
+#define REST_KEPT 16384                 /* a larger buffer for rests is given back when it is empty */
+
+static void close_refused(struct cn_conn *c, int rc)
+{
+	const char *reason = cn_frame_reason(c->frame);
+	cn_conn_closef(c, rc, "%s%s%s", cnode_strerror(rc), *reason ? ": " : "", reason);
+}
+
+/*
+ * A tick is answered, for peers with a shorter net_ticktime than ours, unless we said
+ * something of the kind a moment ago: two nodes that both answer would never stop.
+ */
+static void answer_tick(struct cn_conn *c)
+{
+	uint64_t now = cn_loop_now(c->net->config.loop);
+	if (now - c->answered < ANSWER_PAUSE)
+		return;
+	c->answered = now;
+	cn_half_tick(c);
+}
+
+/* Deals with what the frame gave. False: reading has to stop. */
+static bool handle(struct cn_conn *c, struct cn_packet *m)
+{
+	switch (m->event) {
+	case CN_FRAME_MORE:
+		break;
+	case CN_FRAME_TICK:
+		atomic_fetch_add_explicit(&c->packets_in, 1, memory_order_relaxed);
+		answer_tick(c);
+		break;
+	case CN_FRAME_PART:
+		atomic_fetch_add_explicit(&c->packets_in, 1, memory_order_relaxed);
+		break;
+	case CN_FRAME_MESSAGE:
+		atomic_fetch_add_explicit(&c->packets_in, 1, memory_order_relaxed);
+		c->net->config.ops->frame(c->net->config.context, c, m);
+		cn_packet_fini(m);
+		break;
+	case CN_FRAME_BUSY:
+		c->working = true;
+		return false;
+	}
+	return c->state == CN_CONN_UP;
+}
+
+/* Takes packets out of these bytes; *used gets how many were. False: reading has to stop. */
+static bool consume(struct cn_conn *c, const uint8_t *bytes, size_t size, size_t *used)
+{
+	const uint64_t now = cn_loop_now(c->net->config.loop);
+	bool go_on = true;
+	size_t at = 0;
+	while (go_on && at < size) {
+		struct cn_packet m = { 0 };
+		int64_t n = cn_frame_feed(c->frame, bytes + at, size - at, now, &m);
+		if (n < 0) {
+			close_refused(c, (int)n);
+			return false;
+		}
+		at += (size_t)n;
+		if (n == 0 && m.event == CN_FRAME_MORE)
+			break;
+		go_on = handle(c, &m);
+	}
+	*used = at;
+	return go_on;
+}
+
+/* Keeps the bytes behind those used until more have come. */
+static bool keep(struct cn_conn *c, const uint8_t *bytes, size_t size)
+{
+	cn_buf_clear(&c->in);
+	if (size == 0) {
+		if (c->in.room > REST_KEPT)
+			cn_buf_fini(&c->in);
+		return true;
+	}
+	cn_put(&c->in, bytes, size);
+	if (c->in.err) {
+		cn_conn_close(c, CNODE_ENOMEM, NULL);
+		return false;
+	}
+	return true;
+}
+
+/* One read and what follows from it. False: nothing more for now. */
+static bool read_once(struct cn_conn *c, size_t *total)
+{
+	struct cn_stream *s = &c->half.stream;
+	uint8_t *room = c->net->read_room;
+	struct iovec parts[2];
+	int count = 0;
+	size_t direct = 0, rest = c->in.size, used = 0, moved;
+
+	/* A large payload goes straight to where it stays, and what is behind it into the buffer. */
+	uint8_t *target = rest == 0 ? cn_frame_target(c->frame, &direct) : NULL;
+	if (target) {
+		if (direct > CN_NET_TURN)
+			direct = CN_NET_TURN;
+		parts[count++] = (struct iovec){ target, direct };
+	} else {
+		direct = 0;
+		if (rest > 0)
+			memcpy(room, c->in.data, rest);
+	}
+	if (direct < CN_NET_TURN)
+		parts[count++] = (struct iovec){ room + rest, CN_READ_ROOM - rest };
+	size_t asked = parts[0].iov_len + (count == 2 ? parts[1].iov_len : 0);
+
+	int rc = s->ops->read(s, parts, count, &moved);
+	if (rc < 0) {
+		cn_conn_close(c, rc, rc == CNODE_ENOCONNECTION ? "the peer closed the connection" : NULL);
+		return false;
+	}
+	if (moved == 0)
+		return false;
+	*total += moved;
+	atomic_fetch_add_explicit(&c->bytes_in, moved, memory_order_relaxed);
+
+	bool go_on = true;
+	size_t filled = moved < direct ? moved : direct;
+	if (filled > 0) {
+		struct cn_packet m = { 0 };
+		rc = cn_frame_filled(c->frame, filled, cn_loop_now(c->net->config.loop), &m);
+		if (rc < 0) {
+			close_refused(c, rc);
+			return false;
+		}
+		go_on = handle(c, &m);
+	}
+	size_t size = rest + moved - filled;
+	if (go_on && size > 0)
+		go_on = consume(c, room, size, &used);
+	if (c->state != CN_CONN_UP || !keep(c, room + used, size - used))
+		return false;
+	return go_on && moved == asked;
+}
+
+/* A large message is being verified, 64 KiB a turn. False: reading has to stop. */
+static bool work(struct cn_conn *c)
+{
+	struct cn_packet m = { 0 };
+	c->working = false;
+	int rc = cn_frame_work(c->frame, &m);
+	if (rc < 0) {
+		close_refused(c, rc);
+		return false;
+	}
+	if (!handle(c, &m))
+		return false;
+	/* What was read behind it. */
+	size_t used = 0;
+	bool go_on = consume(c, c->in.data, c->in.size, &used);
+	if (c->state == CN_CONN_UP)
+		cn_buf_consume(&c->in, used);
+	return go_on;
+}
+
+void cn_in_turn(struct cn_conn *c)
+{
+	struct cn_net *net = c->net;
+	size_t total = 0;
+	bool go_on = true;
+	cn_conn_ref(c);
+	cn_cork_begin(net);
+	if (c->working) {
+		go_on = work(c);
+	} else if (c->in.size > 0 && atomic_load(&c->packets_in) == 0) {
+		/* Bytes that came behind the handshake. */
+		size_t used = 0;
+		go_on = consume(c, c->in.data, c->in.size, &used);
+		if (c->state == CN_CONN_UP)
+			cn_buf_consume(&c->in, used);
+	}
+	/* A turn that ends early is taken up by the next round: the socket is still readable. */
+	while (go_on && c->state == CN_CONN_UP && total < CN_NET_TURN)
+		go_on = read_once(c, &total);
+	cn_cork_end(net);
+	if (c->state == CN_CONN_UP) {
+		if (c->working)
+			cn_conn_post(c);
+		uint64_t due = cn_frame_due(c->frame);
+		if (due < c->timer.node.due)
+			cn_timer_set(&c->timer, due);
+	}
+	cn_conn_unref(c);
+}
+
+void cn_in_discard(struct cn_conn *c)
+{
+	struct cn_stream *s = &c->half.stream;
+	struct iovec part = { c->net->read_room, CN_READ_ROOM };
+	size_t moved;
+	if (c->state == CN_CONN_LEAVING && s->ops->read(s, &part, 1, &moved) < 0)
+		cn_conn_close(c, 0, "this node left");
+}
+
+/* ---- ticks ---- */
+
+/* A quarter of net_ticktime is over. Follows dist_util.erl's ticker. */
+static void tick(struct cn_conn *c)
+{
+	const uint64_t ticktime = c->net->config.ticktime;
+	uint64_t in = atomic_load(&c->bytes_in);
+	/* Bytes count, where BEAM nodes count packets: a large one over a slow line is life too. */
+	bool heard = in != c->in_seen;
+	c->in_seen = in;
+	c->silent = heard ? 0 : c->silent + 1;
+	if (c->silent >= INTERVALS) {
+		cn_conn_closef(c, CNODE_ETICK, "no byte came for net_ticktime (%llu s): it hangs, or the network does",
+			       (unsigned long long)(ticktime / CN_NS_PER_S));
+		return;
+	}
+	cn_mutex_lock(&c->half.lock);
+	uint64_t out = c->half.bytes;
+	cn_mutex_unlock(&c->half.lock);
+	if (out == c->out_seen || (!c->info.visible && !heard))
+		cn_half_tick(c);
+	cn_mutex_lock(&c->half.lock);
+	c->out_seen = c->half.bytes;
+	cn_mutex_unlock(&c->half.lock);
+}
+
+void cn_in_due(struct cn_conn *c)
+{
+	uint64_t now = cn_loop_now(c->net->config.loop);
+	int rc = cn_frame_expire(c->frame, now);
+	if (rc != 0) {
+		close_refused(c, rc);
+		return;
+	}
+	if (now >= c->next_tick) {
+		c->next_tick = now + c->net->config.ticktime / INTERVALS;
+		tick(c);
+	}
+	if (c->state != CN_CONN_UP)
+		return;
+	uint64_t due = cn_frame_due(c->frame);
+	cn_timer_set(&c->timer, due < c->next_tick ? due : c->next_tick);
+}

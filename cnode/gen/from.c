@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Whom to answer, and answering: gen:reply/2. */
+#include "cnode/gen/inner.h"
+
+struct cnode_from *from_new(struct gen *g)
+{
+	struct cnode_from *from = cn_calloc(1, sizeof *from);
+	if (from)
+		from->gen = g;
+	return from;
+}
+
+bool from_read(struct cnode_from *from, cnode_term term)
+{
+	cnode_reader r = cnode_read(term);
+	if (cnode_read_type(&r) != CNODE_TYPE_TUPLE || cnode_read_tuple(&r) != 2 || cnode_read_type(&r) != CNODE_TYPE_PID)
+		return false;
+	from->pid = cnode_read_pid(&r);
+	from->tag = cnode_read_term(&r);
+	from->refs = 1;
+	from->kept = from->answered = false;
+	return r.error == 0;
+}
+
+static void unkeep(struct cnode_from *from)
+{
+	*(from->prev ? &from->prev->next : &from->gen->kept) = from->next;
+	if (from->next)
+		from->next->prev = from->prev;
+	cnode_term_drop(from->tag);
+	cn_free(from);
+}
+
+void from_release(struct cnode_from *from)
+{
+	from->refs--;
+	if (from->kept && from->refs == 0)
+		unkeep(from);
+}
+
+void from_drop_all(struct gen *g)
+{
+	while (g->kept)
+		unkeep(g->kept);
+	cn_free(g->from);
+	g->from = NULL;
+}
+
+int cnode_from_keep(cnode_from *from, cnode_from **kept)
+{
+	if (!from->kept) {
+		/* The next call gets another one; the callback goes on with this. */
+		struct cnode_from *next = from_new(from->gen);
+		cnode_term tag;
+		if (!next)
+			return CNODE_ENOMEM;
+		if (cnode_term_keep(from->tag, &tag) != 0) {
+			cn_free(next);
+			return CNODE_ENOMEM;
+		}
+		from->tag = tag;
+		from->kept = true;
+		from->prev = NULL;
+		from->next = from->gen->kept;
+		if (from->next)
+			from->next->prev = from;
+		from->gen->kept = from;
+		from->gen->from = next;
+	}
+	from->refs++;
+	*kept = from;
+	return 0;
+}
+
+void cnode_from_drop(cnode_from *from)
+{
+	if (from)
+		from_release(from);
+}
+
+cnode_pid cnode_from_pid(const cnode_from *from)
+{
+	return from->pid;
+}
+
+/* The alias in [alias|Ref] or [[alias|Ref]|_]. */
+static bool alias_of(cnode_term tag, cnode_ref *alias)
+{
+	cnode_reader r = cnode_read(tag);
+	for (int level = 0; level < 2; level++) {
+		if (cnode_read_type(&r) != CNODE_TYPE_LIST || cnode_read_list(&r) != 1)
+			return false;
+		if (cnode_read_type(&r) == CNODE_TYPE_ATOM) {
+			if (!cnode_read_is_atom(&r, "alias") || cnode_read_type(&r) != CNODE_TYPE_REF)
+				return false;
+			*alias = cnode_read_ref(&r);
+			return r.error == 0;
+		}
+	}
+	return false;
+}
+
+/* Sends {Tag, Reply} to the alias in the tag, or to the caller where there is none, or his node has no aliases. */
+static int send_reply(struct cnode_from *from, struct cnode_builder *b)
+{
+	struct cnode_process *self = from->gen->self;
+	cnode_term message;
+	int rc = cnode_builder_term(b, &message);
+	if (rc != 0)
+		return rc;
+	struct cn_target to = { .pid = from->pid };
+	cnode_ref alias;
+	if (alias_of(from->tag, &alias) && cn_procs_has_alias(cn_process_procs(self), alias.node))
+		to = (struct cn_target){ .alias = &alias };
+	rc = cn_process_send(self, &to, message, 0);
+	cnode_term_drop(message);
+	if (rc == 0 || rc == CNODE_EEXITED)
+		from->answered = true;
+	return rc;
+}
+
+int cnode_reply_term(cnode_from *from, cnode_term reply)
+{
+	if (from->answered)
+		return CNODE_ESTATE;
+	struct cnode_builder b;
+	cn_builder_init(&b);
+	cnode_build_tuple(&b, 2);
+	cnode_build_term(&b, from->tag);
+	cnode_build_term(&b, reply);
+	int rc = send_reply(from, &b);
+	cn_builder_fini(&b);
+	return rc;
+}
+
+int cnode_reply(cnode_from *from, const char *format, ...)
+{
+	if (from->answered)
+		return CNODE_ESTATE;
+	struct cnode_builder b;
+	va_list args;
+	cn_builder_init(&b);
+	cnode_build_tuple(&b, 2);
+	cnode_build_term(&b, from->tag);
+	va_start(args, format);
+	cn_build_vformat(&b, format, args);
+	va_end(args);
+	int rc = send_reply(from, &b);
+	cn_builder_fini(&b);
+	return rc;
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of gen share: the state of a behaviour's process. Everything belongs to its own thread. */
+#ifndef CN_GEN_INNER_H
+#define CN_GEN_INNER_H
+
+#include "cnode/gen/gen.h"
+
+struct cnode_from {
+	struct gen *gen;
+	cnode_pid pid;
+	cnode_term tag;                 /* borrowed from the message; ours once it is kept */
+	uint32_t refs;                  /* the callback's, the user's */
+	bool kept;
+	bool answered;
+	struct cnode_from *next, *prev; /* among the kept ones */
+};
+
+/* A call that was made and has not ended. */
+struct request {
+	cnode_ref ref;
+	cnode_ref timer;                /* zeroed: none */
+	cnode_done_fn *done;
+	void *context;
+	struct request *next;           /* by ref */
+	struct request *timer_next;     /* by timer */
+};
+
+#define REQUEST_BUCKETS 256
+struct requests {
+	struct request *by_ref[REQUEST_BUCKETS];
+	struct request *by_timer[REQUEST_BUCKETS];
+};
+
+struct gen {
+	struct cnode_process *self;
+	cnode_behaviour behaviour;      /* as large as ours: what the program's lacks is zero */
+	void *context;
+	struct cnode_from *from;        /* for the next call: there is always one */
+	struct cnode_from *kept;
+	struct requests *requests;      /* NULL until the first */
+	cnode_ref idle;                 /* the idle timer */
+	uint64_t last;                  /* when the last message came */
+	bool began;                     /* the program's init was called */
+	bool suspended;
+	struct cn_message *waiting, *waiting_last;  /* what came while it is suspended */
+	_Alignas(16) uint8_t memory[];  /* the program's state */
+};
+
+/* The class of gens; NULL if the process is of another. */
+struct gen *gen_of(struct cnode_process *self);
+
+/* from.c */
+struct cnode_from *from_new(struct gen *g);
+void from_release(struct cnode_from *from);     /* the callback's reference */
+void from_drop_all(struct gen *g);
+/* {Pid,Tag} of a call. False: it is none. */
+bool from_read(struct cnode_from *from, cnode_term term);
+
+/*
+ * What an answer of ours means for the process. A caller that cannot be reached is no fault
+ * of it; without memory it ends, so that the caller hears of that at least.
+ */
+static inline int answered(int rc)
+{
+	return rc == CNODE_ENOMEM || rc == CNODE_EEXITED ? rc : 0;
+}
+
+/* request.c */
+int requests_message(struct gen *g, struct cn_message *m, bool *used);  /* a completion? takes m if so */
+void requests_free(struct gen *g);
+
+/* sys.c */
+int sys_message(struct gen *g, struct cnode_from *from, cnode_term message);
+
+#endif

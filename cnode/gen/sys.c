@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * System messages: {system, From, Request}. The answers are those of sys.erl; what a C
+ * process cannot do (replace_state takes a fun, change_code, tracing) is an error to the
+ * caller, not a crash.
+ */
+#include "cnode/gen/inner.h"
+
+static int reply_error(struct cnode_from *from, const char *what)
+{
+	return cnode_reply(from, "{error,~a}", what);
+}
+
+/* The state as it is shown. *shown is yours. */
+static int show_state(struct gen *g, cnode_term *shown)
+{
+	if (g->behaviour.get_state)
+		return g->behaviour.get_state(g->self, g->memory, shown);
+	return cnode_format(shown, "~a", cn_process_label(g->self));
+}
+
+static int get_state(struct gen *g, struct cnode_from *from)
+{
+	cnode_term shown;
+	int rc = show_state(g, &shown);
+	if (rc != 0)
+		return reply_error(from, cnode_error_atom(rc));
+	rc = cnode_reply_term(from, shown);
+	cnode_term_drop(shown);
+	return rc;
+}
+
+/* {status, Pid, {module,M}, [PDict, SysState, Parent, Debug, Misc]}, Misc as gen_server:format_status gives it. */
+static int get_status(struct gen *g, struct cnode_from *from)
+{
+	cnode_term shown;
+	int rc = show_state(g, &shown);
+	if (rc != 0)
+		return reply_error(from, cnode_error_atom(rc));
+	const char *label = cn_process_label(g->self), *state = g->suspended ? "suspended" : "running";
+	cnode_pid self = cnode_self(g->self), parent = cnode_parent(g->self);
+	if (cnode_pid_is_none(parent))
+		parent = self;
+	rc = cnode_reply(from, "{status,~p,{module,~a},[[],~a,~p,[],"
+			 "[{header,~s},{data,[{\"Status\",~a},{\"Parent\",~p},{\"Logged events\",[]}]},{data,[{\"State\",~t}]}]]}",
+			 self, label, state, parent, label, state, parent, shown);
+	cnode_term_drop(shown);
+	return rc;
+}
+
+static int debug(struct cnode_from *from, cnode_term what)
+{
+	if (cnode_scan(what, "{log,get}") == 0)
+		return cnode_reply(from, "{ok,[]}");
+	if (cnode_scan(what, "{statistics,get}") == 0)
+		return cnode_reply(from, "{ok,no_statistics}");
+	/* Switching off what is never on is done at once. */
+	if (cn_term_is_atom(what, "no_debug") || cnode_scan(what, "{log,false}") == 0 || cnode_scan(what, "{log,print}") == 0 ||
+	    cnode_scan(what, "{statistics,false}") == 0 || cnode_scan(what, "{trace,false}") == 0 ||
+	    cnode_scan(what, "{log_to_file,false}") == 0 || cnode_scan(what, "{remove,_}") == 0)
+		return cnode_reply(from, "ok");
+	return reply_error(from, "notsup");
+}
+
+static int answer(struct gen *g, struct cnode_from *from, cnode_term message)
+{
+	cnode_term what;
+	if (cn_term_is_atom(message, "get_state"))
+		return get_state(g, from);
+	if (cn_term_is_atom(message, "get_status"))
+		return get_status(g, from);
+	if (cn_term_is_atom(message, "suspend")) {
+		g->suspended = true;
+		return cnode_reply(from, "ok");
+	}
+	if (cn_term_is_atom(message, "resume")) {
+		g->suspended = false;
+		cn_process_unreceive(g->self, g->waiting);
+		g->waiting = g->waiting_last = NULL;
+		return cnode_reply(from, "ok");
+	}
+	if (cnode_scan(message, "{terminate,~t}", &what) == 0) {
+		(void)cnode_reply(from, "ok");
+		return cn_process_stop(g->self, what);
+	}
+	if (cnode_scan(message, "{replace_state,_}") == 0)
+		return reply_error(from, "notsup");
+	if (cnode_scan(message, "{debug,~t}", &what) == 0)
+		return debug(from, what);
+	return cnode_reply(from, "{error,{unknown_system_msg,~t}}", message);
+}
+
+int sys_message(struct gen *g, struct cnode_from *from, cnode_term message)
+{
+	return answered(answer(g, from, message));
+}

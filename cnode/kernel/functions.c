@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Exported functions, and the processes that run them.
+ *
+ * erpc:call/4 is a spawn of erpc:execute_call(Ref, M, F, A) with a monitor: the result is
+ * the exit reason of that process, {Ref, return, Value} or {Ref, Class, Reason[, Stack]}.
+ * erpc:cast/4 spawns erpc:execute_cast(M, F, A). rpc:call/4 is built on erpc.
+ * Follows: lib/kernel/src/erpc.erl.
+ */
+#include "cnode/kernel/kernel.h"
+
+struct function {
+	struct function *next;
+	char *module, *name;
+	int arity;                  /* CNODE_ANY_ARITY */
+	cnode_function *call;
+	void *context;
+	struct cn_access who;
+};
+
+/* Functions that were opened by name: module:name, or module:* with those to come. */
+struct grant {
+	struct grant *next;
+	char *module, *name;
+	struct cn_access who;
+};
+
+/* Entries are never removed, so whoever found one may use it without the lock. */
+struct cn_functions {
+	struct cn_mutex lock;
+	struct function *first;
+	struct grant *grants;
+};
+
+int cnode_raise(cnode_term *result, const char *exception_class, const char *format, ...)
+{
+	cnode_term reason;
+	va_list args;
+	va_start(args, format);
+	int rc = cnode_vformat(&reason, format, args);
+	va_end(args);
+	if (rc != 0)
+		return rc;
+	rc = cnode_format(result, "{~a,~t}", exception_class, reason);
+	cnode_term_drop(reason);
+	return rc == 0 ? CNODE_ERAISED : rc;
+}
+
+/* ---- the table ---- */
+
+int cn_functions_new(struct cn_functions **functions)
+{
+	struct cn_functions *fs = cn_calloc(1, sizeof *fs);
+	if (!fs)
+		return CNODE_ENOMEM;
+	cn_mutex_init(&fs->lock);
+	*functions = fs;
+	return 0;
+}
+
+static void function_free(struct function *f)
+{
+	cn_access_fini(&f->who);
+	cn_free(f->module);
+	cn_free(f->name);
+	cn_free(f);
+}
+
+static void grant_free(struct grant *g)
+{
+	cn_access_fini(&g->who);
+	cn_free(g->module);
+	cn_free(g->name);
+	cn_free(g);
+}
+
+void cn_functions_free(struct cn_functions *fs)
+{
+	if (!fs)
+		return;
+	for (struct function *f = fs->first, *next; f; f = next) {
+		next = f->next;
+		function_free(f);
+	}
+	for (struct grant *g = fs->grants, *next; g; g = next) {
+		next = g->next;
+		grant_free(g);
+	}
+	cn_mutex_fini(&fs->lock);
+	cn_free(fs);
+}
+
+static bool valid_name(const char *name)
+{
+	return name && *name && cn_atom_valid(name, strlen(name));
+}
+
+/* Under the lock. Exactly this arity if `exact`, else also one of any arity. */
+static struct function *find(struct cn_functions *fs, const char *module, const char *name, int arity, bool exact)
+{
+	struct function *any = NULL;
+	for (struct function *f = fs->first; f; f = f->next) {
+		if (strcmp(f->module, module) != 0 || strcmp(f->name, name) != 0)
+			continue;
+		if (f->arity == arity)
+			return f;
+		if (f->arity == CNODE_ANY_ARITY && !exact)
+			any = f;
+	}
+	return any;
+}
+
+int cn_function_export(struct cn_functions *fs, const char *module, const char *name, int arity,
+		       cnode_function *function, void *context, const char *who)
+{
+	if (!valid_name(module) || !valid_name(name))
+		return CNODE_EBADNAME;
+	if (!function || arity < CNODE_ANY_ARITY || arity > 255 || !who || cn_access_check(who, NULL) != 0)
+		return CNODE_EBADARG;
+	int rc;
+	cn_mutex_lock(&fs->lock);
+	struct function *f = find(fs, module, name, arity, true);
+	if (f) {
+		rc = f->call == function && f->context == context ? cn_access_allow(&f->who, who) : CNODE_EEXIST;
+	} else if (!(f = cn_calloc(1, sizeof *f))) {
+		rc = CNODE_ENOMEM;
+	} else {
+		cn_access_init(&f->who);
+		f->module = cn_strdup(module);
+		f->name = cn_strdup(name);
+		f->arity = arity;
+		f->call = function;
+		f->context = context;
+		rc = f->module && f->name ? cn_access_set(&f->who, who) : CNODE_ENOMEM;
+		if (rc == 0) {
+			f->next = fs->first;
+			fs->first = f;
+		} else {
+			function_free(f);
+		}
+	}
+	cn_mutex_unlock(&fs->lock);
+	return rc;
+}
+
+int cn_function_allow(struct cn_functions *fs, const char *module, const char *name, const char *who)
+{
+	if (!valid_name(module) || !valid_name(name))
+		return CNODE_EBADNAME;
+	if (!who || cn_access_check(who, NULL) != 0)
+		return CNODE_EBADARG;
+	int rc;
+	cn_mutex_lock(&fs->lock);
+	struct grant *g = fs->grants;
+	while (g && (strcmp(g->module, module) != 0 || strcmp(g->name, name) != 0))
+		g = g->next;
+	if (g) {
+		rc = cn_access_allow(&g->who, who);
+	} else if (!(g = cn_calloc(1, sizeof *g))) {
+		rc = CNODE_ENOMEM;
+	} else {
+		cn_access_init(&g->who);
+		g->module = cn_strdup(module);
+		g->name = cn_strdup(name);
+		rc = g->module && g->name ? cn_access_set(&g->who, who) : CNODE_ENOMEM;
+		if (rc == 0) {
+			g->next = fs->grants;
+			fs->grants = g;
+		} else {
+			grant_free(g);
+		}
+	}
+	cn_mutex_unlock(&fs->lock);
+	return rc;
+}
+
+/* ---- who may ---- */
+
+struct call {
+	cnode_atom module, name;
+	cnode_term args;            /* borrowed */
+	int arity;
+};
+
+/* Reads the last three arguments of execute_call and execute_cast. */
+static int read_call(cnode_term args, bool with_ref, struct call *c)
+{
+	int rc = with_ref ? cnode_scan(args, "[_,~a,~a,~t]", &c->module, &c->name, &c->args)
+			  : cnode_scan(args, "[~a,~a,~t]", &c->module, &c->name, &c->args);
+	if (rc != 0)
+		return CNODE_EBADARG;
+	cnode_reader r = cnode_read(c->args);
+	size_t count = cnode_read_list(&r);
+	if (r.error || count > 255)
+		return CNODE_EBADARG;
+	c->arity = (int)count;
+	return 0;
+}
+
+static int may(struct cn_functions *fs, const char *peer, cnode_term args, bool with_ref)
+{
+	struct call c;
+	int rc = read_call(args, with_ref, &c);
+	if (rc != 0)
+		return rc;
+	cn_mutex_lock(&fs->lock);
+	struct function *f = find(fs, c.module.text, c.name.text, c.arity, false);
+	/* An unknown function starts, and ends with undef, as on a BEAM node. */
+	bool allowed = !f || cn_access_allowed(&f->who, peer);
+	for (struct grant *g = fs->grants; g && !allowed; g = g->next)
+		allowed = strcmp(g->module, c.module.text) == 0 &&
+			  (strcmp(g->name, "*") == 0 || strcmp(g->name, c.name.text) == 0) &&
+			  cn_access_allowed(&g->who, peer);
+	cn_mutex_unlock(&fs->lock);
+	return allowed ? 0 : CNODE_ENOTALLOWED;
+}
+
+int cn_functions_may_call(void *functions, const char *peer, cnode_term args)
+{
+	return may(functions, peer, args, true);
+}
+
+int cn_functions_may_cast(void *functions, const char *peer, cnode_term args)
+{
+	return may(functions, peer, args, false);
+}
+
+/* ---- the process that runs one function ---- */
+
+struct execution {
+	struct cn_functions *functions;
+	cnode_term args;            /* of execute_call or execute_cast; its own */
+};
+
+static int execution_init(cnode_process *self, void *state, const cnode_start *how)
+{
+	struct execution *e = state;
+	e->functions = how->context;
+	int rc = cnode_term_keep(how->args, &e->args);
+	/* The caller hears of the process before the function runs: it may take its time. */
+	return rc != 0 ? rc : cnode_send(self, cnode_self(self), "run");
+}
+
+static void execution_release(void *state)
+{
+	struct execution *e = state;
+	cnode_term_drop(e->args);
+}
+
+/* Runs it. The codes of cnode_function, and CNODE_EUNDEF; *result is yours if it is not empty. */
+static int execute(cnode_process *self, struct execution *e, const struct call *c, cnode_term *result)
+{
+	*result = (cnode_term){ 0 };
+	cn_mutex_lock(&e->functions->lock);
+	struct function *f = find(e->functions, c->module.text, c->name.text, c->arity, false);
+	cn_mutex_unlock(&e->functions->lock);
+	return f ? f->call(self, f->context, c->args, result) : CNODE_EUNDEF;
+}
+
+/* Ends the process with the exit reason that erpc expects. */
+static int finish_call(cnode_process *self, cnode_term ref, const struct call *c, int rc, cnode_term result)
+{
+	const char *m = c->module.text, *f = c->name.text;
+	cnode_atom class_;
+	cnode_term reason;
+	if (rc == 0)
+		return cnode_stop(self, "{~t,return,~t}", ref, result);
+	if (rc == CNODE_ERAISED && cnode_scan(result, "{~a,~t}", &class_, &reason) == 0) {
+		if (strcmp(class_.text, "error") == 0)
+			return cnode_stop(self, "{~t,error,~t,[{~a,~a,~t,[]}]}", ref, reason, m, f, c->args);
+		return cnode_stop(self, "{~t,~a,~t}", ref, class_.text, reason);
+	}
+	if (rc == CNODE_EUNDEF || rc == CNODE_EBADARG)
+		return cnode_stop(self, "{~t,error,~a,[{~a,~a,~t,[]}]}", ref, cnode_error_atom(rc), m, f, c->args);
+	return cnode_stop(self, "{~t,error,{cnode,~a,~z},[{~a,~a,~t,[]}]}", ref, cnode_error_atom(rc),
+			  cnode_strerror(rc), m, f, c->args);
+}
+
+static int execution_call(cnode_process *self, void *state, const cnode_info *info)
+{
+	(void)info;
+	struct execution *e = state;
+	struct call c;
+	cnode_term ref, result;
+	int rc = cnode_scan(e->args, "[~t|_]", &ref);
+	if (rc == 0)
+		rc = read_call(e->args, true, &c);
+	if (rc != 0)
+		return rc;
+	rc = execute(self, e, &c, &result);
+	rc = finish_call(self, ref, &c, rc, result);
+	cnode_term_drop(result);
+	return rc;
+}
+
+static int execution_cast(cnode_process *self, void *state, const cnode_info *info)
+{
+	(void)info;
+	struct execution *e = state;
+	struct call c;
+	cnode_term result;
+	int rc = read_call(e->args, false, &c);
+	if (rc != 0)
+		return rc;
+	/* Nobody waits for the outcome, as with erpc:cast. */
+	execute(self, e, &c, &result);
+	cnode_term_drop(result);
+	return cnode_stop(self, "normal");
+}
+
+const cnode_behaviour cn_kernel_erpc_call = {
+	CNODE_BEHAVIOUR_INIT,
+	.flags = CN_GEN_QUIET,
+	.state_size = sizeof(struct execution),
+	.init = execution_init,
+	.handle_info = execution_call,
+	.release = execution_release,
+};
+
+const cnode_behaviour cn_kernel_erpc_cast = {
+	CNODE_BEHAVIOUR_INIT,
+	.flags = CN_GEN_QUIET,
+	.state_size = sizeof(struct execution),
+	.init = execution_init,
+	.handle_info = execution_cast,
+	.release = execution_release,
+};

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * kernel: the services that every node has under well-known names, and the functions that
+ * rpc and erpc call. All are ordinary behaviours on the public headers.
+ */
+#ifndef CN_KERNEL_H
+#define CN_KERNEL_H
+
+#include "cnode/base/base.h"
+#include "cnode/access/access.h"
+#include "cnode/function.h"
+#include "cnode/gen/gen.h"
+#include "cnode/proc/proc.h"
+#include "cnode/spawn/spawn.h"
+#include "cnode/term/term.h"
+
+struct cn_functions;
+
+/* *functions is yours. 0, CNODE_ENOMEM. */
+int cn_functions_new(struct cn_functions **functions);
+/* Behind the end of all processes. Takes NULL. */
+void cn_functions_free(struct cn_functions *functions);
+/* As the public functions of similar names (cnode/function.h). Any thread. */
+int cn_function_export(struct cn_functions *fs, const char *module, const char *name, int arity,
+		       cnode_function *function, void *context, const char *who);
+int cn_function_allow(struct cn_functions *fs, const char *module, const char *name, const char *who);
+
+/*
+ * Lets erpc's spawns reach the functions, and starts net_kernel and rex. Before the node
+ * is known to anybody. 0, CNODE_ENOMEM, CNODE_ENAMETAKEN.
+ */
+int cn_kernel_start(struct cn_procs *procs, struct cn_factories *factories, struct cn_functions *functions);
+
+extern const cnode_behaviour cn_kernel_net_kernel;
+extern const cnode_behaviour cn_kernel_rex;
+extern const cnode_behaviour cn_kernel_erpc_call;
+extern const cnode_behaviour cn_kernel_erpc_cast;
+/* Of cn_service: may this peer call the function that the arguments name? */
+int cn_functions_may_call(void *functions, const char *peer, cnode_term args);
+int cn_functions_may_cast(void *functions, const char *peer, cnode_term args);
+
+#endif

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of this room share: the loop as it is, and sockaddr conversions. */
+#ifndef CN_LOOP_INNER_H
+#define CN_LOOP_INNER_H
+
+#include <ev.h>
+#include <sys/socket.h>
+
+#include "cnode/loop/loop.h"
+
+struct resolver;
+
+struct cn_loop {
+	struct ev_loop *ev;
+	uint64_t (*clock)(void *context);
+	void *clock_context;
+	uint64_t now;                       /* when the last wait ended */
+
+	_Atomic(const void *) leader;       /* a thread's own address; NULL: free */
+	_Atomic uint32_t lead_waiting;      /* threads in cn_lead_take */
+	struct cn_mutex lead_lock;          /* for waiting only */
+	struct cn_cond lead_free;
+
+	_Atomic(struct cn_task *) tasks;    /* posted, last first */
+	_Atomic bool deaf;                  /* nobody will look at tasks unless woken */
+	int wake_fd;
+	ev_io wake;
+
+	struct cn_heap timers;
+	ev_timer alarm;                     /* libev's one timer */
+	uint64_t alarm_due;                 /* what it is set for; CN_NEVER: not running */
+
+	struct cn_nap *naps;
+	bool napping;                       /* `before` was called, `after` was not */
+	bool changed;                       /* watchers changed since libev told the kernel */
+	int fd;                             /* of libev's epoll, once it was asked for; -1 */
+
+	struct resolver *resolver;          /* made with the first name */
+};
+
+/* Frees it; NULL is fine. */
+void cn_resolver_free(struct resolver *r);
+
+/* Both ways; to_ returns the size of what it filled. */
+socklen_t cn_address_to(const struct cn_address *a, struct sockaddr_storage *ss);
+void cn_address_from(struct cn_address *a, const struct sockaddr *sa);
+
+#endif

@@ -1,0 +1,440 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The loop: lead, rounds, tasks, deadlines and descriptors, over libev's epoll backend. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cnode/loop/inner.h"
+#include "compat/compat.h"
+
+#define MAX_FDS 1024
+#define TIMER_TURN 4096                 /* timers fired per round; the rest in the next */
+#define LONG_WAIT CN_NS_PER_MS          /* from here on a wait is a nap */
+
+/* ---- lead ---- */
+
+/* Its address tells threads apart, and costs no system call. */
+static _Thread_local char self;
+
+bool cn_lead_try(struct cn_loop *loop)
+{
+	const void *nobody = NULL;
+	return atomic_load_explicit(&loop->leader, memory_order_relaxed) == NULL &&
+	       atomic_compare_exchange_strong(&loop->leader, &nobody, &self);
+}
+
+void cn_lead_take(struct cn_loop *loop)
+{
+	if (cn_lead_try(loop))
+		return;
+	cn_mutex_lock(&loop->lead_lock);
+	/* Counted before the last look: a holder that releases after that look sees the count. */
+	atomic_fetch_add(&loop->lead_waiting, 1);
+	while (!cn_lead_try(loop))
+		cn_cond_wait(&loop->lead_free, &loop->lead_lock);
+	atomic_fetch_sub(&loop->lead_waiting, 1);
+	cn_mutex_unlock(&loop->lead_lock);
+}
+
+void cn_lead_release(struct cn_loop *loop)
+{
+	CN_LEAD(loop);
+	atomic_store(&loop->leader, NULL);
+	if (atomic_load(&loop->lead_waiting) == 0)
+		return;
+	cn_mutex_lock(&loop->lead_lock);
+	cn_cond_signal(&loop->lead_free);
+	cn_mutex_unlock(&loop->lead_lock);
+}
+
+bool cn_lead_held(const struct cn_loop *loop)
+{
+	return atomic_load_explicit(&loop->leader, memory_order_relaxed) == &self;
+}
+
+#ifdef CN_CHECKS
+void cn_lead_check(const struct cn_loop *loop, const char *where)
+{
+	if (cn_lead_held(loop))
+		return;
+	fprintf(stderr, "cnode: %s called without the lead\n", where);
+	abort();
+}
+#endif
+
+/* ---- tasks ---- */
+
+bool cn_wake_post(struct cn_loop *loop, struct cn_task *task)
+{
+	if (atomic_exchange_explicit(&task->posted, true, memory_order_acq_rel))
+		return false;
+	task->next = atomic_load_explicit(&loop->tasks, memory_order_relaxed);
+	while (!atomic_compare_exchange_weak(&loop->tasks, &task->next, task))
+		continue;
+	/* The leader sets `deaf` and then looks at the tasks; we do it the other way round, so
+	   one of the two sees the other. Only the first poster pays for the system call. */
+	if (atomic_load(&loop->deaf) && atomic_exchange(&loop->deaf, false))
+		cn_event_set(loop->wake_fd);
+	return true;
+}
+
+static void run_tasks(struct cn_loop *loop)
+{
+	if (!atomic_load_explicit(&loop->tasks, memory_order_relaxed))
+		return;
+	struct cn_task *last = atomic_exchange_explicit(&loop->tasks, NULL, memory_order_acquire);
+	struct cn_task *first = NULL;
+	while (last) {
+		struct cn_task *before = last->next;
+		last->next = first;
+		first = last;
+		last = before;
+	}
+	while (first) {
+		struct cn_task *t = first;
+		first = t->next;
+		atomic_store_explicit(&t->posted, false, memory_order_release);
+		t->run(t);
+	}
+}
+
+static void wake_ready(struct ev_loop *ev, ev_io *w, int events)
+{
+	(void)ev;
+	(void)events;
+	cn_event_clear(w->fd);
+}
+
+/* ---- deadlines ---- */
+
+void cn_timer_init(struct cn_timer *t, struct cn_loop *loop, void (*fire)(struct cn_timer *))
+{
+	*t = (struct cn_timer){ .fire = fire, .loop = loop };
+}
+
+void cn_timer_set(struct cn_timer *t, uint64_t due)
+{
+	cn_timer_stop(t);
+	if (due == CN_NEVER)
+		return;
+	t->node.due = due;
+	t->running = true;
+	cn_heap_add(&t->loop->timers, &t->node);
+}
+
+void cn_timer_stop(struct cn_timer *t)
+{
+	if (!t->running)
+		return;
+	CN_LEAD(t->loop);
+	t->running = false;
+	cn_heap_remove(&t->loop->timers, &t->node);
+}
+
+static void fire_timers(struct cn_loop *loop)
+{
+	for (unsigned n = 0; n < TIMER_TURN && cn_heap_due(&loop->timers) <= loop->now; n++) {
+		struct cn_timer *t = CN_CONTAINER(loop->timers.first, struct cn_timer, node);
+		cn_timer_stop(t);
+		t->fire(t);
+	}
+}
+
+static void alarm_rang(struct ev_loop *ev, ev_timer *w, int events)
+{
+	struct cn_loop *loop = w->data;
+	(void)ev;
+	(void)events;
+	loop->alarm_due = CN_NEVER;
+}
+
+/*
+ * Sees to it that libev's wait ends by `due`. An alarm that is early is left alone: one
+ * round in vain costs less than moving it each time a deadline moves, as ticks do.
+ */
+static void set_alarm(struct cn_loop *loop, uint64_t due, uint64_t now)
+{
+	if (loop->alarm_due <= due)
+		return;
+	ev_timer_stop(loop->ev, &loop->alarm);
+	loop->alarm_due = due;
+	/* libev counts from the time it knows, which is that of the last wait. */
+	ev_now_update(loop->ev);
+	ev_timer_set(&loop->alarm, due > now ? (double)(due - now) / (double)CN_NS_PER_S : 0., 0.);
+	ev_timer_start(loop->ev, &loop->alarm);
+}
+
+/* ---- descriptors ---- */
+
+_Static_assert(sizeof(ev_io) <= sizeof ((struct cn_io *)0)->watcher, "cn_io must have room for libev's watcher");
+
+static ev_io *watcher_of(struct cn_io *io)
+{
+	return (ev_io *)(void *)io->watcher;
+}
+
+static void io_ready(struct ev_loop *ev, ev_io *w, int events)
+{
+	struct cn_io *io = w->data;
+	(void)ev;
+	if (events & EV_ERROR)
+		io->events = 0;         /* libev has given it up */
+	unsigned ready = (events & EV_READ ? CN_READ : 0) | (events & EV_WRITE ? CN_WRITE : 0);
+	io->ready(io, ready);
+}
+
+void cn_io_init(struct cn_io *io, struct cn_loop *loop, int fd, void (*ready)(struct cn_io *, unsigned))
+{
+	*io = (struct cn_io){ .ready = ready, .loop = loop, .fd = fd };
+	ev_io *w = watcher_of(io);
+	ev_io_init(w, io_ready, fd, 0);
+	w->data = io;
+}
+
+void cn_io_set(struct cn_io *io, unsigned events)
+{
+	if (io->events == events || io->fd < 0)
+		return;
+	CN_LEAD(io->loop);
+	ev_io *w = watcher_of(io);
+	struct ev_loop *ev = io->loop->ev;
+	ev_io_stop(ev, w);
+	io->events = events;
+	io->loop->changed = true;
+	if (!events)
+		return;
+	ev_io_set(w, io->fd, (events & CN_READ ? EV_READ : 0) | (events & CN_WRITE ? EV_WRITE : 0));
+	ev_io_start(ev, w);
+}
+
+int cn_io_forget(struct cn_io *io)
+{
+	int fd = io->fd;
+	if (fd < 0)
+		return -1;
+	CN_LEAD(io->loop);
+	/* Stopped also when it waits for nothing: it can have an event that was not delivered yet. */
+	ev_io_stop(io->loop->ev, watcher_of(io));
+	io->events = 0;
+	io->fd = -1;
+	return fd;
+}
+
+void cn_io_close(struct cn_io *io)
+{
+	cn_socket_close(cn_io_forget(io));
+}
+
+/* ---- naps ---- */
+
+void cn_nap_add(struct cn_loop *loop, struct cn_nap *nap)
+{
+	CN_LEAD(loop);
+	nap->next = loop->naps;
+	loop->naps = nap;
+}
+
+void cn_nap_remove(struct cn_loop *loop, struct cn_nap *nap)
+{
+	CN_LEAD(loop);
+	for (struct cn_nap **at = &loop->naps; *at; at = &(*at)->next) {
+		if (*at == nap) {
+			*at = nap->next;
+			return;
+		}
+	}
+}
+
+/* ---- rounds ---- */
+
+/* libev calls this when its wait is over (and only then: invoke_pending comes before it, too). */
+static void wait_over(struct ev_loop *ev) EV_NOEXCEPT
+{
+	struct cn_loop *loop = ev_userdata(ev);
+	atomic_store_explicit(&loop->deaf, false, memory_order_relaxed);
+	loop->now = loop->clock(loop->clock_context);
+	if (loop->napping) {
+		loop->napping = false;
+		for (struct cn_nap *n = loop->naps; n; n = n->next)
+			n->after(n);
+	}
+}
+
+/* False if there is something to do at once. */
+static bool may_wait(struct cn_loop *loop, uint64_t until)
+{
+	if (until == 0)
+		return false;
+	uint64_t due = cn_heap_due(&loop->timers);
+	if (due > until)
+		due = until;
+	/* The clock is read only when there is a deadline, or naps that want to know. */
+	uint64_t now = 0;
+	if (due != CN_NEVER || loop->naps) {
+		now = loop->clock(loop->clock_context);
+		if (due <= now)
+			return false;
+		if (due - now > LONG_WAIT) {
+			loop->napping = true;
+			for (struct cn_nap *n = loop->naps; n; n = n->next) {
+				uint64_t at = n->before(n, now);
+				if (at < due)
+					due = at;
+			}
+			if (due <= now)
+				return false;
+		}
+	}
+	atomic_store(&loop->deaf, true);
+	if (atomic_load(&loop->tasks))
+		return false;
+	set_alarm(loop, due, now);
+	return true;
+}
+
+void cn_loop_poll(struct cn_loop *loop, uint64_t until)
+{
+	CN_LEAD(loop);
+	atomic_store_explicit(&loop->deaf, false, memory_order_relaxed);
+	bool wait = may_wait(loop, until);
+	loop->changed = false;
+	ev_run(loop->ev, wait ? EVRUN_ONCE : EVRUN_NOWAIT);
+	fire_timers(loop);
+	run_tasks(loop);
+	if (loop->fd >= 0 && loop->changed) {
+		/* libev tells the kernel of changed watchers when it waits next, but whoever
+		   polls the descriptor must hear of what they watch now. */
+		loop->changed = false;
+		ev_run(loop->ev, EVRUN_NOWAIT);
+	}
+	atomic_store(&loop->deaf, true);
+}
+
+uint64_t cn_loop_now(const struct cn_loop *loop)
+{
+	return loop->now;
+}
+
+uint64_t cn_loop_clock(const struct cn_loop *loop)
+{
+	return loop->clock(loop->clock_context);
+}
+
+uint64_t cn_loop_due(const struct cn_loop *loop)
+{
+	CN_LEAD(loop);
+	if (loop->changed || atomic_load(&loop->tasks))
+		return 0;
+	return cn_heap_due(&loop->timers);
+}
+
+static void probe_ready(struct ev_loop *ev, ev_io *w, int events)
+{
+	(void)ev;
+	(void)w;
+	(void)events;
+}
+
+int cn_loop_fd(struct cn_loop *loop)
+{
+	CN_LEAD(loop);
+	if (loop->fd >= 0)
+		return loop->fd;
+	/* libev does not tell its descriptor, but the kernel knows which epoll watches what. */
+	int probe = cn_event_open();
+	if (probe < 0)
+		return probe;
+	ev_io w;
+	ev_io_init(&w, probe_ready, probe, EV_READ);
+	ev_io_start(loop->ev, &w);
+	ev_run(loop->ev, EVRUN_NOWAIT);
+	loop->fd = cn_epoll_watching(probe);
+	ev_io_stop(loop->ev, &w);
+	cn_socket_close(probe);
+	loop->changed = true;
+	return loop->fd >= 0 ? loop->fd : CNODE_EINTERNAL;
+}
+
+/* ---- making one ---- */
+
+static uint64_t system_clock(void *context)
+{
+	(void)context;
+	return cn_now();
+}
+
+/* Makes libev grow its table of descriptors now, while it may. */
+static void grow_table(struct cn_loop *loop, uint32_t max_fds)
+{
+	int high = fcntl(loop->wake_fd, F_DUPFD_CLOEXEC, (int)max_fds);
+	if (high < 0)
+		return;                 /* the process may not have so many descriptors anyway */
+	ev_io w;
+	ev_io_init(&w, probe_ready, high, EV_READ);
+	ev_io_start(loop->ev, &w);
+	ev_run(loop->ev, EVRUN_NOWAIT);
+	ev_io_stop(loop->ev, &w);
+	cn_socket_close(high);
+}
+
+int cn_loop_new(const struct cn_loop_config *config, struct cn_loop **made)
+{
+	int rc = CNODE_EFDS;
+	struct cn_loop *loop = cn_calloc(1, sizeof *loop);
+	if (!loop)
+		return CNODE_ENOMEM;
+	loop->clock = config && config->now ? config->now : system_clock;
+	loop->clock_context = config ? config->now_context : NULL;
+	loop->alarm_due = CN_NEVER;
+	loop->fd = -1;
+	atomic_init(&loop->deaf, true);
+
+	loop->wake_fd = cn_event_open();
+	if (loop->wake_fd < 0)
+		goto undo_memory;
+	loop->ev = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
+	if (!loop->ev)
+		goto undo_wake;
+	if (ev_backend(loop->ev) != EVBACKEND_EPOLL) {
+		rc = CNODE_ENOTSUP;     /* it falls back to poll when it gets no descriptor, or no epoll */
+		goto undo_ev;
+	}
+	cn_mutex_init(&loop->lead_lock);
+	cn_cond_init(&loop->lead_free);
+	ev_set_userdata(loop->ev, loop);
+	ev_set_loop_release_cb(loop->ev, NULL, wait_over);
+	ev_io_init(&loop->wake, wake_ready, loop->wake_fd, EV_READ);
+	ev_io_start(loop->ev, &loop->wake);
+	ev_timer_init(&loop->alarm, alarm_rang, 0., 0.);
+	loop->alarm.data = loop;
+	grow_table(loop, config && config->max_fds ? config->max_fds : MAX_FDS);
+	loop->now = loop->clock(loop->clock_context);
+	atomic_store(&loop->deaf, true);
+	*made = loop;
+	return 0;
+
+undo_ev:
+	ev_loop_destroy(loop->ev);
+undo_wake:
+	cn_socket_close(loop->wake_fd);
+undo_memory:
+	cn_free(loop);
+	return rc;
+}
+
+void cn_loop_free(struct cn_loop *loop)
+{
+	if (!loop)
+		return;
+	atomic_store(&loop->leader, &self);
+	cn_resolver_free(loop->resolver);
+	ev_timer_stop(loop->ev, &loop->alarm);
+	ev_io_stop(loop->ev, &loop->wake);
+	ev_loop_destroy(loop->ev);
+	cn_socket_close(loop->wake_fd);
+	cn_cond_fini(&loop->lead_free);
+	cn_mutex_fini(&loop->lead_lock);
+	cn_free(loop);
+}

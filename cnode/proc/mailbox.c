@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mailboxes. Whoever sends appends to the inbox under the process's lock; its own thread
+ * takes the inbox whole and then reads without a lock.
+ */
+#include "cnode/proc/inner.h"
+
+enum { OWN_ALONE, OWN_RELATION };       /* cn_message.own_: how the memory is freed */
+
+struct cn_message *message_new(cnode_term term)
+{
+	struct cn_message *m = cn_malloc(sizeof *m);
+	if (!m)
+		return NULL;
+	if (cnode_term_keep(term, &m->term) != 0) {
+		cn_free(m);
+		return NULL;
+	}
+	m->next = NULL;
+	m->about = NULL;
+	m->bytes = sizeof *m + m->term.size_;
+	m->kind = CN_MSG_MESSAGE;
+	m->own_ = OWN_ALONE;
+	return m;
+}
+
+struct cn_message *message_of_rel(struct rel *r, enum cn_message_kind kind)
+{
+	struct cn_message *m = &r->msg;
+	m->next = NULL;
+	m->about = &r->about;
+	m->bytes = sizeof *r + m->term.size_;
+	m->kind = (uint8_t)kind;
+	m->own_ = OWN_RELATION;
+	return m;
+}
+
+void message_drop(struct cn_message *m)
+{
+	if (m->own_ == OWN_RELATION) {
+		rel_free(CN_CONTAINER(m, struct rel, msg));
+		return;
+	}
+	cnode_term_drop(m->term);
+	cn_free(m);
+}
+
+void cn_message_free(struct cnode_process *self, struct cn_message *m)
+{
+	if (!m)
+		return;
+	self->freed_bytes += m->bytes;
+	self->freed_messages++;
+	message_drop(m);
+}
+
+int cn_message_term(const struct cn_message *m, cnode_term *term)
+{
+	const struct cn_about *a = m->about;
+	char node[CNODE_NAME_SIZE];
+	int rc;
+	switch ((enum cn_message_kind)m->kind) {
+	case CN_MSG_MESSAGE:
+	case CN_MSG_TIMER:
+		return cnode_term_keep(m->term, term);
+	case CN_MSG_EXIT:
+		return cnode_format(term, "{'EXIT',~p,~t}", a->pid, m->term);
+	case CN_MSG_DOWN:
+		if (!a->name)
+			return cnode_format(term, "{'DOWN',~r,process,~p,~t}", a->ref, a->pid, m->term);
+		rc = cnode_name_text(a->node, node);
+		return rc != 0 ? rc : cnode_format(term, "{'DOWN',~r,process,{~a,~a},~t}", a->ref, a->name, node, m->term);
+	case CN_MSG_NODEDOWN:
+		rc = cnode_name_text(a->node, node);
+		return rc != 0 ? rc : cnode_format(term, "{nodedown,~a}", node);
+	}
+	return CNODE_EINTERNAL;
+}
+
+bool mailbox_push(struct cnode_process *p, struct cn_message *m, struct work *w)
+{
+	*(p->inbox.last ? &p->inbox.last->next : &p->inbox.first) = m;
+	p->inbox.last = m;
+	p->messages++;
+	p->bytes += m->bytes;
+	if (CN_UNLIKELY(p->bytes > p->procs->max_mailbox)) {
+		cn_log_line(p->procs->log, CNODE_LOG_ERROR, "process <%u.%u> (%s) is killed: its mailbox is over %llu bytes",
+			    p->pid.id, p->pid.serial, cn_process_label(p), (unsigned long long)p->procs->max_mailbox);
+		process_die(p, atom_overflow(), w);
+		return false;
+	}
+	if (p->class->flags & CN_PROC_OWN_THREAD) {
+		p->class->notify(p, p->memory);
+		return false;
+	}
+	if (p->state != RUN_IDLE)
+		return false;
+	p->state = RUN_READY;
+	return true;
+}
+
+void mailbox_fold(struct cnode_process *p)
+{
+	p->bytes -= p->freed_bytes;
+	p->messages -= p->freed_messages;
+	p->freed_bytes = 0;
+	p->freed_messages = 0;
+	if (!p->inbox.first)
+		return;
+	*(p->mailbox.last ? &p->mailbox.last->next : &p->mailbox.first) = p->inbox.first;
+	p->mailbox.last = p->inbox.last;
+	p->inbox.first = p->inbox.last = NULL;
+}
+
+static void fold(struct cnode_process *self)
+{
+	cn_mutex_lock(&self->lock);
+	mailbox_fold(self);
+	cn_mutex_unlock(&self->lock);
+}
+
+/* Where the first wanted message hangs, NULL if there is none; *before gets the one in front of it. */
+static struct cn_message *find(struct cnode_process *self, cn_wanted_fn *wanted, void *ctx, struct cn_message **before)
+{
+	struct cn_message *prev = NULL, *m = self->mailbox.first;
+	for (int round = 0;; round++) {
+		for (; m && wanted && !wanted(ctx, m); m = m->next)
+			prev = m;
+		if (m || round)
+			break;
+		fold(self);
+		m = prev ? prev->next : self->mailbox.first;
+	}
+	*before = prev;
+	return m;
+}
+
+#define FOLD_BYTES 65536        /* freed bytes that are not yet taken off the mailbox's count, at most */
+
+struct cn_message *cn_process_receive(struct cnode_process *self, cn_wanted_fn *wanted, void *ctx)
+{
+	if (self->freed_bytes > FOLD_BYTES)
+		fold(self);
+	struct cn_message *before, *m = find(self, wanted, ctx, &before);
+	if (!m)
+		return NULL;
+	*(before ? &before->next : &self->mailbox.first) = m->next;
+	if (self->mailbox.last == m)
+		self->mailbox.last = before;
+	m->next = NULL;
+	return m;
+}
+
+const struct cn_message *cn_process_peek(struct cnode_process *self, cn_wanted_fn *wanted, void *ctx)
+{
+	struct cn_message *before;
+	return find(self, wanted, ctx, &before);
+}
+
+void cn_process_unreceive(struct cnode_process *self, struct cn_message *first)
+{
+	if (!first)
+		return;
+	struct cn_message *last = first;
+	while (last->next)
+		last = last->next;
+	last->next = self->mailbox.first;
+	if (!self->mailbox.first)
+		self->mailbox.last = last;
+	self->mailbox.first = first;
+}

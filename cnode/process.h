@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Processes: what a callback (or a mailbox, cnode/mailbox.h) can do to other processes,
+ * on this node or another. The words and their meaning are those of the erlang module.
+ *
+ * A cnode_process is the running process itself. It is given to callbacks, is valid
+ * until they return, and may be used by their thread only. Everything that another
+ * thread may do is marked "any thread".
+ *
+ * Sending never waits for the network. A signal to a node that is not connected starts
+ * a connection and follows once it is up; if that fails it is lost, as in the BEAM, and
+ * links and monitors answer `noconnection`. A peer that takes data too slowly suspends
+ * the sender after its callback returns (cnode_send_flags with CNODE_NOSUSPEND returns
+ * CNODE_EBUSY instead).
+ *
+ * All functions return 0 or a negative code. Besides those named: CNODE_ENOMEM,
+ * CNODE_EEXITED (the process was killed while its callback runs), and for those with a
+ * format CNODE_EFORMAT and CNODE_EBADTERM. Since 0.1.
+ */
+#ifndef CNODE_PROCESS_H
+#define CNODE_PROCESS_H
+
+#include "cnode/term.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cnode_node cnode_node;
+typedef struct cnode_process cnode_process;
+
+/* ---- who it is ---- */
+
+CNODE_API cnode_pid cnode_self(const cnode_process *self);
+CNODE_API cnode_node *cnode_process_node(const cnode_process *self);
+/* The process that asked for this one; none for a process that the program started. */
+CNODE_API cnode_pid cnode_parent(const cnode_process *self);
+CNODE_API cnode_pid cnode_group_leader(const cnode_process *self);
+/* erlang:group_leader/2: pid, here or on another node, gets the leader. CNODE_EBADARG. */
+CNODE_API int cnode_set_group_leader(cnode_process *self, cnode_pid leader, cnode_pid pid);
+/* erlang:is_process_alive/1; false for a process of another node. Any thread. */
+CNODE_API bool cnode_is_alive(cnode_node *node, cnode_pid pid);
+/* True once a fatal exit signal has arrived: a long callback may look and return early. Any thread that owns a callback of self. */
+CNODE_API bool cnode_cancelled(const cnode_process *self);
+
+/* ---- messages ---- */
+
+#define CNODE_NOSUSPEND 1u      /* CNODE_EBUSY, and nothing is sent, where the sender would be suspended */
+
+/* erlang:send/2. A message to a process that does not exist is dropped, as in the BEAM. */
+CNODE_API int cnode_send(cnode_process *self, cnode_pid to, const char *format, ...);
+CNODE_API int cnode_send_term(cnode_process *self, cnode_pid to, cnode_term message, unsigned flags);
+/* To {name, node}; node NULL is this node. CNODE_EBADNAME. */
+CNODE_API int cnode_send_name(cnode_process *self, const char *name, const char *node, const char *format, ...);
+CNODE_API int cnode_send_name_term(cnode_process *self, const char *name, const char *node,
+				   cnode_term message, unsigned flags);
+/* To an alias: a reference that cnode_alias or a BEAM process made. */
+CNODE_API int cnode_send_alias(cnode_process *self, cnode_ref alias, const char *format, ...);
+CNODE_API int cnode_send_alias_term(cnode_process *self, cnode_ref alias, cnode_term message, unsigned flags);
+
+/* ---- names ---- */
+
+/* erlang:register/2 of self. CNODE_ENAMETAKEN, CNODE_EBADNAME (also "undefined"), CNODE_EEXIST (self has a name). */
+CNODE_API int cnode_register(cnode_process *self, const char *name);
+/* erlang:unregister/1 of a name of self. CNODE_ENOENT. */
+CNODE_API int cnode_unregister(cnode_process *self, const char *name);
+/* erlang:whereis/1. CNODE_ENOENT. Any thread. */
+CNODE_API int cnode_whereis(cnode_node *node, const char *name, cnode_pid *pid);
+
+/* erlang:registered/0: calls `each` with every name; stops when it returns another than 0, and returns that. CNODE_ENOMEM. Any thread. */
+CNODE_API int cnode_registered(cnode_node *node, int (*each)(void *context, const char *name), void *context);
+
+/* ---- links, exit signals ---- */
+
+CNODE_API int cnode_link(cnode_process *self, cnode_pid to);
+CNODE_API int cnode_unlink(cnode_process *self, cnode_pid to);
+/* exit(Pid, Reason): the reason by format. */
+CNODE_API int cnode_exit(cnode_process *self, cnode_pid to, const char *format, ...);
+/* process_flag(trap_exit, Bool): exit signals arrive as CNODE_EXIT information. */
+CNODE_API int cnode_trap_exit(cnode_process *self, bool on);
+/*
+ * Ends self with a reason when the callback returns: "normal", "{shutdown,done}" …
+ * Returns a code that the callback passes on: return cnode_stop(self, "normal").
+ */
+CNODE_API int cnode_stop(cnode_process *self, const char *format, ...);
+
+/* ---- monitors, aliases ---- */
+
+#define CNODE_FLUSH 1u          /* cnode_demonitor: also takes a DOWN that has arrived out of the mailbox */
+
+/* erlang:monitor(process, Pid). A process that is gone gives DOWN with noproc. */
+CNODE_API int cnode_monitor(cnode_process *self, cnode_pid to, cnode_ref *ref);
+/* erlang:monitor(process, {Name, Node}); node NULL is this node. */
+CNODE_API int cnode_monitor_name(cnode_process *self, const char *name, const char *node, cnode_ref *ref);
+/* erlang:demonitor(Ref, [flush]). An unknown reference is no error. */
+CNODE_API int cnode_demonitor(cnode_process *self, cnode_ref ref, unsigned flags);
+/* erlang:monitor_node/2, counted: one CNODE_NODEDOWN for each call with true. Connects. CNODE_EBADNAME. */
+CNODE_API int cnode_monitor_node(cnode_process *self, const char *node, bool on);
+
+#define CNODE_ALIAS_REPLY 1u    /* the alias ends with the first message that is sent to it */
+
+/* erlang:alias/1. */
+CNODE_API int cnode_alias(cnode_process *self, unsigned flags, cnode_ref *ref);
+#define CNODE_ALIAS_DEMONITOR 2u  /* cnode_monitor_alias: the alias ends with the monitor */
+/*
+ * erlang:monitor(process, Pid, [{alias, How}]): the monitor's reference is an alias too. Flags:
+ * 0 until cnode_unalias (explicit_unalias), CNODE_ALIAS_DEMONITOR until the monitor ends
+ * (demonitor), CNODE_ALIAS_REPLY until that or the first message sent to it, which ends
+ * the monitor too (reply_demonitor).
+ */
+CNODE_API int cnode_monitor_alias(cnode_process *self, cnode_pid to, unsigned flags, cnode_ref *ref);
+/* The same for {Name, Node}; node NULL is this node. CNODE_EBADNAME. */
+CNODE_API int cnode_monitor_name_alias(cnode_process *self, const char *name, const char *node, unsigned flags,
+				       cnode_ref *ref);
+/* erlang:unalias/1. CNODE_ENOENT. */
+CNODE_API int cnode_unalias(cnode_process *self, cnode_ref ref);
+/* erlang:make_ref/0. */
+CNODE_API int cnode_make_ref(cnode_process *self, cnode_ref *ref);
+
+/* ---- time ---- */
+
+/*
+ * erlang:start_timer/3, except that the message is the one given: it arrives as
+ * CNODE_TIMER information with `ref` after `ms` milliseconds. The timer ends with the process.
+ */
+CNODE_API int cnode_start_timer(cnode_process *self, uint64_t ms, cnode_ref *ref, const char *format, ...);
+/* CNODE_ENOENT: it has fired (its message may still be in the mailbox) or was cancelled. */
+CNODE_API int cnode_cancel_timer(cnode_process *self, cnode_ref ref);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

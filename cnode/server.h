@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Behaviours: a process as a set of callbacks, in the shape of gen_server. BEAM
+ * processes call it with gen_server:call and cast, sys, supervisor and so on.
+ *
+ * A process runs on one thread at a time and its state is its own, so callbacks need no
+ * locks for it. A callback may take as long as it likes: it delays nobody else. Terms,
+ * `from` and `info` are borrowed until the callback returns (cnode_term_keep,
+ * cnode_from_keep).
+ *
+ * A callback returns 0 to go on, cnode_stop(self, …) to end with a reason, or another
+ * negative code, which ends the process with {cnode, Code, Text}: the code's atom
+ * (cnode_error_atom) and its sentence as a binary.
+ *
+ * What arrives while the process is suspended (sys:suspend) waits. Since 0.1.
+ * Follows: gen_server, sys, gen (stdlib).
+ */
+#ifndef CNODE_SERVER_H
+#define CNODE_SERVER_H
+
+#include "cnode/process.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Whom to answer: {Pid, Tag} of a call. The tag is opaque and goes back as it came. */
+typedef struct cnode_from cnode_from;
+
+/* How the process was started. */
+typedef struct cnode_start {
+	size_t size;                /* of this struct, as the library has it */
+	cnode_term args;            /* the argument list */
+	cnode_pid caller;           /* who spawned it; none: this program */
+	const char *factory;        /* the name it was spawned by; NULL: by cnode_process_start */
+	void *context;              /* as given to cnode_factory_add or cnode_process_start */
+} cnode_start;
+
+enum cnode_info_kind {
+	CNODE_MESSAGE,              /* any other message */
+	CNODE_DOWN,                 /* {'DOWN', Ref, process, pid or {Name,Node}, Reason} */
+	CNODE_EXIT,                 /* {'EXIT', pid, reason}: only while trapping exits */
+	CNODE_NODEDOWN,             /* {nodedown, Node} of cnode_monitor_node */
+	CNODE_TIMER,                /* the message of cnode_start_timer */
+	CNODE_TIMEOUT,              /* nothing came for idle_timeout_ms: the atom timeout */
+};
+
+/* What handle_info gets. */
+typedef struct cnode_info {
+	size_t size;                /* of this struct, as the library has it */
+	enum cnode_info_kind kind;
+	cnode_term message;         /* the whole message, as a BEAM process would see it */
+	cnode_pid pid;              /* EXIT, DOWN: whose; none for a monitor by name */
+	cnode_ref ref;              /* DOWN: the monitor's; TIMER: the timer's */
+	cnode_term reason;          /* EXIT, DOWN */
+} cnode_info;
+
+/* The callbacks. Set with CNODE_BEHAVIOUR_INIT; each may be NULL but those said otherwise. */
+typedef struct cnode_behaviour {
+	size_t size;
+	unsigned flags;                     /* CNODE_PROMPT, CNODE_RAW */
+	size_t state_size;                  /* bytes of zeroed state per process */
+	/*
+	 * Starts the process. Another result than 0 refuses the spawn (CNODE_EBADARG: badarg);
+	 * neither terminate nor another callback is called then. 0 after cnode_stop: the spawn
+	 * succeeds, and the process ends at once with that reason.
+	 */
+	int (*init)(cnode_process *self, void *state, const cnode_start *how);
+	/* A call: answer with cnode_reply now or later. NULL: {error, bad_request}. */
+	int (*handle_call)(cnode_process *self, void *state, cnode_from *from, cnode_term request);
+	/* NULL: casts are ignored. */
+	int (*handle_cast)(cnode_process *self, void *state, cnode_term message);
+	/* NULL: messages are ignored. */
+	int (*handle_info)(cnode_process *self, void *state, const cnode_info *info);
+	/*
+	 * The end, with its reason, whether it trapped exits or not; left out after a kill (exit/2
+	 * with kill). It can still send if it ends by itself; after a fatal signal its sends are
+	 * CNODE_EEXITED. The state is freed behind it.
+	 */
+	void (*terminate)(cnode_process *self, void *state, cnode_term reason);
+	/* What sys:get_state and get_status show: builds a term (yours to give away). NULL: the atom of the factory. */
+	int (*get_state)(cnode_process *self, void *state, cnode_term *shown);
+	uint64_t idle_timeout_ms;           /* 0: none. CNODE_TIMEOUT each time that nothing has come for so long */
+	/* Frees what the state holds (memory, files): the very last call, also after a kill and after an init that refused. */
+	void (*release)(void *state);
+} cnode_behaviour;
+
+#define CNODE_BEHAVIOUR_INIT .size = sizeof(cnode_behaviour)
+
+/*
+ * Callbacks are bounded and never block: the process is run by whichever thread leads,
+ * at once, and is never suspended by back-pressure. One that runs for over 10 ms is logged.
+ */
+#define CNODE_PROMPT 1u
+/*
+ * The process is no gen_server: calls, casts, system messages and the exit of its parent
+ * come to handle_info like everything else, as to a process made by spawn with a receive of its own.
+ */
+#define CNODE_RAW 2u
+
+/*
+ * Answers a call once; the second answer is CNODE_ESTATE. CNODE_EFORMAT, CNODE_EBADTERM,
+ * CNODE_ENOMEM: nothing was answered yet. A call that is never answered ends for its caller
+ * with a timeout, or with the process.
+ */
+CNODE_API int cnode_reply(cnode_from *from, const char *format, ...);
+CNODE_API int cnode_reply_term(cnode_from *from, cnode_term reply);
+/* Who calls. */
+CNODE_API cnode_pid cnode_from_pid(const cnode_from *from);
+/*
+ * Makes `from` outlive the callback, for an answer later by the same process. *kept is
+ * yours: cnode_reply does not free it, cnode_from_drop does, or the end of the process
+ * (behind `release`, which may not drop it).
+ */
+CNODE_API int cnode_from_keep(cnode_from *from, cnode_from **kept);
+CNODE_API void cnode_from_drop(cnode_from *from);
+
+/* gen_server:cast/2. */
+CNODE_API int cnode_cast(cnode_process *self, cnode_pid to, const char *format, ...);
+CNODE_API int cnode_cast_name(cnode_process *self, const char *name, const char *node, const char *format, ...);
+
+/* How a call ended: status 0 and the reply, or a code and (CNODE_ENOPROC, or the server's end) its exit reason. */
+typedef struct cnode_answer {
+	size_t size;
+	int status;                 /* 0, CNODE_ETIMEOUT, CNODE_ENOCONNECTION, CNODE_ENOPROC, CNODE_EEXITED */
+	cnode_term term;            /* the reply, or the reason the server ended with; borrowed */
+	cnode_ref ref;              /* the request's */
+} cnode_answer;
+
+/*
+ * gen_server:send_request/2 with a completion: `done` is called exactly once, as a
+ * callback of self, with the answer, an error, or CNODE_ETIMEOUT after timeout_ms
+ * (CNODE_INFINITY: never). If the process ends first it is not called.
+ */
+#define CNODE_INFINITY UINT64_MAX
+typedef int cnode_done_fn(cnode_process *self, void *state, void *context, const cnode_answer *answer);
+CNODE_API int cnode_call_async(cnode_process *self, cnode_pid to, uint64_t timeout_ms,
+			       cnode_done_fn *done, void *context, const char *format, ...);
+CNODE_API int cnode_call_name_async(cnode_process *self, const char *name, const char *node, uint64_t timeout_ms,
+				    cnode_done_fn *done, void *context, const char *format, ...);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

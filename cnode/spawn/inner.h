@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The inside of the room spawn. */
+#ifndef CN_SPAWN_INNER_H
+#define CN_SPAWN_INNER_H
+
+#include <uthash.h>
+
+#include "cnode/spawn/spawn.h"
+
+/*
+ * One factory. It stays in the table until the table is freed: removed it is only not
+ * found any more, so that its processes can still be counted and the name given again.
+ */
+struct cn_factory {
+	UT_hash_handle hh;          /* by name */
+	char *name;
+	/* Under the table's lock: */
+	const cnode_behaviour *behaviour;
+	void *context;
+	bool removed;
+	struct cn_access who;
+	_Atomic uint64_t processes; /* alive */
+	_Atomic uint64_t spawned;
+	_Atomic uint64_t refused;
+};
+
+struct cn_service_entry {
+	struct cn_service_entry *next;
+	struct cn_service service;
+};
+
+struct cn_factories {
+	struct cn_procs *procs;
+	struct cn_log *log;
+	struct cn_log_gate gate;    /* of refusals */
+	struct cn_mutex lock;       /* guards what follows */
+	struct cn_factory *table;
+	struct cn_service_entry *services;  /* only grows; entries are immutable */
+};
+
+/* The factory of that name, NULL: none. Under the lock. */
+struct cn_factory *cn_factory_find(struct cn_factories *f, const char *name);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * spawn: the factories of a node and the requests of peers for them. A request names a
+ * module, which is the factory, and ends in exactly one answer.
+ *
+ * Besides the factories of users (cnode/spawn.h) there are services: kernel's erpc is one.
+ * They come before the factories, and decide for themselves who may.
+ */
+#ifndef CN_SPAWN_H
+#define CN_SPAWN_H
+
+#include "cnode/access/access.h"
+#include "cnode/base/base.h"
+#include "cnode/gen/gen.h"
+#include "cnode/node/node.h"
+#include "cnode/proc/proc.h"
+#include "cnode/spawn.h"
+
+struct cn_factories;
+
+/* *factories is yours. procs, log: borrowed. 0, CNODE_ENOMEM. */
+int cn_factories_new(struct cn_procs *procs, struct cn_log *log, struct cn_factories **factories);
+/* Behind the end of all processes. Takes NULL. */
+void cn_factories_free(struct cn_factories *factories);
+
+/* As the public functions of the same names. Any thread. */
+int cn_factory_add(struct cn_factories *f, const char *name, const cnode_behaviour *behaviour, void *context,
+		   const char *who);
+int cn_factory_remove(struct cn_factories *f, const char *name);
+int cn_factory_allow(struct cn_factories *f, const char *name, const char *who);
+int cn_factory_deny(struct cn_factories *f, const char *name, const char *who);
+int cn_factory_set(struct cn_factories *f, const char *name, const char *who);
+int cn_factory_list(struct cn_factories *f, int (*each)(void *context, const cnode_factory_info *factory), void *context);
+
+/*
+ * A service: for requests of module:function/arity, `may` decides: 0; CNODE_ENOTALLOWED,
+ * CNODE_EUNDEF, CNODE_EBADARG. Texts are borrowed for ever. Before the node starts. 0, CNODE_ENOMEM.
+ */
+struct cn_service {
+	const char *module;
+	const char *function;
+	uint32_t arity;
+	const cnode_behaviour *behaviour;
+	void *context;
+	int (*may)(void *context, const char *peer, cnode_term args);
+};
+int cn_factories_serve(struct cn_factories *f, const struct cn_service *service);
+
+/*
+ * Takes a request of a peer (cn_cluster_ops.spawn_request): starts the process or refuses;
+ * the answer goes out by cn_cluster_spawn_reply. Holder of the lead.
+ */
+void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, const struct cn_spawn_request *request);
+
+/*
+ * A process of the factory `label` has ended (cn_procs_ops.gone, for processes that have a
+ * caller). Any thread; does not call into proc.
+ */
+void cn_spawn_gone(struct cn_factories *f, const char *label);
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * compat: everything that differs between platforms, OTP releases and versions of
+ * erl_interface, and only here. This header: platform and digest. otp.h: the releases.
+ * ei.h: erl_interface.
+ */
+#ifndef CN_COMPAT_H
+#define CN_COMPAT_H
+
+#include <signal.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "compat/otp.h"
+
+/* Fills `size` bytes from the kernel's random source; blocks only before it is seeded at boot. 0, CNODE_EIO. */
+int cn_random(void *bytes, size_t size);
+
+/*
+ * The handshake's digest, MD5(cookie ‖ decimal challenge): erl_dist_protocol, "Digest
+ * Generation". 0, or CNODE_EINTERNAL where the crypto library has no MD5 (FIPS mode).
+ */
+#define CN_DIGEST_SIZE 16
+int cn_digest(const char *cookie, size_t cookie_size, uint32_t challenge, uint8_t digest[CN_DIGEST_SIZE]);
+
+/* Compares in a time that depends on `size` only. */
+int cn_secure_equal(const void *a, const void *b, size_t size);
+
+/* Overwrites a secret before its memory is freed; the compiler may not leave it out. */
+void cn_secure_clear(void *p, size_t size);
+
+/*
+ * A file descriptor that becomes readable by cn_event_set and unreadable by
+ * cn_event_clear; both are safe from any thread and in a signal handler.
+ * cn_event_open returns the descriptor, or CNODE_EFDS.
+ */
+int cn_event_open(void);
+void cn_event_set(int fd);
+void cn_event_clear(int fd);
+
+/*
+ * The descriptor of this program's epoll that watches `fd` (which one, if several do, is not
+ * said): libev keeps its own to itself. CNODE_ENOENT.
+ */
+int cn_epoll_watching(int fd);
+
+/*
+ * A descriptor that is readable when SIGINT or SIGTERM is pending for the calling thread,
+ * which blocks both. The caller's mask is kept for cn_signals_close, which also takes
+ * what is pending, so that putting the mask back does not deliver it a second time.
+ * 0, CNODE_EFDS.
+ */
+struct cn_signals {
+	int fd;
+	sigset_t old;
+};
+int cn_signals_open(struct cn_signals *s);
+void cn_signals_close(struct cn_signals *s);
+
+/* Processors that this program may use; at least 1. */
+int cn_processors(void);
+
+/* The name of this host; with a domain if `full`. 0, CNODE_EHOST (it has none that fits). */
+int cn_host_name(char *name, size_t room, int full);
+
+#endif

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Randomness, digest and event descriptors of the platform. */
+#include "compat/compat.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <openssl/evp.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cnode/error.h"
+
+int cn_random(void *bytes, size_t size)
+{
+	uint8_t *at = bytes;
+	while (size > 0) {
+		ssize_t n = getrandom(at, size, 0);
+		if (n < 0) {
+			if (errno == EINTR)
+				continue;
+			return CNODE_EIO;
+		}
+		at += n;
+		size -= (size_t)n;
+	}
+	return 0;
+}
+
+int cn_digest(const char *cookie, size_t cookie_size, uint32_t challenge, uint8_t digest[CN_DIGEST_SIZE])
+{
+	char decimal[16];
+	int n = snprintf(decimal, sizeof decimal, "%lu", (unsigned long)challenge);
+	unsigned size = 0;
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	if (!ctx)
+		return CNODE_ENOMEM;
+	int ok = EVP_DigestInit_ex(ctx, EVP_md5(), NULL) &&
+		 EVP_DigestUpdate(ctx, cookie, cookie_size) &&
+		 EVP_DigestUpdate(ctx, decimal, (size_t)n) &&
+		 EVP_DigestFinal_ex(ctx, digest, &size);
+	EVP_MD_CTX_free(ctx);
+	return ok && size == CN_DIGEST_SIZE ? 0 : CNODE_EINTERNAL;
+}
+
+int cn_secure_equal(const void *a, const void *b, size_t size)
+{
+	const volatile uint8_t *x = a, *y = b;
+	uint8_t differ = 0;
+	for (size_t i = 0; i < size; i++)
+		differ |= x[i] ^ y[i];
+	return differ == 0;
+}
+
+void cn_secure_clear(void *p, size_t size)
+{
+	volatile uint8_t *at = p;
+	while (size-- > 0)
+		*at++ = 0;
+}
+
+int cn_event_open(void)
+{
+	int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	return fd >= 0 ? fd : CNODE_EFDS;
+}
+
+void cn_event_set(int fd)
+{
+	uint64_t one = 1;
+	/* EAGAIN means that the counter is full, so the descriptor is readable already. */
+	while (write(fd, &one, sizeof one) < 0 && errno == EINTR)
+		continue;
+}
+
+void cn_event_clear(int fd)
+{
+	uint64_t count;
+	while (read(fd, &count, sizeof count) < 0 && errno == EINTR)
+		continue;
+}
+
+static void stop_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGTERM);
+}
+
+int cn_signals_open(struct cn_signals *s)
+{
+	sigset_t set;
+	stop_signals(&set);
+	s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->fd < 0)
+		return CNODE_EFDS;
+	sigprocmask(SIG_BLOCK, &set, &s->old);
+	return 0;
+}
+
+void cn_signals_close(struct cn_signals *s)
+{
+	struct signalfd_siginfo info;
+	while (read(s->fd, &info, sizeof info) > 0)
+		continue;
+	close(s->fd);
+	sigprocmask(SIG_SETMASK, &s->old, NULL);
+}
+
+int cn_processors(void)
+{
+	cpu_set_t set;
+	CPU_ZERO(&set);
+	int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
+	return count > 0 ? count : 1;
+}
+
+int cn_host_name(char *name, size_t room, int full)
+{
+	if (gethostname(name, room) != 0 || memchr(name, 0, room) == NULL || name[0] == 0)
+		return CNODE_EHOST;
+	char *dot = strchr(name, '.');
+	if (!full) {
+		if (dot)
+			*dot = 0;
+		return 0;
+	}
+	if (dot)
+		return 0;
+	/* As inet:gethostbyname of the own name does for erl -name. */
+	struct addrinfo hints = { .ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM }, *found = NULL;
+	if (getaddrinfo(name, NULL, &hints, &found) != 0)
+		return CNODE_EHOST;
+	int fits = found->ai_canonname && strchr(found->ai_canonname, '.') && strlen(found->ai_canonname) < room;
+	if (fits)
+		memcpy(name, found->ai_canonname, strlen(found->ai_canonname) + 1);
+	freeaddrinfo(found);
+	return fits ? 0 : CNODE_EHOST;
+}
+
+int cn_epoll_watching(int fd)
+{
+	/* Modifying is refused by every epoll but the one that has the descriptor, so asking
+	   around does no harm. The highest descriptor is not known, but only to where it can be. */
+	struct rlimit most;
+	if (getrlimit(RLIMIT_NOFILE, &most) != 0 || most.rlim_cur > 1 << 20)
+		most.rlim_cur = 1 << 20;
+	for (int ep = 0; ep < (int)most.rlim_cur; ep++) {
+		struct epoll_event e = { .events = EPOLLIN };
+		e.data.u64 = UINT64_MAX;
+		if (ep != fd && epoll_ctl(ep, EPOLL_CTL_MOD, fd, &e) == 0)
+			return ep;
+	}
+	return CNODE_ENOENT;
+}

@@ -1,0 +1,94 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# make bench: this node, a BEAM node and a plain ei loop in one run, in the same rounds.
+#
+#   run.sh [--quick] [--rounds N] [--without-cnode]
+#
+# Run by `make bench`, which gives builddir (where cnoded and the programs are), srcdir and CC.
+# Takes about three minutes; --quick (make bench BENCH_FLAGS=--quick) three rounds of a fifth of
+# the messages. Everything is on 127.0.0.1 with an epmd of its own, and ends with the script.
+set -eu
+srcdir=$(cd "${srcdir:-.}" && pwd)
+builddir=$(cd "${builddir:-.}" && pwd)
+rounds=7 scale=100 with_cnode=yes
+while [ $# -gt 0 ]; do
+	case $1 in
+	--quick) rounds=3 scale=20 ;;
+	--rounds) rounds=${2:?how many?}; shift ;;
+	--without-cnode) with_cnode=no ;;
+	*) echo "bench: I do not know $1" >&2; exit 2 ;;
+	esac
+	shift
+done
+command -v erl >/dev/null || { echo "bench: no erl on PATH; tests/deps.sh installs it" >&2; exit 1; }
+
+tmp=$(mktemp -d)
+pids=
+end() {
+	trap - EXIT INT TERM
+	for p in $pids; do kill "$p" 2>/dev/null || true; done
+	wait 2>/dev/null || true
+	rm -rf "$tmp"
+}
+trap end EXIT
+trap 'exit 130' INT TERM
+
+HOME=$tmp
+# A port that nobody listens on: the first free one the kernel names.
+ERL_EPMD_PORT=$(erl -noshell -eval '{ok, S} = gen_tcp:listen(0, []), {ok, P} = inet:port(S), io:format("~b", [P]), halt().')
+ERL_CRASH_DUMP=/dev/null
+cookie=bench$$
+export HOME ERL_EPMD_PORT ERL_CRASH_DUMP
+unset ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS
+
+root=$(erl -noshell -eval 'io:put_chars(code:root_dir()), halt().')
+erlc -o "$tmp" "$srcdir"/tests/bench/*.erl
+${CC:-cc} -O2 -shared -fPIC -I"$root/usr/include" "$srcdir/tests/bench/nif_echo.c" -o "$tmp/nif_echo.so"
+bin=$builddir/tests/bench
+for p in ei_echo port_echo raw_echo; do cp "$bin/$p" "$tmp/"; done
+
+epmd -port "$ERL_EPMD_PORT" >"$tmp/epmd.log" 2>&1 &
+pids="$pids $!"
+
+# started NAME PID LOG: waits until the log says "ready".
+started() {
+	n=0
+	until grep -q ready "$3" 2>/dev/null; do
+		n=$((n + 1))
+		if ! kill -0 "$2" 2>/dev/null || [ $n -gt 200 ]; then
+			sed 's/^/    /' "$3" >&2
+			echo "bench: $1 did not start" >&2
+			exit 1
+		fi
+		sleep 0.05
+	done
+}
+subjects=
+erl -noshell -noinput -hidden -name bb@127.0.0.1 -setcookie "$cookie" -pa "$tmp" -s bench_beam start >"$tmp/beam.log" 2>&1 &
+beam=$!
+pids="$pids $beam"
+started "the BEAM node" "$beam" "$tmp/beam.log"
+"$tmp/ei_echo" be@127.0.0.1 "$cookie" >"$tmp/ei.log" 2>&1 &
+ei=$!
+pids="$pids $ei"
+started "the ei loop" "$ei" "$tmp/ei.log"
+if [ "$with_cnode" = yes ]; then
+	printf %s "$cookie" >"$tmp/cookie"
+	chmod 600 "$tmp/cookie"
+	# libtool's wrappers: their process becomes the program.
+	"$builddir/cnode/cmd/cnoded" -name bc@127.0.0.1 -cookie_file "$tmp/cookie" -load "$builddir/conformance/fixtures/echo" \
+		-load "$builddir/conformance/fixtures/noop" -load "$builddir/conformance/fixtures/busy" \
+		-allow noop -allow busy >"$tmp/cnode.log" 2>&1 &
+	cnode=$!
+	pids="$pids $cnode"
+	started "cnoded" "$cnode" "$tmp/cnode.log"
+	printf '#!/bin/sh\nexec "%s" "$@"\n' "$bin/pair" >"$tmp/pair"
+	chmod +x "$tmp/pair"
+	subjects="cnode=bc@127.0.0.1=$cnode"
+fi
+subjects="$subjects beam=bb@127.0.0.1=$beam ei=be@127.0.0.1=$ei"
+
+tty=no
+if [ -t 2 ]; then tty=yes; fi
+erl -noshell -noinput -hidden -name bd@127.0.0.1 -setcookie "$cookie" -pa "$tmp" -eval 'bench:main()' \
+	-extra $subjects rounds="$rounds" scale="$scale" bin="$tmp" cookie="$cookie" tty=$tty

@@ -1,0 +1,521 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# cnoded and cnode as a user meets them: the command line, every way it can be wrong, and
+# what they do with a live Erlang node. Each file run has an epmd of its own.
+
+top=$(cd "${srcdir:-.}" && pwd)
+bin=$(cd "${builddir:-.}" && pwd)/cnode/cmd
+
+# A port on which nobody answers.
+free_port() {
+	local port
+	while port=$((20000 + RANDOM % 12000)); do
+		(: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
+	done
+	echo "$port"
+}
+
+# start VAR LINE COMMAND...: runs a program in the background and waits for a line of its
+# output that contains LINE (or for its end). The pid goes into VAR, the output into $VAR.out.
+start() {
+	local name=$1 line=$2; shift 2
+	local out=$BATS_FILE_TMPDIR/$name.out fifo=$BATS_FILE_TMPDIR/$name.fifo text
+	rm -f "$fifo"; mkfifo "$fifo"
+	"$@" >"$fifo" 2>&1 3>&- </dev/null &
+	printf -v "$name" %s $!
+	exec 9<"$fifo"
+	: >"$out"
+	while IFS= read -r -t 30 text <&9; do
+		printf '%s\n' "$text" >>"$out"
+		[[ $text == *"$line"* ]] && break
+	done
+	cat <&9 >>"$out" 2>/dev/null 3>&- 9<&0 &
+	exec 9<&-
+	grep -qF -- "$line" "$out" || { cat "$out" >&2; return 1; }
+}
+
+# stop PID: ends a background program and waits for it; its status is the result.
+stop() { kill -TERM "$1" 2>/dev/null; wait "$1"; }
+
+module() { # NAME C-TEXT: builds $BATS_FILE_TMPDIR/modules/NAME.so
+	printf '%s\n' "$2" >"$BATS_FILE_TMPDIR/$1.c"
+	${CC:-cc} -shared -fPIC -I"$top" -o "$BATS_FILE_TMPDIR/modules/$1.so" "$BATS_FILE_TMPDIR/$1.c"
+}
+
+setup_file() {
+	mkdir -p "$BATS_FILE_TMPDIR/modules" "$BATS_FILE_TMPDIR/home"
+	export HOME=$BATS_FILE_TMPDIR/home
+	unset CNODE_COOKIE_FILE CREDENTIALS_DIRECTORY CNODE_MODULE_PATH XDG_CONFIG_HOME JOURNAL_STREAM NOTIFY_SOCKET
+	(umask 077; printf secret >"$HOME/.erlang.cookie"; chmod 400 "$HOME/.erlang.cookie")
+	export ERL_EPMD_PORT; ERL_EPMD_PORT=$(free_port)
+	module adder '
+#include <cnode/cnode.h>
+static int init(cnode_process *self, void *state, const cnode_start *how)
+{ (void)self; return cnode_scan(how->args, "[~q]", (int64_t *)state); }
+static int call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
+{ int64_t n, *total = state; (void)self;
+  if (cnode_scan(request, "{add,~q}", &n) == 0) return cnode_reply(from, "~q", *total += n);
+  return cnode_reply(from, "{error,bad_request}"); }
+static int cast(cnode_process *self, void *state, cnode_term message)
+{ int64_t n, *total = state; (void)self;
+  if (cnode_scan(message, "{add,~q}", &n) == 0) *total += n;
+  return 0; }
+static const cnode_behaviour adder = { CNODE_BEHAVIOUR_INIT, .state_size = sizeof(int64_t), .init = init,
+  .handle_call = call, .handle_cast = cast };
+static int start(cnode_node *node, void **state)
+{ cnode_term args; int rc = cnode_factory_add(node, "adder", &adder, 0, CNODE_NO_NODES); *state = 0;
+  if (rc == 0) rc = cnode_factory_add(node, "closed", &adder, 0, CNODE_NO_NODES);
+  if (rc == 0) rc = cnode_parse("[7]", &args, 0);
+  if (rc == 0) { rc = cnode_process_start(node, "adder", &adder, 0, args, 0); cnode_term_drop(args); }
+  return rc; }
+CNODE_MODULE("adder", start, 0)'
+	module other_abi '#include <cnode/cnode.h>
+__attribute__((visibility("default"))) const cnode_module cnode_module_entry = { CNODE_MODULE_ABI + 1, sizeof(cnode_module), "other_abi", 0, 0 };'
+	module other_size '#include <cnode/cnode.h>
+__attribute__((visibility("default"))) const cnode_module cnode_module_entry = { CNODE_MODULE_ABI, sizeof(cnode_module) - 8, "other_size", 0, 0 };'
+	module no_start '#include <cnode/cnode.h>
+CNODE_MODULE("no_start", 0, 0)'
+	module no_symbol 'int nothing_of_cnode;'
+	module unresolved 'extern int nobody_has_this(void); int f(void) { return nobody_has_this(); }'
+	module refuses '#include <cnode/cnode.h>
+static int start(cnode_node *node, void **state) { (void)node; *state = 0; return CNODE_ENOMEM; }
+CNODE_MODULE("refuses", start, 0)'
+	echo text >"$BATS_FILE_TMPDIR/modules/text.so"
+	if command -v epmd >/dev/null && command -v erl >/dev/null; then
+		epmd -port "$ERL_EPMD_PORT" >/dev/null 2>&1 3>&- </dev/null &
+		export EPMD_PID=$!
+		until epmd -names >/dev/null 2>&1; do kill -0 $EPMD_PID || return 1; done
+		start BEAM up erl -noinput -name beam@127.0.0.1 -eval '
+			register(sink, spawn(fun F() -> receive {_, P} when is_pid(P) -> P ! ok, F(); _ -> F() end end)),
+			register(stopper, spawn(fun() -> receive {_, F, _} -> exit({told, F}) end end)),
+			io:format("up~n")'
+		export BEAM
+	fi
+	if test -n "${BEAM-}"; then
+		start CNODED ready "$bin/cnoded" -name cn@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder" -allow adder
+		export CNODED
+	fi
+}
+
+teardown_file() {
+	for pid in ${CNODED-} ${BEAM-} ${EPMD_PID-}; do kill "$pid" 2>/dev/null; done
+	return 0
+}
+
+needs_beam() { test -n "${BEAM-}" || skip "no erl here"; }
+
+# daemon STATUS TEXT ARGUMENTS...: cnoded ends with the status and one line that has the text.
+daemon() {
+	local status_wanted=$1 text=$2; shift 2
+	run timeout 30 "$bin/cnoded" "$@" 3>&-
+	echo "$output"
+	test "$status" -eq "$status_wanted"
+	test "${#lines[@]}" -eq 1
+	[[ ${lines[0]} == "cnoded: "*"$text"* ]]
+}
+
+# tool STATUS TEXT ARGUMENTS...: cnode ends with the status; its output has the text.
+tool() {
+	local status_wanted=$1 text=$2; shift 2
+	run timeout 60 "$bin/cnode" "$@" 3>&-
+	echo "$output"
+	test "$status" -eq "$status_wanted"
+	[[ $output == *"$text"* ]]
+}
+
+# ---- cnoded: the command line ----
+
+@test "cnoded -help and -version go to stdout with status 0" {
+	run "$bin/cnoded" --help
+	test "$status" -eq 0
+	[[ $output == "usage: cnoded "* ]]
+	run "$bin/cnoded" -version
+	[[ $status -eq 0 && $output == "cnoded "*"module ABI 1"* ]]
+	test -z "$("$bin/cnoded" -help 2>&1 >/dev/null)"
+}
+
+@test "cnoded names a flag that it does not know, and the one that was meant" {
+	daemon 2 "unknown option -nmae" -nmae x
+	daemon 2 "did you mean -net_ticktime?" -sname x -net-tick 5
+}
+
+@test "cnoded wants a value where one is needed, and none where not" {
+	daemon 2 "option -sname needs a value" -sname
+	daemon 2 "option -setcookie needs a value" -sname x -setcookie -hidden
+	daemon 2 "option -visible takes no value" -sname x -visible=yes
+}
+
+@test "cnoded takes one and two dashes, and - as _" {
+	daemon 2 "-shutdown_timeout 0: a whole number" --sname x --shutdown-timeout=0
+	daemon 2 "-shutdown_timeout x: a whole number" -sname x -shutdown_timeout x
+	daemon 2 "-threads 99999: a whole number from 1" -sname x -threads 99999
+	daemon 2 "-net_ticktime 1.5: a whole number" -sname x -net_ticktime 1.5
+}
+
+@test "cnoded refuses contradictions and words that are no options" {
+	daemon 2 "a name is missing"
+	daemon 2 "-sname or -name, not both" -sname x -name y@z.d
+	daemon 2 "-hidden or -visible, not both" -sname x -hidden -visible
+	daemon 2 "-setcookie or -cookie_file, not both" -sname x -setcookie a -cookie_file b
+	daemon 2 "what is 'word'?" -sname x word
+	daemon 2 "-epmd maybe: auto" -sname x -epmd maybe
+	daemon 2 "-log loud: error" -sname x -log loud
+}
+
+@test "cnoded refuses bad node names" {
+	daemon 2 "" -sname 'a@b@c' -epmd none
+	daemon 2 "" -sname 'a b' -epmd none
+	daemon 2 "" -sname 'a@long.name' -epmd none
+	daemon 2 "" -name 'a@short' -epmd none
+	daemon 2 "-connect nohost" -sname x -epmd none -connect nohost
+	daemon 2 "-connect " -sname x -epmd none -connect a@b,
+	daemon 2 "-route a@b" -sname x -epmd none -route a@b
+	daemon 2 "-route a@b=c" -sname x -epmd none -route a@b=c
+	daemon 2 "-route a=c:1" -sname x -epmd none -route a=c:1
+	daemon 2 "" -sname x -epmd none -listen 127.0.0.1:port
+	daemon 2 "" -sname x -epmd none -listen '[::1'
+}
+
+# ---- cnoded: the cookie ----
+
+@test "cnoded refuses a cookie file that is missing, empty, a folder or open to others" {
+	local f=$BATS_TEST_TMPDIR/cookie
+	daemon 4 "$f" -sname x -epmd none -cookie_file "$f"
+	mkdir "$f"; daemon 4 "$f" -sname x -epmd none -cookie_file "$f"; rmdir "$f"
+	: >"$f"; chmod 400 "$f"; daemon 4 "$f" -sname x -epmd none -cookie_file "$f"; rm -f "$f"
+	printf secret >"$f"
+	for mode in 640 604 444 660; do
+		chmod $mode "$f"
+		daemon 4 "$f" -sname x -epmd none -cookie_file "$f"
+		CNODE_COOKIE_FILE=$f daemon 4 "$f" -sname x -epmd none
+	done
+}
+
+@test "cnoded reads the credential of systemd, also when its group may" {
+	local d=$BATS_TEST_TMPDIR
+	: >"$d/cookie"
+	CREDENTIALS_DIRECTORY=$d daemon 4 "is empty" -sname x -epmd none
+	printf 'wrong\n' >"$d/cookie"; chmod 440 "$d/cookie"
+	needs_beam
+	CREDENTIALS_DIRECTORY=$d start N ready "$bin/cnoded" -name cred@127.0.0.1
+	tool 0 pong -setcookie wrong ping cred@127.0.0.1
+	tool 4 "cookie" -setcookie secret ping cred@127.0.0.1
+	stop "$N"
+}
+
+# ---- cnoded: modules and factories ----
+
+@test "cnoded names every place where a module was looked for" {
+	daemon 3 "/modules-1/nosuch.so" -sname x -epmd none -load nosuch
+	CNODE_MODULE_PATH=/nowhere:/too daemon 3 "there is no /nowhere/nosuch.so, /nowhere/.libs/nosuch.so, /too/nosuch.so" \
+		-sname x -epmd none -load nosuch
+	daemon 3 "there is no ./nosuch, ./nosuch.so, ./.libs/nosuch.so" -sname x -epmd none -load ./nosuch
+}
+
+@test "cnoded finds modules by path, with .so, in .libs and in CNODE_MODULE_PATH" {
+	local m=$BATS_FILE_TMPDIR/modules
+	daemon 3 "lacks the symbol" -sname x -epmd none -load "$m/no_symbol.so"
+	daemon 3 "lacks the symbol" -sname x -epmd none -load "$m/no_symbol"
+	mkdir "$BATS_TEST_TMPDIR/.libs"; cp "$m/no_symbol.so" "$BATS_TEST_TMPDIR/.libs"
+	daemon 3 "lacks the symbol" -sname x -epmd none -load "$BATS_TEST_TMPDIR/no_symbol"
+	CNODE_MODULE_PATH=/nowhere:$m daemon 3 "lacks the symbol" -sname x -epmd none -load no_symbol
+	CNODE_MODULE_PATH=$BATS_TEST_TMPDIR daemon 3 "lacks the symbol" -sname x -epmd none -load no_symbol
+}
+
+@test "cnoded never takes a bare name from the current folder" {
+	cd "$BATS_FILE_TMPDIR/modules"
+	daemon 3 "not found" -sname x -epmd none -load no_symbol
+	daemon 3 "not found" -sname x -epmd none -load no_symbol.so
+	CNODE_MODULE_PATH=: daemon 3 "not found" -sname x -epmd none -load no_symbol
+	LD_LIBRARY_PATH=$PWD${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} daemon 3 "not found" -sname x -epmd none -load no_symbol.so
+}
+
+@test "cnoded refuses what is no module, or one of another ABI" {
+	local m=$BATS_FILE_TMPDIR/modules
+	daemon 3 "cnode_module_entry" -sname x -epmd none -load "$m/no_symbol"
+	daemon 3 "module ABI 2, this cnoded has ABI 1" -sname x -epmd none -load "$m/other_abi"
+	daemon 3 "bytes, this cnoded expects" -sname x -epmd none -load "$m/other_size"
+	daemon 3 "has no start hook" -sname x -epmd none -load "$m/no_start"
+	daemon 3 "nobody_has_this" -sname x -epmd none -load "$m/unresolved"
+	daemon 3 "$m/text.so" -sname x -epmd none -load "$m/text"
+	daemon 3 "module refuses cannot start: " -sname x -epmd none -load "$m/refuses"
+	daemon 3 "module adder is loaded already" -sname x -epmd none -load "$m/adder" -load "$m/adder.so"
+}
+
+@test "cnoded names a factory that nobody has, and those there are" {
+	local m=$BATS_FILE_TMPDIR/modules
+	daemon 2 "there is no factory nosuch; no loaded module has any" -sname x -epmd none -allow nosuch
+	daemon 2 "there is no factory nosuch; the loaded modules have adder, closed" -sname x -epmd none \
+		-load "$m/adder" -allow nosuch
+	daemon 2 "-allow adder=nohost: FACTORY or" -sname x -epmd none -load "$m/adder" -allow adder=nohost
+	daemon 2 "-allow adder=: FACTORY or" -sname x -epmd none -load "$m/adder" -allow adder=
+}
+
+# ---- cnoded: the network ----
+
+@test "cnoded says that a port is in use" {
+	needs_beam
+	local port=$(free_port)
+	start N ready "$bin/cnoded" -name one@127.0.0.1 -listen 127.0.0.1:$port
+	daemon 6 "$port" -name two@127.0.0.1 -listen 127.0.0.1:$port
+	stop "$N"
+}
+
+@test "cnoded says that it may not listen on a port" {
+	test "$(id -u)" -ne 0 || ! command -v setpriv >/dev/null && skip "needs a port that is forbidden"
+	test "$(cat /proc/sys/net/ipv4/ip_unprivileged_port_start 2>/dev/null || echo 1024)" -gt 79 ||
+		skip "every port is allowed here"
+	run setpriv --bounding-set -all --inh-caps -all --reuid 65534 --clear-groups \
+		"$bin/cnoded" -name x@127.0.0.1 -setcookie c -epmd none -listen 127.0.0.1:79 3>&-
+	echo "$output"
+	[[ $status -eq 6 && ${#lines[@]} -eq 1 && $output == *permission*":79"* ]]
+}
+
+@test "cnoded says that an address is not of this machine" {
+	daemon 6 "192.0.2.1" -name x@127.0.0.1 -epmd none -listen 192.0.2.1:0
+}
+
+@test "cnoded says that its name is taken" {
+	needs_beam
+	daemon 5 "beam" -name beam@127.0.0.1
+}
+
+@test "cnoded says that there is no epmd with -epmd external" {
+	ERL_EPMD_PORT=$(free_port) daemon 6 "epmd" -name x@127.0.0.1 -epmd external
+}
+
+@test "cnoded tells when it is ready and leaves in order on SIGTERM" {
+	needs_beam
+	start N ready "$bin/cnoded" -name life@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder" -allow 'adder=*@127.0.0.1'
+	grep -q '^cnoded: life@127.0.0.1 ready (hidden; modules adder; factories adder)$' "$BATS_FILE_TMPDIR/N.out"
+	tool 0 "name life at port" names
+	stop "$N"
+	run "$bin/cnode" names
+	[[ $output != *life* ]]
+}
+
+@test "cnoded ignores SIGHUP and ends by SIGINT too" {
+	needs_beam
+	start N ready "$bin/cnoded" -name hup@127.0.0.1
+	kill -HUP "$N"
+	tool 0 pong ping hup@127.0.0.1
+	kill -INT "$N"; wait "$N"
+}
+
+@test "cnoded -connect joins a cluster, visible if told so" {
+	needs_beam
+	start N ready "$bin/cnoded" -name joined@127.0.0.1 -visible -connect beam@127.0.0.1
+	tool 0 "true" rpc beam@127.0.0.1 erlang apply '[erlang, is_list, [[]]]'
+	run timeout 20 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang nodes | grep joined@127.0.0.1; do :; done"
+	test "$status" -eq 0
+	stop "$N"
+}
+
+@test "cnoded says in one line why it cannot join" {
+	needs_beam
+	start N "cookie" "$bin/cnoded" -name misfit@127.0.0.1 -setcookie other -connect beam@127.0.0.1
+	kill "$N"
+	start N "nosuch" "$bin/cnoded" -name misfit@127.0.0.1 -connect nosuch@127.0.0.1
+	kill "$N"
+}
+
+@test "cnoded begins lines with their priority for the journal only" {
+	run env JOURNAL_STREAM=1:1 "$bin/cnoded" -sname
+	[[ $output == "cnoded: "* ]]
+	run sh -c 'exec 2>"$2"; JOURNAL_STREAM=$(stat -c %d:%i "$2") "$1/cnoded" -sname; cat "$2"' - "$bin" "$BATS_TEST_TMPDIR/log"
+	[[ $output == "<3>cnoded: "* ]]
+}
+
+# ---- cnode: the command line ----
+
+@test "cnode -help and -version go to stdout with status 0" {
+	tool 0 "usage: cnode " -help
+	tool 0 "usage: cnode " ping --help
+	tool 0 "cnode " -version
+}
+
+@test "cnode refuses unknown commands, options, and wrong counts of words" {
+	tool 2 "a command is missing"
+	tool 2 "unknown command 'pong'" pong x
+	tool 2 "unknown option -q" -q ping x
+	tool 2 "too few words: usage: cnode ping NODE" ping
+	tool 2 "too many words: usage: cnode ping NODE" ping a b
+	tool 2 "too few words" rpc a@b m
+	tool 2 "-v is for ping only" info -v a@b
+	tool 2 "seconds from" -timeout 0 ping a@b
+	tool 2 "is no node name" ping a@b@c
+	tool 2 "is no node name" ping a@b:port
+	tool 2 "is no node name" ping a@b:0
+	tool 2 "is no node name" ping a@
+	tool 2 "use -name" -sname me ping a@127.0.0.1
+	tool 2 "use -sname" -name me@b.c ping a@b
+}
+
+@test "cnode shows with a caret where a term goes wrong, before it connects" {
+	run "$bin/cnode" call a@b x '{add, 5'
+	echo "$output"
+	test "$status" -eq 2
+	[[ ${lines[0]} == "cnode: this is no Erlang term"*"byte 8"* ]]
+	test "${lines[1]}" = '  {add, 5'
+	test "${lines[2]}" = '         ^'
+	run "$bin/cnode" cast a@b x '{"žluť", }'
+	echo "$output"
+	test "${lines[1]}" = '  {"žluť", }'
+	test "${lines[2]}" = '           ^'
+	tool 2 "no Erlang term" send a@b x ''
+	tool 2 "must be a list" rpc a@b m f '{1}'
+	tool 2 "must be a list" spawn a@b m 42
+}
+
+@test "cnode takes a negative number as a term" {
+	needs_beam
+	tool 0 "" send beam@127.0.0.1 sink -5
+}
+
+# ---- cnode with live nodes ----
+
+@test "cnode ping says pong to a BEAM node and to a C node" {
+	needs_beam
+	tool 0 pong ping beam@127.0.0.1
+	tool 0 pong ping cn@127.0.0.1
+	test "$("$bin/cnode" ping cn@127.0.0.1 2>&1)" = pong
+}
+
+@test "cnode ping -v shows the five steps" {
+	needs_beam
+	run "$bin/cnode" ping -v beam@127.0.0.1
+	echo "$output"
+	test "$status" -eq 0
+	test "${#lines[@]}" -eq 6
+	[[ ${lines[0]} == resolve*ok* && ${lines[1]} == epmd*ok* && ${lines[2]} == tcp*ok* ]]
+	[[ ${lines[3]} == handshake*ok* && ${lines[4]} == ping*ok* && ${lines[5]} == pong ]]
+}
+
+@test "cnode ping -v names the step that fails: no such host" {
+	tool 3 "resolve    FAILED" -setcookie c ping -v a@nosuch.invalid
+	[[ $output == *"check the spelling"*pang ]]
+}
+
+@test "cnode ping -v names the step that fails: no epmd" {
+	ERL_EPMD_PORT=$(free_port) tool 3 "epmd       FAILED" ping -v beam@127.0.0.1
+	[[ $output == *"check that epmd runs there"* ]]
+}
+
+@test "cnode ping -v names the step that fails: not registered" {
+	needs_beam
+	tool 3 "epmd       FAILED" ping -v nosuch@127.0.0.1
+	[[ $output == *"cnode names HOST"* ]]
+}
+
+@test "cnode ping -v names the step that fails: the port is closed" {
+	tool 3 "tcp        FAILED" ping -v "beam@127.0.0.1:$(free_port)"
+}
+
+@test "cnode ping -v names the step that fails: wrong cookie" {
+	needs_beam
+	tool 4 "handshake  FAILED" -setcookie wrong ping -v beam@127.0.0.1
+	[[ $output == *"-cookie_file"*pang ]]
+}
+
+@test "cnode ping -v names the step that fails: the node refuses the name" {
+	needs_beam
+	start N up erl -noinput -name guard@127.0.0.1 -eval \
+		'net_kernel:allow([list_to_atom("friend@127.0.0.1")]), io:format("up~n")'
+	tool 4 "handshake  FAILED" -name stranger@127.0.0.1 ping -v guard@127.0.0.1
+	[[ $output == *"net_kernel:allow/1"* ]]
+	tool 0 pong -name friend@127.0.0.1 ping guard@127.0.0.1
+	kill "$N"
+}
+
+@test "cnode ping says pang and why on stderr" {
+	needs_beam
+	run sh -c '"$1/cnode" -setcookie wrong ping beam@127.0.0.1 2>/dev/null' - "$bin"
+	test "$output" = pang
+	tool 4 "cnode: " -setcookie wrong ping beam@127.0.0.1
+}
+
+@test "cnode await waits for a node that comes later, and only so long" {
+	needs_beam
+	tool 5 "late" -timeout 0.5 await late@127.0.0.1
+	"$bin/cnode" -timeout 30 await late@127.0.0.1 3>&- &
+	local waiter=$!
+	start N ready "$bin/cnoded" -name late@127.0.0.1
+	wait "$waiter"
+	stop "$N"
+}
+
+@test "cnode names lists what epmd knows, without a cookie" {
+	needs_beam
+	run env HOME=/nonexistent "$bin/cnode" names 127.0.0.1
+	echo "$output"
+	test "$status" -eq 0
+	[[ $output == *"name beam at port "* && $output == *"name cn at port "* ]]
+	ERL_EPMD_PORT=$(free_port) tool 3 "epmd" names
+	tool 3 "nosuch.invalid" names nosuch.invalid
+}
+
+@test "cnode rpc shows the value, or what was raised" {
+	needs_beam
+	tool 0 "[1,2,3]" rpc beam@127.0.0.1 lists seq '[1, 3].'
+	test "$output" = "[1,2,3]"
+	tool 0 "beam@127.0.0.1" rpc beam@127.0.0.1 erlang node
+	tool 0 '#{a => {1.5,<<"x">>}}' rpc beam@127.0.0.1 maps from_list '[[{a, {1.5, <<"x">>}}]]'
+	tool 1 "erlang:hd on beam@127.0.0.1 raised error: badarg" rpc beam@127.0.0.1 erlang hd '[[]]'
+	tool 1 "raised throw: {ball,1}" rpc beam@127.0.0.1 erlang throw '[{ball,1}]'
+	tool 1 "raised exit: done" rpc beam@127.0.0.1 erlang exit '[done]'
+	tool 1 "undef" rpc beam@127.0.0.1 no_module no_function
+	tool 5 "" -timeout 0.3 rpc beam@127.0.0.1 timer sleep '[10000]'
+	tool 3 "" rpc nosuch@127.0.0.1 erlang node
+	tool 4 "cookie" -setcookie wrong rpc beam@127.0.0.1 erlang node
+}
+
+@test "cnode rpc to a C node is answered clearly" {
+	needs_beam
+	tool 1 "" rpc cn@127.0.0.1 lists seq '[1, 3]'
+}
+
+@test "cnode call, cast and send reach a registered process" {
+	needs_beam
+	tool 0 "10" call cn@127.0.0.1 adder '{add, 3}'
+	tool 0 "" cast cn@127.0.0.1 adder '{add, 5}'
+	test -z "$output"
+	tool 0 "15" call cn@127.0.0.1 adder '{add, 0}'
+	tool 0 "{error,bad_request}" call cn@127.0.0.1 adder hello
+	tool 0 "" send beam@127.0.0.1 stopper '{a, b, "c"}'
+	run timeout 10 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang whereis '[stopper]' | grep undefined; do :; done"
+	test "$status" -eq 0
+	tool 1 "no process is registered as nobody on beam@127.0.0.1" send beam@127.0.0.1 nobody hello
+	tool 1 "no process is registered as nobody on cn@127.0.0.1" cast cn@127.0.0.1 nobody hello
+	tool 1 "no process is registered as nobody" call beam@127.0.0.1 nobody hello
+	tool 1 "called Elixir.My.Server" call beam@127.0.0.1 My.Server hello
+	tool 5 "" -timeout 0.3 call beam@127.0.0.1 sink hello
+}
+
+@test "cnode spawn starts a process from a factory and says why it may not" {
+	needs_beam
+	tool 0 "<" spawn cn@127.0.0.1 adder '[1]'
+	tool 1 "" spawn cn@127.0.0.1 adder '[one]'
+	tool 1 "not allow" spawn cn@127.0.0.1 closed '[1]'
+	tool 1 "" spawn cn@127.0.0.1 nosuch '[1]'
+}
+
+@test "cnode info shows what is known of a node" {
+	needs_beam
+	tool 0 "otp_release: " info beam@127.0.0.1
+	[[ $output == "node: beam@127.0.0.1"*creation* ]]
+	tool 0 "node: cn@127.0.0.1" info cn@127.0.0.1
+}
+
+@test "cnode reaches a node by its port, without epmd" {
+	needs_beam
+	local port
+	port=$("$bin/cnode" names | sed -n 's/^name cn at port //p')
+	ERL_EPMD_PORT=$(free_port) tool 0 pong ping "cn@127.0.0.1:$port"
+}
+
+@test "cnode says when stdout cannot take the answer" {
+	needs_beam
+	test -w /dev/full || skip "no /dev/full"
+	run sh -c '"$1/cnode" rpc beam@127.0.0.1 erlang node >/dev/full' - "$bin"
+	[[ $status -eq 6 && $output == *"cannot write to stdout"* ]]
+}

@@ -1,0 +1,139 @@
+%% SPDX-License-Identifier: Apache-2.0
+%% Starts the example programs and talks to them as their comments say; prints TAP.
+-module(examples_test).
+-export([main/0]).
+
+main() ->
+    spawn(fun() ->
+              put(n, 0),
+              put(failed, 0),
+              [Dir] = init:get_plain_arguments(),
+              process_flag(trap_exit, true),
+              try
+                  modules(Dir),
+                  hello(Dir),
+                  daemon(Dir)
+              catch
+                  Class:What:Stack -> ok(false, io_lib:format("~p ~p ~p", [Class, What, Stack]))
+              end,
+              io:format("1..~b~n", [get(n)]),
+              halt(min(1, get(failed)))
+          end).
+
+ok(Good, Sentence) ->
+    put(n, get(n) + 1),
+    Good orelse put(failed, get(failed) + 1),
+    io:format("~s ~b - ~s~n", [case Good of true -> "ok"; false -> "not ok" end, get(n), re:replace(Sentence, "\\s+", " ", [global])]).
+
+hello(Dir) ->
+    Node = 'hello@127.0.0.1',
+    {Port, Os} = start(filename:join(Dir, "hello"), [atom_to_list(Node), "examples"]),
+    ok(reached(Node, 100), "hello is a node"),
+    Pid = spawn(Node, hello, start, [<<"Joe">>]),
+    ok(gen_server:call(Pid, greet) =:= {hello, <<"Joe">>, 1}, "hello greets"),
+    ok(gen_server:call(Pid, greet) =:= {hello, <<"Joe">>, 2}, "and counts"),
+    ok(gen_server:call(spawn(Node, hello, start, ["Joe"]), greet) =:= {hello, <<"Joe">>, 1}, "takes a charlist too"),
+    ok(gen_server:call(Pid, sing) =:= {error, bad_request}, "refuses what it does not know"),
+    ok(try spawn_monitor(Node, hello, start, [<<0:1000>>]) catch error:E -> E =:= badarg end, "a name that is too long is refused"),
+    Watch = monitor(process, Pid),
+    ok(stop(Port, Os, Node) =:= {0, nodedown}, "SIGTERM ends it well"),
+    ok(down(Watch) =:= shutdown, "and its processes with shutdown").
+
+daemon(Dir) ->
+    Node = 'daemon@127.0.0.1',
+    Self = self(),
+    register(registry, spawn_link(fun() -> registry(Self) end)),
+    {Port, Os} = start(filename:join(Dir, "daemon"), [atom_to_list(Node), "examples", atom_to_list(node()), "registry"]),
+    Pid = receive {joined, P} -> P after 20000 -> none end,
+    ok(is_pid(Pid) andalso node(Pid) =:= Node, "the daemon calls a gen_server of ours"),
+    ok(line(Port, "daemon: registry answered {welcome,7}"), "and prints its answer"),
+    ok(line(Port, "daemon: daemon@127.0.0.1 ready"), "then goes on"),
+    {ok, Load, Samples} = gen_server:call({meter, Node}, read),
+    ok(is_float(Load) andalso is_integer(Samples), "it answers gen_server calls"),
+    ok(gen_server:call({meter, Node}, write) =:= {error, bad_request}, "also those that it does not know"),
+    Ref = make_ref(),
+    {meter, Node} ! {read, self(), Ref},
+    ok(receive {reading, Ref, L} -> is_float(L) after 5000 -> false end, "it answers messages"),
+    {meter, Node} ! rubbish,
+    ok(more_samples(Node, Samples, 100), "its own thread measures meanwhile"),
+    ok(stop(Port, Os, Node) =:= {0, nodedown}, "SIGTERM ends it well").
+
+%% The modules, in one cnoded.
+modules(Dir) ->
+    Node = 'modules@127.0.0.1',
+    {Port, Os} = start(filename:join([filename:dirname(Dir), "cnode", "cmd", "cnoded"]),
+                       ["-name", atom_to_list(Node), "-setcookie", "examples", "-allow", "counter=t@*", "-allow", "codec"]
+                       ++ lists:append([["-load", filename:join(Dir, M)] || M <- ["counter", "codec", "complex", "sensor"]])),
+    ok(reached(Node, 100), "cnoded loads the modules"),
+
+    Pid = spawn_link(Node, counter, start, [10]),
+    ok(gen_server:call(Pid, {add, 5}) =:= 15, "a counter adds"),
+    ok(gen_server:cast(Pid, {add, -3}) =:= ok andalso gen_server:call(Pid, get) =:= 12, "and takes casts"),
+    ok(gen_server:call(Pid, {add, 1 bsl 70}) =:= {error, bad_request}, "and refuses what does not fit"),
+    ok(sys:get_state(Pid) =:= 12, "and shows its state"),
+    Pid ! {exit, {shutdown, [a, <<"b">>, 3.5]}},
+    ok(receive {'EXIT', Pid, R} -> R =:= {shutdown, [a, <<"b">>, 3.5]} after 5000 -> false end, "and exits with any reason"),
+
+    Codec = spawn_link(Node, codec, start, []),
+    Bytes = <<(binary:copy(<<0>>, 1000000))/binary, "abc", (binary:copy(<<255>>, 300))/binary>>,
+    {ok, Packed} = gen_server:call(Codec, {encode, Bytes}, 20000),
+    ok(byte_size(Packed) < 10000, "a codec encodes"),
+    ok(gen_server:call(Codec, {decode, Packed}, 20000) =:= {ok, Bytes}, "and decodes"),
+    ok(gen_server:call(Codec, {decode, <<1>>}) =:= {error, bad_data}, "and refuses what is no code"),
+    ok(gen_server:call(Codec, {decode, binary:copy(<<255, 0>>, 1 bsl 20)}, 20000) =:= {error, too_big}, "and what is too big"),
+    ok(gen_server:call(Codec, {encode, <<>>}) =:= {ok, <<>>}, "and takes nothing for nothing"),
+
+    {any, Node} ! {call, self(), {foo, 3}},
+    ok(receive {cnode, N} -> N =:= 4 after 5000 -> false end, "the tutorial's call works as the tutorial has it"),
+    ok(gen_server:call({any, Node}, {bar, 5}) =:= {ok, 10}, "and as a gen_server call"),
+    ok(gen_server:call({any, Node}, {baz, 5}) =:= {error, bad_request}, "and unknown functions are refused"),
+
+    Subscriber = spawn(fun() -> receive never -> ok end end),
+    {sensor, Node} ! {subscribe, Subscriber},
+    {sensor, Node} ! {subscribe, self()},
+    ok(receive {reading, Load} -> is_float(Load) after 5000 -> false end, "a sensor's thread sends readings"),
+    exit(Subscriber, kill),
+    ok(receive {reading, _} -> true after 5000 -> false end, "also when another subscriber has ended"),
+    ok(stop(Port, Os, Node) =:= {0, nodedown}, "SIGTERM ends it well").
+
+%% A gen_server in few words.
+registry(Owner) ->
+    receive
+        {'$gen_call', From, {joined, Pid}} -> gen_server:reply(From, {welcome, 7}), Owner ! {joined, Pid};
+        _ -> ok
+    end,
+    registry(Owner).
+
+more_samples(_, _, 0) -> false;
+more_samples(Node, Before, Tries) ->
+    case gen_server:call({meter, Node}, read) of
+        {ok, _, N} when N > Before -> true;
+        {ok, _, _} -> timer:sleep(50), more_samples(Node, Before, Tries - 1)
+    end.
+
+start(Program, Args) ->
+    Port = open_port({spawn_executable, Program}, [{args, Args}, {line, 1000}, exit_status, stderr_to_stdout]),
+    {os_pid, Os} = erlang:port_info(Port, os_pid),
+    {Port, Os}.
+
+%% A node that is just starting: it may take a few attempts.
+reached(_, 0) -> false;
+reached(Node, Tries) ->
+    net_adm:ping(Node) =:= pong orelse begin timer:sleep(100), reached(Node, Tries - 1) end.
+
+down(Ref) -> receive {'DOWN', Ref, process, _, Reason} -> Reason after 5000 -> timeout end.
+
+line(Port, Text) ->
+    receive
+        {Port, {data, {eol, Text}}} -> true;
+        {Port, {data, {eol, Other}}} -> io:format("# ~s~n", [Other]), line(Port, Text)
+    after 10000 -> false
+    end.
+
+%% Its exit status, and whether we hear that it is gone.
+stop(Port, Os, Node) ->
+    true = monitor_node(Node, true),
+    os:cmd("kill -TERM " ++ integer_to_list(Os)),
+    Status = receive {Port, {exit_status, S}} -> S after 10000 -> timeout end,
+    Down = receive {nodedown, Node} -> nodedown after 10000 -> no_nodedown end,
+    {Status, Down}.

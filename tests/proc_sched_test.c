@@ -1,0 +1,795 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Spawns, slices, back-pressure and death in mid-callback, with processes that the test scripts. */
+#include "tests/tap.h"
+#include "tests/alloc_fail.h"
+#include "tests/proc_world.h"
+
+/* ---- a process that does what the test says, and writes down what happens to it ---- */
+
+struct script {
+	int (*init)(cnode_process *self, struct script *s);
+	int (*message)(cnode_process *self, struct script *s, struct cn_message *m);
+	struct script *self;
+	_Atomic int inits, messages, terminates, finis, unused;
+	char reason[64];
+	void *ctx;
+};
+
+static int script_init(cnode_process *self, void *state, void *arg)
+{
+	struct script *s = arg;
+	*(struct script **)state = s;
+	s->inits++;
+	return s->init ? s->init(self, s) : 0;
+}
+static int script_message(cnode_process *self, void *state, struct cn_message *m)
+{
+	struct script *s = *(struct script **)state;
+	s->messages++;
+	int rc = s->message ? s->message(self, s, m) : 0;
+	cn_message_free(self, m);
+	return rc;
+}
+static void script_terminate(cnode_process *self, void *state, cnode_term reason)
+{
+	struct script *s = *(struct script **)state;
+	(void)self;
+	s->terminates++;
+	cnode_term_print(reason, s->reason, sizeof s->reason);
+}
+static bool over;                       /* the scripts were on the stack of a test that has returned */
+
+static void script_fini(cnode_process *self, void *state, void *arg)
+{
+	(void)self;
+	if (over)
+		return;
+	if (arg)
+		((struct script *)arg)->unused++;
+	else
+		(*(struct script **)state)->finis++;
+}
+static const struct cn_process_class script_class = {
+	.name = "script", .init = script_init, .message = script_message, .terminate = script_terminate, .fini = script_fini,
+};
+static const struct cn_process_class prompt_class = {
+	.name = "prompt", .flags = CN_PROC_PROMPT,
+	.init = script_init, .message = script_message, .terminate = script_terminate, .fini = script_fini,
+};
+
+static struct {
+	int calls, code;
+	char reason[64];
+	size_t sent_before;             /* signals that had left by then */
+} started;
+
+static void on_started(void *ctx, cnode_pid pid, int code, cnode_term reason)
+{
+	(void)ctx; (void)pid;
+	started.calls++;
+	started.code = code;
+	started.reason[0] = '\0';
+	if (reason.size_)
+		cnode_term_print(reason, started.reason, sizeof started.reason);
+	started.sent_before = (size_t)atomic_load(&W.total);
+}
+
+static cnode_pid spawn_spec(struct script *s, struct cn_process_spec spec)
+{
+	cnode_pid pid = { 0 };
+	if (!spec.class)
+		spec.class = &script_class;
+	spec.state_size = sizeof(struct script *);
+	spec.arg = s;
+	spec.started = on_started;
+	ck_assert_int_eq(cn_process_spawn(W.procs, &spec, &pid), 0);
+	return pid;
+}
+static cnode_pid spawn(struct script *s)
+{
+	return spawn_spec(s, (struct cn_process_spec){ 0 });
+}
+static int run(void)
+{
+	int n = 0;
+	while (cn_sched_run(W.procs, false, 0))
+		n++;
+	return n;
+}
+static void tell(cnode_pid pid, const char *text)
+{
+	deliver_term(FROM_PEER(MESSAGE, remote(1), pid), text);
+}
+static void kill_it(cnode_pid pid, const char *reason)
+{
+	deliver_term(FROM_PEER(EXIT2, remote(1), pid), reason);
+}
+
+static void setup(void)
+{
+	ck_assert_int_eq(world_open(NULL), 0);
+	memset(&started, 0, sizeof started);
+}
+static void teardown(void)
+{
+	over = true;
+	world_close();
+}
+
+/* ---- spawn ---- */
+
+START_TEST(says_the_start_once_after_init)
+{
+	struct script s = { 0 };
+	cnode_pid pid = spawn(&s);
+	ck_assert(cn_procs_is_alive(W.procs, pid));
+	ck_assert_int_eq(started.calls, 0);
+	run();
+	ck_assert_int_eq(started.calls, 1);
+	ck_assert_int_eq(started.code, 0);
+	ck_assert_int_eq(s.inits, 1);
+	kill_it(pid, "shutdown");
+	run();
+	ck_assert_int_eq(started.calls, 1);
+	ck_assert_int_eq(s.terminates, 1);
+	ck_assert_str_eq(s.reason, "shutdown");
+	ck_assert_int_eq(s.finis, 1);
+	ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+	ck_assert_int_eq(atomic_load(&W.gone), 1);
+	ck_assert_int_eq(atomic_load(&W.left), 0);
+}
+END_TEST
+
+static int refuse(cnode_process *self, struct script *s)
+{
+	(void)self; (void)s;
+	return CNODE_EBADARG;
+}
+static int refuse_why(cnode_process *self, struct script *s)
+{
+	(void)s;
+	(void)cnode_stop(self, "{no,disk}");
+	return CNODE_EIO;
+}
+START_TEST(refused_start_is_said_and_nothing_else)
+{
+	struct script s = { .init = refuse };
+	cnode_pid pid = spawn_spec(&s, (struct cn_process_spec){ .parent = remote(9), .link = true, .monitor = true,
+								 .monitor_ref = remote_ref(1), .epoch = 1, .name = "refused" });
+	/* Somebody else found it by name meanwhile, and hears of its end. */
+	struct cn_signal monitor = FROM_PEER(MONITOR, remote(8), pid, .ref = remote_ref(2));
+	deliver(&monitor);
+	run();
+	ck_assert_int_eq(started.calls, 1);
+	ck_assert_int_eq(started.code, CNODE_EBADARG);
+	ck_assert_str_eq(started.reason, "badarg");
+	ck_assert_int_eq(s.terminates, 0);
+	ck_assert_int_eq(s.finis, 1);
+	ck_assert_str_eq(sent(), "DOWN 1 -> 8 badarg");
+	ck_assert_uint_eq(started.sent_before, 0);
+	ck_assert(!cn_procs_is_alive(W.procs, pid));
+	struct script why = { .init = refuse_why };
+	spawn(&why);
+	run();
+	ck_assert_int_eq(started.code, CNODE_EIO);
+	ck_assert_str_eq(started.reason, "{no,disk}");
+}
+END_TEST
+
+static int send_then_refuse(cnode_process *self, struct script *s)
+{
+	(void)s;
+	ck_assert_int_eq(cnode_send(self, remote(3), "early"), 0);
+	ck_assert_int_eq(started.calls, 1);
+	ck_assert_int_eq(started.code, 0);
+	ck_assert_uint_eq(started.sent_before, 0);
+	return CNODE_EBADARG;
+}
+START_TEST(first_signal_forces_the_start_and_a_later_failure_is_an_exit)
+{
+	struct script s = { .init = send_then_refuse };
+	spawn_spec(&s, (struct cn_process_spec){ .parent = remote(9), .link = true, .monitor = true,
+						 .monitor_ref = remote_ref(1), .epoch = 1 });
+	run();
+	ck_assert_int_eq(started.calls, 1);
+	ck_assert_str_eq(sent(), "MESSAGE 1 -> 3 early; EXIT 1 -> 9 badarg; DOWN 1 -> 9 badarg");
+}
+END_TEST
+
+static int unlinked_in_init(cnode_process *self, struct script *s)
+{
+	(void)s;
+	struct cn_signal unlink = FROM_PEER(UNLINK, remote(5), cnode_self(self), .unlink_id = 4);
+	deliver(&unlink);
+	ck_assert_uint_eq(W.count, 0);
+	return 0;
+}
+START_TEST(an_answer_by_name_waits_for_the_start)
+{
+	struct script s = { .init = unlinked_in_init };
+	spawn(&s);
+	run();
+	ck_assert_uint_eq(started.sent_before, 0);
+	ck_assert_str_eq(sent(), "UNLINK_ACK 1 -> 5 #4");
+}
+END_TEST
+
+static int killed_in_init(cnode_process *self, struct script *s)
+{
+	(void)s;
+	kill_it(cnode_self(self), "kill");
+	ck_assert(cnode_cancelled(self));
+	ck_assert_int_eq(started.calls, 1);
+	ck_assert_int_eq(cnode_send(self, remote(3), "x"), CNODE_EEXITED);
+	return 0;
+}
+START_TEST(a_kill_during_init_refuses_the_spawn)
+{
+	struct script s = { .init = killed_in_init };
+	spawn_spec(&s, (struct cn_process_spec){ .parent = remote(9), .link = true, .epoch = 1 });
+	run();
+	ck_assert_int_eq(started.calls, 1);
+	ck_assert_int_eq(started.code, CNODE_EEXITED);
+	ck_assert_str_eq(started.reason, "killed");
+	ck_assert_str_eq(sent(), "");
+	ck_assert_int_eq(s.terminates, 0);
+	ck_assert_int_eq(s.finis, 1);
+	/* And one before it has run at all. */
+	struct script t = { 0 };
+	cnode_pid pid = spawn(&t);
+	kill_it(pid, "boom");
+	ck_assert_int_eq(started.calls, 2);
+	ck_assert_str_eq(started.reason, "boom");
+	run();
+	ck_assert_int_eq(t.inits, 0);
+	ck_assert_int_eq(t.unused, 1);
+	ck_assert_int_eq(t.terminates, 0);
+	ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+}
+END_TEST
+
+static int stop_in_init(cnode_process *self, struct script *s)
+{
+	(void)s;
+	(void)cnode_stop(self, "normal");
+	return 0;
+}
+START_TEST(a_process_may_start_and_end_at_once)
+{
+	struct script s = { .init = stop_in_init };
+	spawn_spec(&s, (struct cn_process_spec){ .parent = remote(9), .link = true, .monitor = true,
+						 .monitor_ref = remote_ref(1), .epoch = 1 });
+	run();
+	ck_assert_int_eq(started.calls, 1);
+	ck_assert_int_eq(started.code, 0);
+	ck_assert_str_eq(sent(), "EXIT 1 -> 9 normal; DOWN 1 -> 9 normal");
+	ck_assert_int_eq(s.terminates, 1);
+}
+END_TEST
+
+START_TEST(a_spawn_that_fails_leaves_nothing_visible)
+{
+	struct script s = { 0 };
+	cnode_pid pid;
+	struct cn_process_spec spec = { .class = &script_class, .state_size = 8, .arg = &s, .started = on_started, .name = "n" };
+	ck_assert_int_eq(cn_process_spawn(W.procs, &spec, &pid), 0);
+	cnode_pid first = pid;
+	ck_assert_int_eq(cn_process_spawn(W.procs, &spec, &pid), CNODE_ENAMETAKEN);
+	spec.name = "undefined";
+	ck_assert_int_eq(cn_process_spawn(W.procs, &spec, &pid), CNODE_EBADNAME);
+	spec.name = NULL;
+	spec.link = true;
+	spec.parent = (cnode_pid){ .node = W.own, .creation = 77, .id = 500 };
+	ck_assert_int_eq(cn_process_spawn(W.procs, &spec, &pid), CNODE_EEXITED);
+	ck_assert_uint_eq(cn_procs_count(W.procs), 1);
+	cn_procs_close(W.procs);
+	spec.link = false;
+	ck_assert_int_eq(cn_process_spawn(W.procs, &spec, &pid), CNODE_ESHUTDOWN);
+	ck_assert_int_eq(started.calls, 0);
+	kill_it(first, "kill");
+	run();
+	ck_assert_int_eq(started.calls, 1);
+}
+END_TEST
+
+START_TEST(a_local_parent_has_link_and_monitor_from_the_first_moment)
+{
+	struct cnode_process *parent = hand(NULL);
+	struct script s = { 0 };
+	cnode_ref ref;
+	cnode_make_ref(parent, &ref);
+	struct cn_process_spec spec = { .parent = cnode_self(parent), .link = true, .monitor = true, .monitor_ref = ref };
+	cnode_trap_exit(parent, true);
+	cnode_pid pid = spawn_spec(&s, spec);
+	struct cn_process_info info;
+	cn_procs_info(W.procs, pid, &info);
+	ck_assert_uint_eq(info.links, 1);
+	ck_assert_uint_eq(info.monitored_by, 1);
+	run();
+	kill_it(pid, "boom");
+	ck_assert_str_eq(got(parent), "EXIT 2 boom");
+	ck_assert_str_eq(got(parent), "DOWN 2 boom");
+	/* Of a refused one it hears nothing, and keeps nothing. */
+	struct script no = { .init = refuse };
+	spawn_spec(&no, spec);
+	run();
+	ck_assert_str_eq(got(parent), "");
+	cn_procs_info(W.procs, cnode_self(parent), &info);
+	ck_assert_uint_eq(info.links + info.monitors, 0);
+	/* Its death takes the child along. */
+	struct script child = { 0 };
+	pid = spawn_spec(&child, spec);
+	run();
+	hand_exit(parent, "boom");
+	ck_assert(!cn_procs_is_alive(W.procs, pid));
+	run();
+	ck_assert_str_eq(child.reason, "boom");
+}
+END_TEST
+
+/* ---- running ---- */
+
+static int note(cnode_process *self, struct script *s, struct cn_message *m)
+{
+	(void)self; (void)m;
+	char *log = s->ctx;
+	log[strlen(log)] = 'p';
+	return 0;
+}
+static int note_n(cnode_process *self, struct script *s, struct cn_message *m)
+{
+	(void)self; (void)m;
+	char *log = s->ctx;
+	log[strlen(log)] = 'n';
+	return 0;
+}
+START_TEST(prompt_processes_run_first_and_alone_when_asked)
+{
+	char log[16] = "";
+	struct script p = { .message = note, .ctx = log }, n = { .message = note_n, .ctx = log };
+	cnode_pid normal = spawn(&n);
+	cnode_pid prompt = spawn_spec(&p, (struct cn_process_spec){ .class = &prompt_class });
+	run();
+	int wakes = atomic_load(&W.wakes), prompt_wakes = atomic_load(&W.prompt_wakes);
+	tell(normal, "x");
+	tell(normal, "x");
+	tell(prompt, "x");
+	ck_assert_int_eq(atomic_load(&W.wakes), wakes + 1);
+	ck_assert_int_eq(atomic_load(&W.prompt_wakes), prompt_wakes + 1);
+	struct cn_sched_waiting waiting;
+	cn_sched_waiting(W.procs, &waiting);
+	ck_assert_uint_eq(waiting.prompt, 1);
+	ck_assert_uint_eq(waiting.normal, 1);
+	ck_assert_uint_le(waiting.since, cn_now());
+	ck_assert_uint_lt(waiting.forecast_ns, CN_NS_PER_S);
+	ck_assert(cn_sched_run(W.procs, true, 0));
+	ck_assert(!cn_sched_run(W.procs, true, 0));
+	ck_assert_str_eq(log, "p");
+	ck_assert(cn_sched_run(W.procs, false, 0));
+	ck_assert_str_eq(log, "pnn");
+	ck_assert(!cn_sched_run(W.procs, false, 0));
+	cn_sched_waiting(W.procs, &waiting);
+	ck_assert_uint_eq(waiting.since, CN_NEVER);
+}
+END_TEST
+
+START_TEST(a_slice_ends_and_the_next_process_gets_its_turn)
+{
+	struct script a = { 0 }, b = { 0 };
+	cnode_pid pa = spawn(&a), pb = spawn(&b);
+	run();
+	for (int i = 0; i < 100; i++)
+		tell(pa, "x");
+	tell(pb, "x");
+	ck_assert(cn_sched_run(W.procs, false, 0));
+	ck_assert_int_eq(a.messages, CN_SLICE_MESSAGES);
+	ck_assert(cn_sched_run(W.procs, false, 0));
+	ck_assert_int_eq(b.messages, 1);
+	ck_assert(cn_sched_run(W.procs, false, 0));
+	ck_assert_int_eq(a.messages, 100);
+	ck_assert(!cn_sched_run(W.procs, false, 0));
+}
+END_TEST
+
+static int spin(cnode_process *self, struct script *s, struct cn_message *m)
+{
+	(void)self; (void)s; (void)m;
+	uint64_t until = cn_now() + CN_NS_PER_MS / 2;
+	while (cn_now() < until)
+		;
+	return 0;
+}
+START_TEST(long_callbacks_end_a_slice_by_time)
+{
+	struct script a = { .message = spin };
+	cnode_pid pa = spawn(&a);
+	run();
+	for (int i = 0; i < 30; i++)
+		tell(pa, "x");
+	run();
+	ck_assert_int_eq(a.messages, 30);
+	for (int i = 0; i < 30; i++)
+		tell(pa, "x");
+	ck_assert(cn_sched_run(W.procs, false, 0));
+	ck_assert_int_lt(a.messages, 40);
+	struct cn_process_info info;
+	cn_procs_info(W.procs, pa, &info);
+	ck_assert_uint_gt(info.run_ns, 14 * CN_NS_PER_MS);
+	ck_assert_uint_gt(info.average_ns, 400000);
+	run();
+}
+END_TEST
+
+static int stop_on_stop(cnode_process *self, struct script *s, struct cn_message *m)
+{
+	(void)s;
+	if (cn_term_is_atom(m->term, "stop"))
+		return cnode_stop(self, "{shutdown,done}");
+	if (cn_term_is_atom(m->term, "code"))
+		return CNODE_ENOENT;
+	if (cn_term_is_atom(m->term, "zero"))
+		(void)cnode_stop(self, "zero");
+	return 0;
+}
+START_TEST(callbacks_end_their_process)
+{
+	struct script a = { .message = stop_on_stop }, b = a, c = a;
+	cnode_pid pa = spawn(&a), pb = spawn(&b), pc = spawn(&c);
+	run();
+	tell(pa, "stop");
+	tell(pa, "unread");
+	tell(pb, "code");
+	tell(pc, "zero");
+	run();
+	ck_assert_str_eq(a.reason, "{shutdown,done}");
+	ck_assert_int_eq(a.messages, 1);
+	ck_assert_str_eq(b.reason, "not_found");
+	ck_assert_str_eq(c.reason, "zero");
+	ck_assert_int_eq(a.finis + b.finis + c.finis, 3);
+	ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+}
+END_TEST
+
+/* ---- death in mid-callback ---- */
+
+static int die_inside(cnode_process *self, struct script *s, struct cn_message *m)
+{
+	cnode_pid pid;
+	ck_assert_int_eq(cnode_register(self, "victim"), 0);
+	if (cn_term_is_atom(m->term, "kill"))
+		kill_it(cnode_self(self), "kill");
+	else
+		kill_it(cnode_self(self), "shutdown");
+	ck_assert(cnode_cancelled(self));
+	/* For everybody else it is gone, while it still runs. */
+	ck_assert(!cn_procs_is_alive(W.procs, cnode_self(self)));
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "victim", &pid), CNODE_ENOENT);
+	ck_assert_str_eq(sent(), s->ctx);
+	cnode_ref ref;
+	ck_assert_int_eq(cnode_send(self, remote(2), "x"), CNODE_EEXITED);
+	ck_assert_int_eq(cnode_monitor(self, remote(2), &ref), CNODE_EEXITED);
+	ck_assert_int_eq(cnode_alias(self, 0, &ref), CNODE_EEXITED);
+	ck_assert_int_eq(cnode_start_timer(self, 1, &ref, "x"), CNODE_EEXITED);
+	ck_assert_int_eq(s->finis, 0);
+	return CNODE_EEXITED;   /* as callbacks do that pass on what a send returned */
+}
+START_TEST(death_is_immediate_in_mid_callback)
+{
+	struct script a = { .message = die_inside, .ctx = (void *)(uintptr_t)"EXIT 1 -> 9 killed" };
+	struct script b = { .message = die_inside, .ctx = (void *)(uintptr_t)"EXIT 2 -> 9 shutdown" };
+	struct cn_process_spec linked = { .parent = remote(9), .link = true, .epoch = 1 };
+	cnode_pid pa = spawn_spec(&a, linked), pb = spawn_spec(&b, linked);
+	run();
+	tell(pa, "kill");
+	tell(pb, "shutdown");
+	tell(pb, "unread");
+	run();
+	ck_assert_int_eq(a.terminates, 0);
+	ck_assert_int_eq(b.terminates, 1);
+	ck_assert_str_eq(b.reason, "shutdown");
+	ck_assert_int_eq(a.finis + b.finis, 2);
+	ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+}
+END_TEST
+
+START_TEST(an_idle_process_terminates_on_the_run_queue_after_its_exit)
+{
+	struct script a = { 0 }, b = { 0 };
+	struct cn_process_spec linked = { .parent = remote(9), .link = true, .epoch = 1 };
+	cnode_pid pa = spawn_spec(&a, linked), pb = spawn_spec(&b, linked);
+	run();
+	kill_it(pa, "kill");
+	kill_it(pb, "{bad,1}");
+	ck_assert_str_eq(sent(), "EXIT 1 -> 9 killed; EXIT 2 -> 9 {bad,1}");
+	ck_assert_int_eq(a.finis + b.finis + b.terminates, 0);
+	ck_assert_int_eq(run(), 2);
+	ck_assert_int_eq(a.terminates, 0);
+	ck_assert_int_eq(b.terminates, 1);
+	ck_assert_int_eq(a.finis + b.finis, 2);
+}
+END_TEST
+
+START_TEST(a_death_with_many_relations_is_emitted_in_slices)
+{
+	enum { N = 10000 };
+	struct script a = { 0 };
+	cnode_pid pa = spawn(&a);
+	run();
+	atomic_store(&W.drop, true);
+	for (uint32_t i = 0; i < N; i++) {
+		struct cn_signal link = FROM_PEER(LINK, remote(i + 1), pa);
+		struct cn_signal monitor = FROM_PEER(MONITOR, remote(i + 1), pa, .ref = remote_ref(i));
+		ck_assert_int_eq(deliver(&link) | deliver(&monitor), 0);
+	}
+	kill_it(pa, "kill");
+	ck_assert_uint_gt(atomic_load(&W.total), 0);
+	ck_assert_uint_lt(atomic_load(&W.total), N);
+	while (cn_sched_run(W.procs, true, 0))
+		;
+	ck_assert_uint_eq(atomic_load(&W.total), 2 * N);
+	run();
+	ck_assert_int_eq(a.finis, 1);
+}
+END_TEST
+
+/* ---- back-pressure ---- */
+
+static int send_two(cnode_process *self, struct script *s, struct cn_message *m)
+{
+	(void)m;
+	s->unused += cnode_send(self, remote(2), "one") == 0;
+	s->unused += cnode_send(self, remote(2), "two") == 0;
+	cnode_term t = text_term("three");
+	if (cnode_send_term(self, remote(2), t, CNODE_NOSUSPEND) == CNODE_EBUSY)
+		s->unused += 10;
+	cnode_term_drop(t);
+	return 0;
+}
+START_TEST(back_pressure_suspends_after_the_callback_until_resumed)
+{
+	struct script a = { .message = send_two };
+	cnode_pid pa = spawn(&a);
+	run();
+	atomic_store(&W.answer, CN_SUSPEND);
+	tell(pa, "go");
+	tell(pa, "go");
+	run();
+	ck_assert_int_eq(a.messages, 1);
+	ck_assert_int_eq(a.unused, 12);
+	struct cn_process_info info;
+	cn_procs_info(W.procs, pa, &info);
+	ck_assert(info.suspended);
+	tell(pa, "go");
+	ck_assert_int_eq(run(), 0);
+	cn_procs_resume(W.procs, pa);
+	ck_assert_int_eq(run(), 0);
+	atomic_store(&W.answer, 0);
+	cn_procs_resume(W.procs, pa);
+	run();
+	ck_assert_int_eq(a.messages, 3);
+	/* It acts on exit signals all the same. */
+	atomic_store(&W.answer, CN_SUSPEND);
+	tell(pa, "go");
+	run();
+	kill_it(pa, "shutdown");
+	ck_assert(!cn_procs_is_alive(W.procs, pa));
+	run();
+	ck_assert_int_eq(a.terminates, 1);
+	cn_procs_resume(W.procs, pa);
+}
+END_TEST
+
+static void resume_in_send(struct world *w, const struct cn_signal *sig)
+{
+	/* The queue empties before the sender has heard that it is full: another thread's resume comes first. */
+	if (sig->kind == CN_SIG_MESSAGE)
+		cn_procs_resume(w->procs, sig->from);
+}
+START_TEST(a_resume_that_comes_first_is_not_lost)
+{
+	struct script a = { .message = send_two };
+	cnode_pid pa = spawn(&a);
+	run();
+	atomic_store(&W.answer, CN_SUSPEND);
+	W.hook = resume_in_send;
+	tell(pa, "go");
+	tell(pa, "go");
+	run();
+	ck_assert_int_eq(a.messages, 2);
+}
+END_TEST
+
+START_TEST(prompt_processes_are_never_suspended)
+{
+	struct script a = { .message = send_two };
+	cnode_pid pa = spawn_spec(&a, (struct cn_process_spec){ .class = &prompt_class });
+	run();
+	atomic_store(&W.answer, CN_SUSPEND);
+	tell(pa, "go");
+	tell(pa, "go");
+	run();
+	ck_assert_int_eq(a.messages, 2);
+	ck_assert_int_eq(a.unused, 4);
+}
+END_TEST
+
+/* ---- the whole node ---- */
+
+START_TEST(exit_all_ends_everybody_and_prompt_ones_last)
+{
+	struct script a = { 0 }, b = { 0 };
+	spawn(&a);
+	cnode_pid prompt = spawn_spec(&b, (struct cn_process_spec){ .class = &prompt_class });
+	struct cnode_process *trapping = hand(NULL);
+	cnode_trap_exit(trapping, true);
+	run();
+	cnode_term reason = text_term("shutdown");
+	ck_assert_int_eq(cn_procs_exit_all(W.procs, reason, false), 0);
+	run();
+	ck_assert_str_eq(a.reason, "shutdown");
+	ck_assert(cn_procs_is_alive(W.procs, prompt));
+	ck_assert_str_eq(got(trapping), "EXIT 0 shutdown");
+	ck_assert_int_eq(cn_procs_exit_all(W.procs, reason, true), 0);
+	run();
+	ck_assert_str_eq(b.reason, "shutdown");
+	cnode_term_drop(reason);
+	hand_exit(trapping, "normal");
+	ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+}
+END_TEST
+
+START_TEST(freeing_the_node_frees_all_that_lives_in_it)
+{
+	static struct script a, b, c;
+	spawn(&a);
+	spawn(&b);
+	run();
+	cnode_pid pc = spawn(&c);
+	tell(pc, "{some,message}");
+	struct cn_signal link = FROM_PEER(LINK, remote(9), pc);
+	deliver(&link);
+	kill_it(pc, "kill");
+	tell(pc, "x");
+	world_close();
+	ck_assert_int_eq(a.finis + b.finis, 2);
+	ck_assert_int_eq(c.unused, 1);
+	ck_assert_int_eq(a.terminates, 0);
+	setup();
+}
+END_TEST
+
+static char log_text[1024];
+static void take_log(void *ctx, enum cnode_log_level level, const char *text)
+{
+	(void)ctx; (void)level;
+	strncat(log_text, text, sizeof log_text - strlen(log_text) - 2);
+	strcat(log_text, "\n");
+}
+START_TEST(an_abnormal_end_is_logged_once)
+{
+	struct cn_log *log;
+	ck_assert_int_eq(cn_log_new(CNODE_LOG_INFO, take_log, NULL, &log), 0);
+	struct cn_procs_config config = { .log = log };
+	ck_assert_int_eq(world_open(&config), 0);
+	struct script a = { .message = stop_on_stop }, b = a, c = a;
+	cnode_pid pa = spawn_spec(&a, (struct cn_process_spec){ .label = "counter", .name = "tom" });
+	cnode_pid pb = spawn(&b), pc = spawn(&c);
+	run();
+	tell(pa, "zero");
+	tell(pb, "stop");
+	kill_it(pc, "outside");
+	run();
+	cn_log_flush(log);
+	ck_assert_str_eq(log_text, "process <1.0> tom (counter) terminated: zero\n");
+	world_close();
+	cn_log_free(log);
+}
+END_TEST
+
+static struct script life[3];
+static void lives(void)
+{
+	memset(life, 0, sizeof life);
+	life[0].message = stop_on_stop;
+	life[1].init = send_then_refuse;
+	memset(&started, 0, sizeof started);
+	if (world_open(NULL) == 0) {
+		struct cn_process_spec spec = { .class = &script_class, .state_size = 8, .started = on_started, .label = "x", .name = "n",
+						.parent = remote(9), .link = true, .monitor = true, .monitor_ref = remote_ref(1), .epoch = 1 };
+		int expected = 0;
+		cnode_pid pid;
+		spec.arg = &life[0];
+		if (cn_process_spawn(W.procs, &spec, &pid) == 0) {
+			expected++;
+			run();
+			tell(pid, "a");
+			tell(pid, "stop");
+			tell(pid, "code");
+			run();
+			kill_it(pid, "kill");
+			run();
+		}
+		ck_assert_int_eq(started.calls, expected);
+	}
+	if (W.procs)
+		ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+	ck_assert_int_eq(life[0].finis + life[0].unused, started.calls ? 1 : 0);
+	world_close();
+}
+START_TEST(every_failed_allocation_of_a_life_is_survived)
+{
+	alloc_fail_each(lives);
+}
+END_TEST
+
+/* ---- speed ---- */
+
+static int pong(cnode_process *self, struct script *s, struct cn_message *m)
+{
+	cnode_pid to = *(cnode_pid *)s->ctx;
+	return s->messages < 200000 ? cnode_send_term(self, to, m->term, 0) : 0;
+}
+START_TEST(local_messages_are_quick)
+{
+	struct script a = { .message = pong }, b = { .message = pong };
+	cnode_pid pa = spawn(&a), pb = spawn(&b);
+	a.ctx = &pb;
+	b.ctx = &pa;
+	run();
+	tell(pa, "ball");
+	uint64_t t = cn_now();
+	run();
+	t = cn_now() - t;
+	fprintf(stderr, "# local ping-pong: %.0f ns for a message\n", (double)t / (a.messages + b.messages));
+	cnode_term x = text_term("x");
+	struct cn_signal sig = FROM_PEER(MESSAGE, remote(1), pa, .term = x);
+	t = cn_now();
+	for (int i = 0; i < 100000; i++)
+		deliver(&sig);
+	t = cn_now() - t;
+	fprintf(stderr, "# delivery: %.0f ns for a message\n", (double)t / 100000);
+	a.ctx = &(cnode_pid){ .node = W.own };
+	t = cn_now();
+	run();
+	t = cn_now() - t;
+	fprintf(stderr, "# taking out: %.0f ns for a message\n", (double)t / 100000);
+	ck_assert_int_ge(a.messages, 300000);
+	cnode_term_drop(x);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("proc");
+	TCase *t = tcase_create("lives");
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, says_the_start_once_after_init);
+	tcase_add_test(t, refused_start_is_said_and_nothing_else);
+	tcase_add_test(t, first_signal_forces_the_start_and_a_later_failure_is_an_exit);
+	tcase_add_test(t, an_answer_by_name_waits_for_the_start);
+	tcase_add_test(t, a_kill_during_init_refuses_the_spawn);
+	tcase_add_test(t, a_process_may_start_and_end_at_once);
+	tcase_add_test(t, a_spawn_that_fails_leaves_nothing_visible);
+	tcase_add_test(t, a_local_parent_has_link_and_monitor_from_the_first_moment);
+	tcase_add_test(t, prompt_processes_run_first_and_alone_when_asked);
+	tcase_add_test(t, a_slice_ends_and_the_next_process_gets_its_turn);
+	tcase_add_test(t, long_callbacks_end_a_slice_by_time);
+	tcase_add_test(t, callbacks_end_their_process);
+	tcase_add_test(t, death_is_immediate_in_mid_callback);
+	tcase_add_test(t, an_idle_process_terminates_on_the_run_queue_after_its_exit);
+	tcase_add_test(t, a_death_with_many_relations_is_emitted_in_slices);
+	tcase_add_test(t, back_pressure_suspends_after_the_callback_until_resumed);
+	tcase_add_test(t, a_resume_that_comes_first_is_not_lost);
+	tcase_add_test(t, prompt_processes_are_never_suspended);
+	tcase_add_test(t, exit_all_ends_everybody_and_prompt_ones_last);
+	tcase_add_test(t, freeing_the_node_frees_all_that_lives_in_it);
+	tcase_add_test(t, local_messages_are_quick);
+	suite_add_tcase(s, t);
+	t = tcase_create("apart");
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, an_abnormal_end_is_logged_once);
+	tcase_add_test(t, every_failed_allocation_of_a_life_is_survived);
+	suite_add_tcase(s, t);
+	return tap_run(s);
+}

@@ -1,0 +1,174 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# run.sh: sets up everything and runs all tests. What CI runs.
+#
+#   run.sh            everything: build, tests under sanitizers, packaging, every OTP release
+#   run.sh --quick    for work in progress: one build, its tests, one OTP release
+#   run.sh --long     everything, and the tests that take hours
+#   run.sh --list     the names of the stages
+#   run.sh --only S   only the stages named (S: names separated by commas)
+#
+# Each stage prints its name and its time; the first that fails ends the run, with the end of
+# its log. The last stage's output, the closing lines of `make prove`, is the end of ours.
+# Builds go to build-test, build-asan and build-tsan; logs to build-test-logs.
+set -eu
+top=$(cd "$(dirname "$(readlink -f "$0")")/.." && pwd)
+cd "$top"
+
+mode=full
+only=
+while [ $# -gt 0 ]; do
+	case $1 in
+	--quick) mode=quick ;;
+	--long) mode=long ;;
+	--list) mode=list ;;
+	--only) only=${2:?which stages?}; shift ;;
+	-h | --help) sed -n '3,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0"; exit 0 ;;
+	*) echo "run.sh: I do not know $1 (try --help)" >&2; exit 2 ;;
+	esac
+	shift
+done
+
+jobs=$(nproc 2>/dev/null || echo 2)
+logs=$top/build-test-logs
+releases="23 25 27 29"
+sanitized_release=27
+if [ "$mode" = quick ]; then releases=25; fi
+if [ "$mode" = long ]; then CNODE_LONG_TESTS=yes; export CNODE_LONG_TESTS; fi
+
+# ---- the stages ----
+
+packages() { tests/deps.sh test; }
+
+otp() { conformance/otp.sh get $releases; }
+
+bootstrap() { ./bootstrap; }
+
+# configure DIR [OPTION]…: a VPATH build; a configured source tree would be in its way.
+build_in() {
+	dir=$1
+	shift
+	if [ -e config.status ]; then
+		echo "this source tree was configured in place; say 'make distclean' first"
+		return 1
+	fi
+	mkdir -p "$dir"
+	(cd "$dir" && ../configure --enable-werror --enable-tests=yes "$@") &&
+		make -C "$dir" -j"$jobs" all
+}
+
+build() { build_in build-test; }
+
+# The tests that a stage under a sanitizer runs: those that run what we compiled. `make
+# list-tests` knows the list; what only reads sources or packages files is left out there.
+compiled_tests() {
+	for t in $(make -s -C "$1" list-tests); do
+		case $t in
+		*/layers.t | */headers.t | */symbols.t | */install.t | */readme.t | */deps.t | *.sh | */man.t) ;;
+		*) printf '%s ' "$t" ;;
+		esac
+	done
+}
+
+# live RELEASE…: the conformance suite's programs for these releases.
+live() {
+	for r in "$@"; do
+		if [ -e "conformance/otp$r.t" ]; then printf '%s ' "conformance/otp$r.t"; fi
+	done
+}
+
+# sanitized DIR COMMAND…: `make prove` in DIR, run by COMMAND. A report in a process that the
+# test does not wait for (a daemon) fails the stage too: reports go to files.
+sanitized() {
+	dir=$1
+	shift
+	rm -f "$logs/$dir".report.*
+	"$@" make --no-print-directory -C "$dir" prove TEST_TIMEOUT=1200 CNODE_SANITIZED=yes \
+		TESTS="$(compiled_tests "$dir")$(live $sanitized_release)" || rc=$?
+	for f in "$logs/$dir".report.*; do
+		if [ -e "$f" ]; then cat "$f"; rc=1; fi
+	done
+	return "${rc:-0}"
+}
+
+asan() {
+	build_in build-asan --with-sanitizer=address,undefined || return
+	ASAN_OPTIONS=log_path=$logs/build-asan.report:detect_stack_use_after_return=1 \
+	UBSAN_OPTIONS=log_path=$logs/build-asan.report:print_stacktrace=1 \
+		sanitized build-asan env
+}
+
+# Randomised addresses beyond what TSan expects are switched off for it.
+tsan() {
+	build_in build-tsan --with-sanitizer=thread || return
+	TSAN_OPTIONS=log_path=$logs/build-tsan.report:second_deadlock_stack=1:history_size=4 \
+		sanitized build-tsan setarch "$(uname -m)" -R
+}
+
+# A tarball builds, tests, installs and uninstalls from a read-only source; the tests that
+# show it are few, all of them run below.
+distcheck() {
+	make -C build-test distcheck AM_DISTCHECK_CONFIGURE_FLAGS=--enable-tests=yes \
+		TESTS="tests/base.t tests/layers.t"
+}
+
+matrix() {
+	make --no-print-directory -C build-test prove TEST_TIMEOUT=2400 \
+		TESTS="$(make -s -C build-test list-tests) $(live $releases)"
+}
+
+stages="packages otp bootstrap build asan tsan distcheck matrix"
+describe() {
+	case $1 in
+	packages) echo "Debian packages" ;;
+	otp) echo "Erlang/OTP $releases" ;;
+	bootstrap) echo "bootstrap" ;;
+	build) echo "configure and make" ;;
+	asan) echo "tests under AddressSanitizer and UBSan" ;;
+	tsan) echo "tests under ThreadSanitizer" ;;
+	distcheck) echo "make distcheck" ;;
+	matrix) echo "all tests, OTP $releases" ;;
+	esac
+}
+if [ "$mode" = list ]; then
+	for s in $stages; do printf '%-10s %s\n' "$s" "$(describe "$s")"; done
+	exit 0
+fi
+if [ "$mode" = quick ]; then stages="packages otp bootstrap build matrix"; fi
+if [ -n "$only" ]; then stages=$(printf %s "$only" | tr , ' '); fi
+if ! [ -e conformance/otp.sh ]; then stages=$(printf ' %s ' "$stages" | sed 's/ otp / /'); fi
+
+# ---- running them ----
+
+now() { date +%s; }
+mkdir -p "$logs"
+# Tests must not meet the user's cluster, cookie or locale.
+HOME=$logs/home LC_ALL=C.UTF-8
+CONFORMANCE_CACHE=${CONFORMANCE_CACHE:-${XDG_CACHE_HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)/.cache}/cnode/otp}
+export HOME LC_ALL CONFORMANCE_CACHE
+unset ERL_EPMD_PORT ERL_EPMD_ADDRESS ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS CNODE_COOKIE_FILE CNODE_MODULE_PATH MAKEFLAGS
+mkdir -p "$HOME"
+
+start=$(now)
+n=0
+total=$(echo $stages | wc -w)
+for s in $stages; do
+	n=$((n + 1))
+	began=$(now)
+	printf '== %d/%d %s\n' "$n" "$total" "$(describe "$s")"
+	log=$logs/$s.log
+	rc=0
+	if [ "$n" -eq "$total" ]; then
+		# The last one talks itself, so that its closing lines are ours.
+		printf '== so far: %d s\n' $(($(now) - start))
+		"$s" 2>&1 || exit
+	else
+		("$s") >"$log" 2>&1 </dev/null || rc=$?
+		if [ "$rc" -ne 0 ]; then
+			tail -n 100 "$log" | sed 's/^/    /'
+			printf 'run.sh: FAILED: stage "%s" (%s), status %d; the whole log is %s\n' "$s" "$(describe "$s")" "$rc" "$log" >&2
+			exit 1
+		fi
+		printf '   %d s\n' $(($(now) - began))
+	fi
+done
