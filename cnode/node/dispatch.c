@@ -123,7 +123,12 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 		sig.kind = CN_SIG_EXIT;
 		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_EXIT2:
+		/* To a pid, or (ALTACT_SIG_SEND of OTP 28) to a name or an alias. */
 		sig.kind = CN_SIG_EXIT2;
+		if (cnode_pid_is_none(c->to) && c->name.size > 0)
+			sig.to_name = terminate(&name, c->name);
+		else if (cnode_pid_is_none(c->to))
+			sig.alias = &c->ref;
 		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_MONITOR:
 	case CN_SIGNAL_DEMONITOR:
