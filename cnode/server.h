@@ -53,6 +53,7 @@ typedef struct cnode_info {
 	cnode_pid pid;              /* EXIT, DOWN: whose; none for a monitor by name */
 	cnode_ref ref;              /* DOWN: the monitor's; TIMER: the timer's */
 	cnode_term reason;          /* EXIT, DOWN */
+	cnode_name peer;            /* MESSAGE: the node that sent it, by its authenticated connection; 0: this node */
 } cnode_info;
 
 /* The callbacks. Set with CNODE_BEHAVIOUR_INIT; each may be NULL but those said otherwise. */

@@ -430,6 +430,29 @@ START_TEST(events_arrive_by_kind_with_their_terms)
 }
 END_TEST
 
+static cnode_name came_from;
+static int raw_info(cnode_process *self, void *state, const cnode_info *info)
+{
+	came_from = info->peer;
+	return counter_info(self, state, info);
+}
+
+START_TEST(a_raw_process_sees_every_message_as_it_is)
+{
+	static const cnode_behaviour raw = { CNODE_BEHAVIOUR_INIT, .flags = CNODE_RAW, .handle_info = raw_info };
+	ck_assert_int_eq(start(&raw, "[]", (struct cn_process_spec){ 0 }, &C), 0);
+	run();
+	ask("'$gen_call'", TAG_REF, "hello");
+	ck_assert_str_eq(noted(), "message {'$gen_call',{<r@h.5.0>," R1 "},hello}");
+	ck_assert(came_from == W.peer);
+	tell(C, "{'$gen_cast',hello}");
+	ck_assert_str_eq(noted(), "message {'$gen_cast',hello}");
+	ask("system", TAG_REF, "get_state");
+	ck_assert_str_eq(noted(), "message {system,{<r@h.5.0>," R1 "},get_state}");
+	ck_assert_str_eq(sent(), "");
+}
+END_TEST
+
 /* ---- sys ---- */
 
 START_TEST(sys_messages_are_answered_as_sys_does)
@@ -790,6 +813,7 @@ int main(void)
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, replies_with_the_tag_as_it_came_to_where_it_says);
 	tcase_add_test(t, answers_once);
+	tcase_add_test(t, a_raw_process_sees_every_message_as_it_is);
 	tcase_add_test(t, answers_later);
 	tcase_add_test(t, a_callback_that_fails_ends_the_process_and_the_caller_hears);
 	tcase_add_test(t, what_only_looks_like_a_call_is_a_message);
