@@ -74,6 +74,9 @@ CNODE_API int cnode_node_new(const cnode_config *config, cnode_node **node);
 /* The name of the own node, complete with host. Borrowed from the node. */
 CNODE_API const char *cnode_node_name(const cnode_node *node);
 
+/* The port it listens at; 0 before cnode_node_start has returned 0, and without network. */
+CNODE_API uint16_t cnode_node_port(const cnode_node *node);
+
 /* Adds a cookie for one peer (erlang:set_cookie/2). Before or while it runs. CNODE_EBADNAME. */
 CNODE_API int cnode_node_set_cookie(cnode_node *node, const char *peer, const char *cookie);
 

@@ -385,6 +385,11 @@ const char *cnode_node_name(const cnode_node *node)
 	return node->name;
 }
 
+uint16_t cnode_node_port(const cnode_node *node)
+{
+	return node->networked && cn_api_life((cnode_node *)(uintptr_t)node) >= CN_LIFE_RUNNING ? cn_cluster_port(node->cluster) : 0;
+}
+
 enum cn_life cn_api_life(cnode_node *node)
 {
 	cn_mutex_lock(&node->lock);
