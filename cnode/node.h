@@ -74,9 +74,6 @@ CNODE_API int cnode_node_new(const cnode_config *config, cnode_node **node);
 /* The name of the own node, complete with host. Borrowed from the node. */
 CNODE_API const char *cnode_node_name(const cnode_node *node);
 
-/* The port it listens at; 0 before cnode_node_start has returned 0, and without network. */
-CNODE_API uint16_t cnode_node_port(const cnode_node *node);
-
 /* Adds a cookie for one peer (erlang:set_cookie/2). Before or while it runs. CNODE_EBADNAME. */
 CNODE_API int cnode_node_set_cookie(cnode_node *node, const char *peer, const char *cookie);
 
@@ -89,6 +86,9 @@ CNODE_API int cnode_node_route(cnode_node *node, const char *peer, const char *a
  * CNODE_EADDRINUSE, CNODE_EACCES, CNODE_EEPMD, CNODE_ENAMETAKEN, CNODE_ESTATE, CNODE_ESYSLIMIT …
  */
 CNODE_API int cnode_node_start(cnode_node *node);
+
+/* The port it listens at; 0 before it is started, and without network. */
+CNODE_API uint16_t cnode_node_port(cnode_node *node);
 
 /* Begins to stop: processes exit with `shutdown`, terminate callbacks run, connections close. Also safe in a signal handler. */
 CNODE_API void cnode_node_stop(cnode_node *node);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Connections: two nodes in one program, joined by sockets; each has its own loop and clock. */
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <netinet/in.h>
 #include <unistd.h>
 
 #include "cnode/conn/conn.h"
@@ -125,7 +127,7 @@ static int open_node(struct node *n, const char *name, bool visible)
 	const struct cn_net_config config = {
 		.loop = n->loop, .name = name, .creation = 77, .ticktime = 4 * CN_NS_PER_S, .ops = &ops, .context = n,
 		.flags = visible ? CN_DFLAGS_OFFER : CN_DFLAGS_OFFER & ~CN_DFLAG_PUBLISHED,
-		.max_pending = 3, .out_high = 1 << 20, .out_limit = 8 << 20,
+		.max_pending = 3, .max_pending_host = 2, .out_high = 1 << 20, .out_limit = 8 << 20,
 	};
 	rc = cn_net_new(&config, &n->net);
 	if (rc != 0)
@@ -360,6 +362,157 @@ START_TEST(gives_up_a_silent_stranger_after_seven_seconds)
 	for (int i = 0; i < 5; i++)
 		cn_socket_close(fd[i]);
 	cn_net_listen_stop(b.net);
+}
+END_TEST
+
+/* An address of this host that is not loopback. */
+static bool outer_address(struct cn_address *found)
+{
+	struct ifaddrs *all, *i;
+	bool got = false;
+	if (getifaddrs(&all) != 0)
+		return false;
+	for (i = all; i && !got; i = i->ifa_next) {
+		if (!i->ifa_addr || i->ifa_addr->sa_family != AF_INET)
+			continue;
+		*found = (struct cn_address){ .family = 4 };
+		memcpy(found->ip, &((struct sockaddr_in *)(void *)i->ifa_addr)->sin_addr, 4);
+		got = !cn_address_is_loopback(found);
+	}
+	freeifaddrs(all);
+	return got;
+}
+
+START_TEST(lets_one_address_have_few_pending_handshakes_unless_it_is_loopback)
+{
+	struct cn_address at, outer;
+	const struct cn_address any = cn_address_any(4, 0);
+	int fd[3];
+	if (!outer_address(&outer))
+		return;
+	ck_assert_int_eq(cn_net_listen(b.net, &any, &at), 0);
+	outer.port = at.port;
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(cn_socket_connect(&outer, &fd[i]), 0);
+	char byte;
+	size_t moved;
+	struct iovec part = { &byte, 1 };
+	UNTIL(cn_net_pending(b.net) == 2);
+	UNTIL(cn_socket_read(fd[2], &part, 1, &moved) < 0);
+	ck_assert_int_eq(cn_socket_read(fd[0], &part, 1, &moved), 0);
+	struct cn_address loopback = cn_address_loopback(4, at.port);
+	cn_socket_close(fd[2]);
+	ck_assert_int_eq(cn_socket_connect(&loopback, &fd[2]), 0);
+	UNTIL(cn_net_pending(b.net) == 3);
+	for (int i = 0; i < 3; i++)
+		cn_socket_close(fd[i]);
+	UNTIL(b.downs == 3);
+	cn_net_listen_stop(b.net);
+}
+END_TEST
+
+/* Carries bytes between a's and b's sockets: at most `step` at a time, and none behind `cut` of them. */
+struct relay {
+	int outer[2], inner[2];         /* a - inner[0], inner[1] - b */
+	size_t step, passed, cut;
+	bool over;
+};
+
+static void relay_open(struct relay *r, size_t step_size, size_t cut)
+{
+	struct cn_conn *ca, *cb;
+	*r = (struct relay){ .step = step_size, .cut = cut };
+	ck_assert_int_eq(cn_socket_pair(r->outer), 0);
+	ck_assert_int_eq(cn_socket_pair(r->inner), 0);
+	ck_assert_int_eq(cn_net_adopt(a.net, &(struct cn_stream){ &cn_stream_plain, r->outer[0], NULL }, b.name, NULL, &ca), 0);
+	ck_assert_int_eq(cn_net_adopt(b.net, &(struct cn_stream){ &cn_stream_plain, r->inner[0], NULL }, NULL, NULL, &cb), 0);
+}
+static void relay_close(struct relay *r)
+{
+	if (!r->over) {
+		cn_socket_close(r->outer[1]);
+		cn_socket_close(r->inner[1]);
+	}
+	r->over = true;
+}
+static void carry(struct relay *r, int from, int to)
+{
+	char bytes[4096];
+	size_t room = r->cut - r->passed, moved, sent = 0;
+	if (r->over)
+		return;
+	if (room > r->step)
+		room = r->step;
+	if (room == 0 || cn_socket_read(from, &(struct iovec){ bytes, room }, 1, &moved) < 0) {
+		relay_close(r);
+		return;
+	}
+	r->passed += moved;
+	if (moved > 0 && cn_socket_write(to, &(struct iovec){ bytes, moved }, 1, &sent) < 0)
+		relay_close(r);
+	else
+		ck_assert_uint_eq(sent, moved);
+}
+static void relay_step(struct relay *r)
+{
+	carry(r, r->outer[1], r->inner[1]);
+	carry(r, r->inner[1], r->outer[1]);
+	step();
+}
+
+START_TEST(does_not_care_how_the_stream_is_cut_into_pieces)
+{
+	cnode_term small = term_of("{hello,world,[1.5,#{a => 1}]}"), large = binary_of(200000);
+	for (size_t size = 1; size <= 4096; size = size < 8 ? size + 1 : size * 4) {
+		struct relay r;
+		a.downs = b.downs = b.frames = 0;
+		a.conn = b.conn = NULL;
+		relay_open(&r, size, SIZE_MAX);
+		while (!a.conn || !b.conn) {
+			relay_step(&r);
+			ck_assert_int_eq(a.downs + b.downs, 0);
+		}
+		for (uint32_t i = 0; i < 30; i++)
+			ck_assert_int_eq(send_id(a.conn, i % 2, i, i == 20 && size > 4 ? large : small, 0), 0);
+		while (b.frames < 30) {
+			relay_step(&r);
+			ck_assert_int_eq(a.downs + b.downs, 0);
+		}
+		relay_close(&r);
+		UNTIL(a.downs == 1 && b.downs == 1);
+	}
+	cnode_term_drop(small);
+	cnode_term_drop(large);
+}
+END_TEST
+
+START_TEST(ends_once_wherever_the_stream_breaks)
+{
+	cnode_term t = term_of("{some,message}");
+	for (size_t cut = 0; cut < 420; cut += cut < 260 ? 1 : 9) {
+		struct relay r;
+		a.downs = b.downs = a.ups = b.ups = b.frames = 0;
+		a.conn = b.conn = NULL;
+		relay_open(&r, 64, cut);
+		bool sent = false;
+		for (int i = 0; i < 10000 && !(a.downs && b.downs); i++) {
+			if (a.conn && !sent) {
+				for (uint32_t k = 0; k < 5; k++)
+					send_id(a.conn, 1, k, t, 0);
+				sent = true;
+			}
+			relay_step(&r);
+			/* Should both wait for bytes of the other, time ends it. */
+			a.now += 10 * CN_NS_PER_MS;
+			b.now += 10 * CN_NS_PER_MS;
+		}
+		ck_assert_int_eq(a.downs, 1);
+		ck_assert_int_eq(b.downs, 1);
+		ck_assert_int_le(a.ups, 1);
+		ck_assert_int_le(b.frames, 5);
+		relay_close(&r);
+	}
+	cnode_term_drop(t);
 }
 END_TEST
 
@@ -933,6 +1086,9 @@ int main(void)
 	tcase_add_test(pair, closes_when_it_is_not_let_in);
 	tcase_add_test(pair, replaces_a_link_that_the_peer_has_given_up);
 	tcase_add_test(pair, gives_up_a_silent_stranger_after_seven_seconds);
+	tcase_add_test(pair, lets_one_address_have_few_pending_handshakes_unless_it_is_loopback);
+	tcase_add_test(pair, does_not_care_how_the_stream_is_cut_into_pieces);
+	tcase_add_test(pair, ends_once_wherever_the_stream_breaks);
 	tcase_add_test(pair, closes_a_link_for_bad_bytes);
 	tcase_add_test(pair, delivers_messages_in_order);
 	tcase_add_test(pair, lets_a_small_message_overtake_a_large_one_but_not_its_own_senders);

@@ -229,8 +229,6 @@ static int make_name(cnode_node *node, const cnode_config *cfg)
 				   "%s: not a node name: it must be NAME@HOST, NAME of letters, digits, _ and -, at most 255 characters in all",
 				   node->name);
 	const char *at = strchr(node->name, '@');
-	if (!cfg->long_names && strpbrk(at, ".:"))
-		return cn_api_fail(node, CNODE_EBADNAME, "%s: the host of a short name has no dot: make it a long name", node->name);
 	if (cfg->long_names && !strpbrk(at, ".:"))
 		return cn_api_fail(node, CNODE_EBADNAME, "%s: a long name needs a host with a dot or an address", node->name);
 	return 0;
@@ -383,11 +381,6 @@ int cnode_node_new(const cnode_config *config, cnode_node **made)
 const char *cnode_node_name(const cnode_node *node)
 {
 	return node->name;
-}
-
-uint16_t cnode_node_port(const cnode_node *node)
-{
-	return node->networked && cn_api_life((cnode_node *)(uintptr_t)node) >= CN_LIFE_RUNNING ? cn_cluster_port(node->cluster) : 0;
 }
 
 enum cn_life cn_api_life(cnode_node *node)
@@ -548,6 +541,12 @@ void cnode_node_free(cnode_node *node)
 	cn_mutex_fini(&node->lock);
 	cn_free(node->name);
 	cn_free(node);
+}
+
+uint16_t cnode_node_port(cnode_node *node)
+{
+	/* Set before anybody can know that the node is up, and never changed. */
+	return node->cluster ? cn_cluster_port(node->cluster) : 0;
 }
 
 /* ---- without threads ---- */

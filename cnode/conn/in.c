@@ -4,6 +4,7 @@
 
 #define INTERVALS 4                     /* of a net_ticktime, as net_tickintensity: silent ones before the end */
 #define ANSWER_PAUSE (250 * CN_NS_PER_MS)
+#define BEHIND 512                      /* read behind a large part: the next header, which tells where the rest belongs */
 #define REST_KEPT 16384                 /* a larger buffer for rests is given back when it is empty */
 
 static void close_refused(struct cn_conn *c, int rc)
@@ -98,7 +99,11 @@ static bool read_once(struct cn_conn *c, size_t *total)
 	int count = 0;
 	size_t direct = 0, rest = c->in.size, used = 0, moved;
 
-	/* A large payload goes straight to where it stays, and what is behind it into the buffer. */
+	/*
+	 * A large payload goes straight to where it stays. Behind a fragment there is likely
+	 * another: only so much is read into the buffer that its header is known, the rest of
+	 * it then goes straight again.
+	 */
 	uint8_t *target = rest == 0 ? cn_frame_target(c->frame, &direct) : NULL;
 	if (target) {
 		if (direct > CN_NET_TURN)
@@ -110,7 +115,7 @@ static bool read_once(struct cn_conn *c, size_t *total)
 			memcpy(room, c->in.data, rest);
 	}
 	if (direct < CN_NET_TURN)
-		parts[count++] = (struct iovec){ room + rest, CN_READ_ROOM - rest };
+		parts[count++] = (struct iovec){ room + rest, target ? BEHIND : CN_READ_ROOM - rest };
 	size_t asked = parts[0].iov_len + (count == 2 ? parts[1].iov_len : 0);
 
 	int rc = s->ops->read(s, parts, count, &moved);
