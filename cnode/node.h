@@ -87,6 +87,9 @@ CNODE_API int cnode_node_route(cnode_node *node, const char *peer, const char *a
  */
 CNODE_API int cnode_node_start(cnode_node *node);
 
+/* The port it listens at; 0 before it is started, and without network. */
+CNODE_API uint16_t cnode_node_port(cnode_node *node);
+
 /* Begins to stop: processes exit with `shutdown`, terminate callbacks run, connections close. Also safe in a signal handler. */
 CNODE_API void cnode_node_stop(cnode_node *node);
 
@@ -96,7 +99,7 @@ CNODE_API int cnode_node_wait(cnode_node *node);
 /* start, then wait for SIGINT or SIGTERM (or cnode_node_stop), then stop and wait. The old signal handling is put back. */
 CNODE_API int cnode_node_run(cnode_node *node);
 
-/* Stops it if it runs, and frees it. Takes NULL. Not from a callback. */
+/* Stops it if it runs, waits for callbacks that were left behind, and frees it. Takes NULL. Not from a callback. */
 CNODE_API void cnode_node_free(cnode_node *node);
 
 /* One sentence about the last failure on this node: what, to which name, what to do. Borrowed until the next failure in the calling thread. */

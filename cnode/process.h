@@ -36,6 +36,10 @@ CNODE_API cnode_node *cnode_process_node(const cnode_process *self);
 /* The process that asked for this one; none for a process that the program started. */
 CNODE_API cnode_pid cnode_parent(const cnode_process *self);
 CNODE_API cnode_pid cnode_group_leader(const cnode_process *self);
+/* erlang:group_leader/2: pid, here or on another node, gets the leader. CNODE_EBADARG. */
+CNODE_API int cnode_set_group_leader(cnode_process *self, cnode_pid leader, cnode_pid pid);
+/* erlang:is_process_alive/1; false for a process of another node. Any thread. */
+CNODE_API bool cnode_is_alive(cnode_node *node, cnode_pid pid);
 /* True once a fatal exit signal has arrived: a long callback may look and return early. Any thread that owns a callback of self. */
 CNODE_API bool cnode_cancelled(const cnode_process *self);
 
@@ -62,6 +66,9 @@ CNODE_API int cnode_register(cnode_process *self, const char *name);
 CNODE_API int cnode_unregister(cnode_process *self, const char *name);
 /* erlang:whereis/1. CNODE_ENOENT. Any thread. */
 CNODE_API int cnode_whereis(cnode_node *node, const char *name, cnode_pid *pid);
+
+/* erlang:registered/0: calls `each` with every name; stops when it returns another than 0, and returns that. CNODE_ENOMEM. Any thread. */
+CNODE_API int cnode_registered(cnode_node *node, int (*each)(void *context, const char *name), void *context);
 
 /* ---- links, exit signals ---- */
 
@@ -94,6 +101,17 @@ CNODE_API int cnode_monitor_node(cnode_process *self, const char *node, bool on)
 
 /* erlang:alias/1. */
 CNODE_API int cnode_alias(cnode_process *self, unsigned flags, cnode_ref *ref);
+#define CNODE_ALIAS_DEMONITOR 2u  /* cnode_monitor_alias: the alias ends with the monitor */
+/*
+ * erlang:monitor(process, Pid, [{alias, How}]): the monitor's reference is an alias too. Flags:
+ * 0 until cnode_unalias (explicit_unalias), CNODE_ALIAS_DEMONITOR until the monitor ends
+ * (demonitor), CNODE_ALIAS_REPLY until that or the first message sent to it, which ends
+ * the monitor too (reply_demonitor).
+ */
+CNODE_API int cnode_monitor_alias(cnode_process *self, cnode_pid to, unsigned flags, cnode_ref *ref);
+/* The same for {Name, Node}; node NULL is this node. CNODE_EBADNAME. */
+CNODE_API int cnode_monitor_name_alias(cnode_process *self, const char *name, const char *node, unsigned flags,
+				       cnode_ref *ref);
 /* erlang:unalias/1. CNODE_ENOENT. */
 CNODE_API int cnode_unalias(cnode_process *self, cnode_ref ref);
 /* erlang:make_ref/0. */

@@ -58,7 +58,7 @@ typedef struct cnode_info {
 /* The callbacks. Set with CNODE_BEHAVIOUR_INIT; each may be NULL but those said otherwise. */
 typedef struct cnode_behaviour {
 	size_t size;
-	unsigned flags;                     /* CNODE_PROMPT */
+	unsigned flags;                     /* CNODE_PROMPT, CNODE_RAW */
 	size_t state_size;                  /* bytes of zeroed state per process */
 	/*
 	 * Starts the process. Another result than 0 refuses the spawn (CNODE_EBADARG: badarg);
@@ -92,6 +92,11 @@ typedef struct cnode_behaviour {
  * at once, and is never suspended by back-pressure. One that runs for over 10 ms is logged.
  */
 #define CNODE_PROMPT 1u
+/*
+ * The process is no gen_server: calls, casts, system messages and the exit of its parent
+ * come to handle_info like everything else, as to a process made by spawn with a receive of its own.
+ */
+#define CNODE_RAW 2u
 
 /*
  * Answers a call once; the second answer is CNODE_ESTATE. CNODE_EFORMAT, CNODE_EBADTERM,

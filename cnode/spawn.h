@@ -62,6 +62,19 @@ CNODE_API int cnode_factory_list(cnode_node *node, int (*each)(void *context, co
 CNODE_API int cnode_process_start(cnode_node *node, const char *name, const cnode_behaviour *behaviour,
 				  void *context, cnode_term args, cnode_pid *pid);
 
+#define CNODE_SPAWN_LINK 1u     /* spawn_link */
+#define CNODE_SPAWN_MONITOR 2u  /* spawn_monitor: by the request's reference */
+
+/*
+ * erlang:spawn_request/5: asks another node to start module:function(args), or a process of
+ * the factory `module` there. Returns at once; the answer is a message to self,
+ * {spawn_reply, Ref, ok, Pid} or {spawn_reply, Ref, error, Reason} (noconnection, notsup and
+ * what the node says). The new process has the group leader of self. `args` is a list, borrowed.
+ * CNODE_EBADNAME (also the own node), CNODE_EBADTERM. cnode_spawn_remote is its waiting form.
+ */
+CNODE_API int cnode_spawn_request(cnode_process *self, const char *node, const char *module, const char *function,
+				  cnode_term args, unsigned flags, cnode_ref *ref);
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,6 +6,7 @@
 #   otp.sh list                   what there is: release, exact version, erl, where it comes from
 #   otp.sh erl 27                 the path of that release's erl (fetches nothing)
 #   otp.sh run 27 -- -noshell …   run it
+#   otp.sh source 27              fetch its Erlang sources too, and print where they are
 #   otp.sh path 27                the folder that holds its erl, erlc, epmd, escript, erl_call
 #
 # A release is Debian's own package of it, taken from the mirror that apt is configured for, with apt's own
@@ -81,24 +82,30 @@ keyring() {
     die "no Debian archive keyring under /usr/share/keyrings: install debian-archive-keyring"
 }
 
-fetch() {
-    rel=$1
+# Check what is needed to fetch release $1, set $suite, and make a private apt in $2 that knows that suite.
+private_apt() {
+    rel=$1; at=$2
     suite=$(suite_of "$rel") || die "OTP $rel: no Debian suite carries it; I know 23, 25, 27, 29 (see CONFORMANCE_ERL)"
     command -v apt-get >/dev/null || die "OTP $rel: no apt-get here, so I cannot fetch it; name an erl in CONFORMANCE_ERL"
     command -v dpkg-deb >/dev/null || die "OTP $rel: no dpkg-deb here, so I cannot unpack it"
     from=$(mirror)
     [ -n "$from" ] || die "OTP $rel: apt is configured for no Debian mirror; set CONFORMANCE_MIRROR"
+    rm -rf "$at"
+    mkdir -p "$at/lists/partial" "$at/archives/partial" "$at/none"
+    : >"$at/status"
+    log=$at/log
+    printf 'deb [signed-by=%s arch=%s] %s %s main\n' \
+        "$(keyring)" "$(dpkg --print-architecture)" "$from" "$suite" >"$at/sources.list"
+    say "OTP $rel: asking for Debian $suite"
+    update_lists "$at" "$rel" || die "OTP $rel: the package list could not be had (above)"
+}
 
+fetch() {
+    rel=$1
     new=$cache/$rel.new
     rm -rf "$new"
-    mkdir -p "$new/apt/lists/partial" "$new/apt/archives/partial" "$new/apt/none" "$new/root" "$new/bin"
-    : >"$new/apt/status"
-    log=$new/apt/log
-    printf 'deb [signed-by=%s arch=%s] %s %s main\n' \
-        "$(keyring)" "$(dpkg --print-architecture)" "$from" "$suite" >"$new/apt/sources.list"
-
-    say "OTP $rel: asking for Debian $suite"
-    update_lists "$new/apt" "$rel" || die "OTP $rel: the package list could not be had (above)"
+    mkdir -p "$new/root" "$new/bin"
+    private_apt "$rel" "$new/apt"
     say "OTP $rel: downloading"
     # shellcheck disable=SC2086
     quietly apt_in "$new/apt" install --no-install-recommends --download-only $packages ||
@@ -120,6 +127,21 @@ fetch() {
         { sed 's/^/    /' "$cache/$rel/apt/log" >&2; rm -rf "${cache:?}/$rel"; die "OTP $rel: it does not start here"; }
     exact_version "$cache/$rel/bin/erl" | tail -n 1 >"$cache/$rel/version"
     say "OTP $rel: ready, version $(cat "$cache/$rel/version")"
+}
+
+# The Erlang sources of a release, for mutants: the folder that holds kernel-…/src and the others.
+source_of() {
+    rel=$1
+    if [ ! -e "$cache/$rel/src" ]; then
+        new=$cache/$rel.src.new
+        private_apt "$rel" "$new" >&2
+        (cd "$new" && quietly apt_in "$new" download erlang-src) || die "OTP $rel: erlang-src could not be had (above)"
+        quietly dpkg-deb -x "$new"/erlang-src_*.deb "$new/root" || die "OTP $rel: erlang-src could not be unpacked (above)"
+        mkdir -p "$cache/$rel"
+        mv "$new/root/usr/lib/erlang/lib" "$cache/$rel/src"
+        rm -rf "$new"
+    fi
+    echo "$cache/$rel/src"
 }
 
 # Put a starter before each program of a release: the release's own loader with the release's own libraries.
@@ -226,6 +248,7 @@ case $cmd in
     get)  if [ $# -eq 0 ]; then set -- 23 25 27 29; fi; get "$@" ;;
     list) list ;;
     erl)  erl_of "${1:?which release?}" ;;
+    source) source_of "${1:?which release?}" ;;
     path) dirname "$(erl_of "${1:?which release?}")" ;;
     run)  rel=${1:?which release?}; shift; if [ "${1:-}" = -- ]; then shift; fi
           erl=$(erl_of "$rel"); exec "$erl" "$@" ;;

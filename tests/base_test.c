@@ -132,6 +132,40 @@ START_TEST(gate_holds_back_a_flood)
 }
 END_TEST
 
+START_TEST(heap_gives_deadlines_in_order_whatever_is_taken_out)
+{
+	enum { N = 500 };
+	static struct cn_heap_node node[N];
+	struct cn_heap h = { 0 };
+	bool in[N] = { false };
+	uint32_t x = 1;
+	int inside = 0;
+	ck_assert_uint_eq(cn_heap_due(&h), CN_NEVER);
+	for (int round = 0; round < 20000; round++) {
+		x = x * 1664525 + 1013904223;
+		int i = (int)(x >> 8) % N;
+		if (in[i]) {
+			cn_heap_remove(&h, &node[i]);
+		} else {
+			node[i].due = x >> 20;
+			cn_heap_add(&h, &node[i]);
+		}
+		in[i] = !in[i];
+		inside += in[i] ? 1 : -1;
+		uint64_t least = CN_NEVER;
+		for (int k = 0; round % 50 == 0 && k < N; k++)
+			least = in[k] && node[k].due < least ? node[k].due : least;
+		ck_assert(round % 50 != 0 || cn_heap_due(&h) == least);
+	}
+	for (uint64_t last = 0; h.first; inside--) {
+		ck_assert_uint_ge(h.first->due, last);
+		last = h.first->due;
+		cn_heap_remove(&h, h.first);
+	}
+	ck_assert_int_eq(inside, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("base");
@@ -143,6 +177,7 @@ int main(void)
 	tcase_add_test(tc, memory_that_runs_out_is_an_error_code);
 	tcase_add_test(tc, log_never_waits_for_its_writer_and_counts_what_it_lost);
 	tcase_add_test(tc, gate_holds_back_a_flood);
+	tcase_add_test(tc, heap_gives_deadlines_in_order_whatever_is_taken_out);
 	suite_add_tcase(s, tc);
 	return tap_run(s);
 }

@@ -77,6 +77,19 @@ __attribute__((visibility("default"))) const cnode_module cnode_module_entry = {
 CNODE_MODULE("no_start", 0, 0)'
 	module no_symbol 'int nothing_of_cnode;'
 	module unresolved 'extern int nobody_has_this(void); int f(void) { return nobody_has_this(); }'
+	module stuck '
+#include <cnode/cnode.h>
+#include <unistd.h>
+static int init(cnode_process *self, void *state, const cnode_start *how)
+{ (void)state; (void)how; return cnode_register(self, "stuck"); }
+static int call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
+{ (void)self; (void)state; (void)request; cnode_reply(from, "ok"); sleep(300); return 0; }
+static const cnode_behaviour stuck = { CNODE_BEHAVIOUR_INIT, .init = init, .handle_call = call };
+static int start(cnode_node *node, void **state)
+{ cnode_term args; int rc = cnode_parse("[]", &args, 0); *state = 0;
+  if (rc == 0) { rc = cnode_process_start(node, 0, &stuck, 0, args, 0); cnode_term_drop(args); }
+  return rc; }
+CNODE_MODULE("stuck", start, 0)'
 	module refuses '#include <cnode/cnode.h>
 static int start(cnode_node *node, void **state) { (void)node; *state = 0; return CNODE_ENOMEM; }
 CNODE_MODULE("refuses", start, 0)'
@@ -292,6 +305,28 @@ tool() {
 	stop "$N"
 	run "$bin/cnode" names
 	[[ $output != *life* ]]
+}
+
+@test "cnoded leaves a process behind that does not end, and says so by its status" {
+	needs_beam
+	start N ready "$bin/cnoded" -name stuck@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/stuck" -shutdown_timeout 1
+	tool 0 ok call stuck@127.0.0.1 stuck x
+	local status=0
+	stop "$N" || status=$?
+	test "$status" -eq 7
+}
+
+@test "cnoded ends at once by a second signal" {
+	needs_beam
+	start N ready "$bin/cnoded" -name stuck@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/stuck" -shutdown_timeout 250
+	tool 0 ok call stuck@127.0.0.1 stuck x
+	kill -INT "$N"
+	# It stops in order now, and takes no connection any more; then the second one.
+	run timeout 20 sh -c "while '$bin/cnode' ping stuck@127.0.0.1 >/dev/null 2>&1; do :; done"
+	kill -TERM "$N"
+	local status=0
+	wait "$N" || status=$?
+	test "$status" -eq 143
 }
 
 @test "cnoded ignores SIGHUP and ends by SIGINT too" {

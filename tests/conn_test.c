@@ -31,6 +31,7 @@ struct node {
 	struct cn_conn *replacing;
 	uint64_t got[LOG_ROOM];         /* ids of messages, in order */
 	size_t sizes[LOG_ROOM];
+	int steps;                      /* of dialling, as digits */
 	void (*on_frame)(struct node *n, struct cn_conn *c, struct cn_packet *m);
 };
 
@@ -102,9 +103,16 @@ static void on_down(void *context, struct cn_conn *c, int error, const char *tex
 	if (n->conn == c)
 		n->conn = NULL;
 }
+static void on_step(void *context, struct cn_conn *c, int number, const char *text)
+{
+	struct node *n = context;
+	(void)c;
+	n->steps = n->steps * 10 + number;
+	snprintf(n->text, sizeof n->text, "%s", text);
+}
 static const struct cn_conn_ops ops = {
 	.hello = on_hello, .alive = on_alive, .cookie = on_cookie, .replace = on_replace, .up = on_up,
-	.frame = on_frame, .drained = on_drained, .down = on_down,
+	.frame = on_frame, .drained = on_drained, .down = on_down, .step = on_step,
 };
 
 static int open_node(struct node *n, const char *name, bool visible)
@@ -966,10 +974,13 @@ START_TEST(dials_a_port_and_says_which_step_failed)
 	ck_assert_int_eq(cn_net_listen(b.net, &any, &at), 0);
 	dial((struct cn_dial){ .peer = "b@127.0.0.1", .port = at.port });
 	ck_assert_ptr_nonnull(a.conn);
+	ck_assert_int_eq(a.steps, 123);
+	ck_assert_ptr_nonnull(strstr(a.text, "connected to 127.0.0.1:"));
 	UNTIL(b.conn);
 	cn_conn_close(b.conn, CNODE_ESHUTDOWN, NULL);
 	UNTIL(a.downs == 1 && b.downs == 1);
 
+	a.steps = 0;
 	dial((struct cn_dial){ .peer = "c@127.0.0.1", .port = at.port });
 	ck_assert_int_eq(a.error, CNODE_EPEERNAME);
 	cn_net_listen_stop(b.net);
@@ -978,6 +989,7 @@ START_TEST(dials_a_port_and_says_which_step_failed)
 	ck_assert_ptr_nonnull(strstr(a.text, "127.0.0.1"));
 	dial((struct cn_dial){ .peer = "b@127.0.0.1", .epmd_port = at.port });
 	ck_assert_int_eq(a.error, CNODE_EEPMD);
+	ck_assert_int_eq(a.steps, 123 * 1000 + 121);    /* up to the handshake, to the port, to the address */
 	struct cn_conn *c;
 	ck_assert_int_eq(cn_net_dial(a.net, &(struct cn_dial){ .peer = "nohost" }, &c), CNODE_EBADNAME);
 	/* Cancelled while it resolves. */
@@ -1000,6 +1012,7 @@ START_TEST(dials_by_an_embedded_epmd)
 	ck_assert_int_eq(cn_epmd_server_add(epmd, &node, &creation), 0);
 	dial((struct cn_dial){ .peer = "b@127.0.0.1", .epmd_port = cn_epmd_server_port(epmd) });
 	ck_assert_ptr_nonnull(a.conn);
+	ck_assert_int_eq(a.steps, 123);
 	UNTIL(b.conn);
 	cn_conn_close(a.conn, CNODE_ESHUTDOWN, NULL);
 	UNTIL(a.downs == 1 && b.downs == 1);

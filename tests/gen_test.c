@@ -436,6 +436,14 @@ START_TEST(sys_messages_are_answered_as_sys_does)
 {
 	ask("system", TAG_ALIAS, "get_state");
 	ck_assert_str_eq(sent(), "MESSAGE 1 -> alias {[alias|" R1 "],{total,10}}");
+	cnode_term from26;
+	cnode_ref five = { .node = W.peer, .creation = 5, .words = 5, .id = { 1, 2, 3, 4, 5 } };
+	ck_assert_int_eq(cnode_format(&from26, "{system,{~p,[alias|~r]},get_state}", remote(5), five), 0);
+	struct cn_signal since26 = FROM_PEER(MESSAGE, remote(5), C, .term = from26);
+	deliver(&since26);
+	cnode_term_drop(from26);
+	run();
+	ck_assert_ptr_nonnull(strstr(sent(), ",{ok,{total,10}}}"));
 	ask("system", TAG_REF, "get_status");
 	const char *status = sent();
 	ck_assert_ptr_nonnull(strstr(status, "{" R1 ",{status,<me@h.1.0>,{module,counter},[[],running,<me@h.1.0>,[],[{header,\"counter\"},{data"));

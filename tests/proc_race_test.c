@@ -329,22 +329,35 @@ static void relink_hook(struct world *w, const struct cn_signal *sig)
 static void links_again(void *arg)
 {
 	(void)arg;
-	for (int i = 0; i < 3000; i++)
+	for (int i = 0; i < 20000; i++)
 		CHECK(cnode_link(victim.process, remote(9)) == 0);
+	atomic_store(&stop, true);
+}
+/* Holds the lock that the linker needs, so that the UNLINK often comes first to it. */
+static void looks(void *arg)
+{
+	struct cn_process_info info;
+	(void)arg;
+	while (!atomic_load(&stop)) {
+		cn_procs_info(W.procs, cnode_self(victim.process), &info);
+		sched_yield();
+	}
 }
 START_TEST(an_ack_is_never_overtaken_by_a_new_link)
 {
-	struct cn_thread t;
+	struct cn_thread t, looker;
 	memset(&victim, 0, sizeof victim);
 	victim.process = hand(NULL);
 	W.hook = relink_hook;
 	atomic_store(&W.drop, true);
 	ck_assert_int_eq(cn_thread_start(&t, "linker", links_again, NULL), 0);
-	for (uint64_t i = 1; i < 3000; i++) {
+	ck_assert_int_eq(cn_thread_start(&looker, "looker", looks, NULL), 0);
+	for (uint64_t i = 1; !atomic_load(&stop); i++) {
 		struct cn_signal unlink = FROM_PEER(UNLINK, remote(9), cnode_self(victim.process), .unlink_id = i);
 		deliver(&unlink);
 	}
 	cn_thread_join(&t);
+	cn_thread_join(&looker);
 	ck_assert_int_eq(atomic_load(&failures), 0);
 	hand_exit(victim.process, "normal");
 }

@@ -83,6 +83,8 @@ sanitized() {
 	dir=$1
 	shift
 	rm -f "$logs/$dir".report.*
+	CNODE_BUILD=$top/$dir
+	export CNODE_BUILD
 	"$@" make --no-print-directory -C "$dir" prove TEST_TIMEOUT=1200 CNODE_SANITIZED=yes \
 		TESTS="$(compiled_tests "$dir")$(live $sanitized_release)" || rc=$?
 	for f in "$logs/$dir".report.*; do
@@ -113,6 +115,8 @@ distcheck() {
 }
 
 matrix() {
+	CNODE_BUILD=$top/build-test
+	export CNODE_BUILD
 	make --no-print-directory -C build-test prove TEST_TIMEOUT=2400 \
 		TESTS="$(make -s -C build-test list-tests) $(live $releases)"
 }

@@ -6,6 +6,7 @@ int main(void)
 {
 	Suite *s = suite_create("term");
 	suite_add_tcase(s, verify_case());
+	suite_add_tcase(s, memory_case());
 	suite_add_tcase(s, value_case());
 	suite_add_tcase(s, build_case());
 	suite_add_tcase(s, name_case());

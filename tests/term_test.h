@@ -41,6 +41,23 @@ static inline cnode_term good_term(const unsigned char *bytes, size_t size)
 	return term;
 }
 
+/* A term of a message with a table of `count` atoms. */
+static inline cnode_term cached_term(const unsigned char *bytes, size_t size, unsigned count)
+{
+	static const char *const text[] = { "zero", "a@b", "smørbrød", "", "four" };
+	struct cn_verify v;
+	struct cn_blob *blob = cn_blob_new_atoms(size, (uint16_t)count, 4 * count + 8 * count);
+	for (unsigned i = 0; i < count; i++) {
+		const char *s = i < CN_ARRAY_SIZE(text) ? text[i] : "more";
+		cn_blob_add_atom(blob, s, (uint16_t)strlen(s));
+	}
+	memcpy(blob->bytes, bytes, size);
+	cn_verify_init(&v, NULL, count);
+	ck_assert_int_eq(cn_verify_all(&v, blob->bytes, size), 0);
+	ck_assert_uint_eq(v.offset, size);
+	return cn_term_of_verified(blob, 0, &v);
+}
+
 static inline cnode_term parsed(const char *text)
 {
 	cnode_term term = { 0 };
@@ -62,6 +79,7 @@ static inline cnode_term parsed(const char *text)
 void use_term(cnode_term term);
 
 TCase *verify_case(void);
+TCase *memory_case(void);
 TCase *value_case(void);
 TCase *build_case(void);
 TCase *name_case(void);

@@ -20,6 +20,7 @@
 #define REF_B5 "5a 00 05 " NODE_B "00 00 00 4d 00 00 00 01 00 00 00 02 00 00 00 03 00 00 00 04 00 00 00 05 "
 #define REF_B6 "5a 00 06 " NODE_B "00 00 00 4d 00 00 00 01 00 00 00 02 00 00 00 03 00 00 00 04 00 00 00 05 00 00 00 06 "
 #define OLD_REF_B "72 00 01 " NODE_B "01 00 00 00 07 "
+#define OLDEST_REF_B "65 " NODE_B "00 00 00 07 01 "
 #define NAME "77 03 'reg' "
 #define NONE "77 00 "
 #define TOKEN "68 05 61 01 61 02 61 03 " PID_B "61 04 "
@@ -96,6 +97,7 @@ static const struct {
 	{ "68 04 61 13 " PID_B PID_A REF_B, CN_SIGNAL_MONITOR, NULL, 2, 1, 0, 3, "", 0 },
 	{ "68 04 61 13 " PID_B NAME REF_B5, CN_SIGNAL_MONITOR, NULL, 2, 0, 0, 5, "reg", 0 },
 	{ "68 04 61 13 " PID_B NAME OLD_REF_B, CN_SIGNAL_MONITOR, NULL, 2, 0, 0, 1, "reg", 0 },
+	{ "68 04 61 13 " PID_B NAME OLDEST_REF_B, CN_SIGNAL_MONITOR, NULL, 2, 0, 0, 1, "reg", 0 },
 	{ "68 04 61 14 " PID_B NAME REF_B, CN_SIGNAL_DEMONITOR, NULL, 2, 0, 0, 3, "reg", 0 },
 	{ "68 05 61 15 " PID_B PID_A REF_A REASON, CN_SIGNAL_MONITOR_EXIT, "boom", 2, 1, 0, 3, "", 0 },
 	{ "68 05 61 15 " NAME PID_A REF_A REASON, CN_SIGNAL_MONITOR_EXIT, "boom", 0, 1, 0, 3, "reg", 0 },
@@ -214,6 +216,8 @@ static const char *const bad[] = {
 	"68 04 61 23 6e 09 00 00 00 00 00 00 00 00 00 01 " PID_B PID_A, "68 04 61 23 62 ff ff ff ff " PID_B PID_A,
 	"68 04 61 24 6e 00 00 " PID_B PID_A, "68 05 61 1f " REF_A PID_A "62 08 00 00 00 " PID_B,
 	"68 05 61 1f " REF_A PID_A "61 00 61 01", "68 05 61 1f " REF_A PID_A "61 00 " PID_C,
+	"68 04 61 24 6f 00 00 00 11 00 " "00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 01 " PID_B PID_A,
+	"68 04 61 13 " PID_B PID_A "65 " NODE_B "00 00 00 07 04", "68 04 61 13 " PID_B PID_A "72 00 01 " NODE_B "04 00 00 00 07",
 	/* spawn */
 	"68 06 61 1d " REF_B PID_B NAME MFA "6a 6a", "68 06 61 1d " REF_B PID_B PID_C "68 02 77 01 'm' 77 01 'f' 6a 6a",
 	"68 06 61 1d " REF_B PID_B PID_C "68 03 77 01 'm' 77 01 'f' 77 01 'x' 6a 6a",
@@ -249,6 +253,7 @@ START_TEST(operations_have_their_names)
 	ck_assert_ptr_null(cn_op_name(5));
 	ck_assert_ptr_null(cn_op_name(38));
 	ck_assert_str_eq(cn_signal_name(CN_SIGNAL_MONITOR_EXIT), "MONITOR_EXIT");
+	ck_assert_str_eq(cn_signal_name(CN_SIGNAL_NONE), "NONE");
 }
 END_TEST
 

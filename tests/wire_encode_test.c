@@ -80,6 +80,7 @@ static void queue(struct link *l, const struct cn_control *c, cnode_term t)
 		ck_assert(cn_sending_started(s));
 	ck_assert_int_eq(rc, 0);
 	ck_assert(!cn_sending_started(s));
+	ck_assert_int_eq(cn_sending_next(s, l->e, &l->out), 0);
 	cn_sending_free(s);
 }
 
@@ -239,6 +240,11 @@ START_TEST(the_form_follows_what_was_negotiated)
 	c = sample(CN_SIGNAL_UNLINK);
 	c.id = 0;
 	ck_assert_int_eq(cn_control_form(&c, ALL, &op, &payload), CNODE_EBADARG);
+	c.signal = CN_SIGNAL_UNLINK_ACK;
+	ck_assert_int_eq(cn_control_form(&c, ALL, &op, &payload), CNODE_EBADARG);
+	c = sample(CN_SIGNAL_EXIT2);
+	c.to = (cnode_pid){ 0 };
+	ck_assert_int_eq(cn_control_form(&c, OTP27, &op, &payload), CNODE_ENOTSUP);
 	c.signal = CN_SIGNAL_NONE;
 	ck_assert_int_eq(cn_control_form(&c, ALL, &op, &payload), CNODE_EBADARG);
 }
@@ -637,6 +643,23 @@ START_TEST(refuses_what_the_peer_would_drop_the_link_for)
 	ck_assert(next(&l));
 	ck_assert(next(&l));
 	ck_assert(!next(&l));
+	c = sample(CN_SIGNAL_MONITOR);
+	c.ref.words = 0;
+	ck_assert_int_eq(try_send(&l, &c, (cnode_term){ 0 }), CNODE_EBADARG);
+	/* The options of a spawn are a term too; and the same verdicts before anything is queued. */
+	struct cn_sending *s;
+	c = sample(CN_SIGNAL_SPAWN_REQUEST);
+	cnode_term_drop(c.opts);
+	c.opts = (cnode_term){ 0 };
+	ck_assert_int_eq(try_send(&l, &c, ok), CNODE_EBADTERM);
+	ck_assert_int_eq(cn_sending_new(l.e, &c, ok, &s, &reason), CNODE_EBADTERM);
+	/* A name forgotten between queue and wire. */
+	c = sample(CN_SIGNAL_SEND);
+	c.to.node = 0xffff0000;
+	ck_assert_int_eq(cn_sending_new(l.e, &c, ok, &s, NULL), 0);
+	ck_assert_int_eq(cn_sending_next(s, l.e, &l.out), CNODE_ESTALE);
+	cn_sending_free(s);
+	ck_assert_uint_eq(l.out.size, 0);
 	/* What an error had put into the cache is not believed to be known there. */
 	c = sample(CN_SIGNAL_REG_SEND);
 	c.from.node = name_of("new@127.0.0.1");
@@ -649,6 +672,41 @@ START_TEST(refuses_what_the_peer_would_drop_the_link_for)
 	link_close(&l);
 	cnode_term_drop(wide);
 	cnode_term_drop(ok);
+}
+END_TEST
+
+START_TEST(a_reason_in_a_control_term_has_a_limit)
+{
+	struct link l;
+	struct cn_control c = sample(CN_SIGNAL_EXIT);
+	cnode_term fits = binary_of(100000), large = binary_of(CN_FRAME_CONTROL_MAX + 1);
+	link_open(&l, EI, 0);
+	ck_assert_int_eq(try_send(&l, &c, large), CNODE_ETOOBIG);
+	ck_assert_int_eq(try_send(&l, &c, fits), 0);
+	transmit(&l);
+	ck_assert(next(&l) && cnode_term_equal(l.m.payload, fits));
+	link_close(&l);
+	cnode_term_drop(fits);
+	cnode_term_drop(large);
+}
+END_TEST
+
+START_TEST(unlink_ids_of_every_size_arrive)
+{
+	struct link l;
+	static const uint64_t ids[] = { 1, 255, 256, INT32_MAX, (uint64_t)INT32_MAX + 1, UINT32_MAX, UINT64_MAX };
+	link_open(&l, ALL, 0);
+	for (size_t i = 0; i < CN_ARRAY_SIZE(ids); i++) {
+		struct cn_control c = sample(CN_SIGNAL_UNLINK);
+		c.id = ids[i];
+		ck_assert_int_eq(try_send(&l, &c, (cnode_term){ 0 }), 0);
+		c.signal = CN_SIGNAL_UNLINK_ACK;
+		ck_assert_int_eq(try_send(&l, &c, (cnode_term){ 0 }), 0);
+		transmit(&l);
+		ck_assert(next(&l) && l.m.control.id == ids[i]);
+		ck_assert(next(&l) && l.m.control.id == ids[i] && l.m.control.signal == CN_SIGNAL_UNLINK_ACK);
+	}
+	link_close(&l);
 }
 END_TEST
 
@@ -731,9 +789,13 @@ START_TEST(out_gives_back_memory_and_references)
 	ck_assert_uint_eq(blob->refs, 1);
 	ck_assert_int_eq(cn_out_refer(&out, blob->bytes, 10, blob), 0);
 	ck_assert_int_eq(cn_out_put(&out, zeros, sizeof zeros), 0);
+	ck_assert_int_eq(cn_out_refer(&out, blob->bytes, 10, blob), 0);
 	cn_out_sent(&out, 10 + 300000);
 	ck_assert_uint_eq(out.copied.size, 100000);
-	cn_out_sent(&out, 100000);
+	struct cn_piece p[2];
+	ck_assert_uint_eq(cn_out_pieces(&out, p, 2), 2);
+	ck_assert(p[0].size == 100000 && p[1].size == 10 && p[1].bytes == blob->bytes);
+	cn_out_sent(&out, 100010);
 	ck_assert_ptr_null(out.copied.data);
 	ck_assert_int_eq(cn_out_refer(&out, blob->bytes, 10, blob), 0);
 	cn_out_fini(&out);
@@ -841,6 +903,8 @@ int main(void)
 	tcase_add_test(t, fragments_of_two_messages_and_others_interleave);
 	tcase_add_test(t, a_sending_keeps_what_it_needs);
 	tcase_add_test(t, refuses_what_the_peer_would_drop_the_link_for);
+	tcase_add_test(t, a_reason_in_a_control_term_has_a_limit);
+	tcase_add_test(t, unlink_ids_of_every_size_arrive);
 	tcase_add_test(t, a_tick_is_four_zero_bytes);
 	tcase_add_test(t, out_keeps_its_order_however_it_is_written);
 	tcase_add_test(t, out_gives_back_memory_and_references);

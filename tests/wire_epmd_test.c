@@ -264,10 +264,13 @@ START_TEST(a_name_is_given_once_and_comes_back_with_another_creation)
 	struct cn_epmd_registry *r = cn_epmd_registry_new(1000);
 	struct cn_epmd_node a = sample("a"), b = sample("b");
 	uint32_t first, second, other;
+	b.extra = (const uint8_t *)"more";
+	b.extra_size = 4;
 	ck_assert_int_eq(cn_epmd_registry_add(r, &a, &first), 0);
 	ck_assert_int_eq(cn_epmd_registry_add(r, &a, &second), CNODE_ENAMETAKEN);
 	ck_assert_int_eq(cn_epmd_registry_add(r, &b, &other), 0);
 	ck_assert_uint_eq(cn_epmd_registry_count(r), 2);
+	ck_assert_mem_eq(cn_epmd_registry_find(r, "b", 1)->extra, "more", 4);
 	ck_assert_uint_eq(cn_epmd_registry_find(r, "a", 1)->port, 36839);
 	ck_assert_ptr_null(cn_epmd_registry_find(r, "c", 1));
 	ck_assert(cn_epmd_registry_remove(r, "a", 1));

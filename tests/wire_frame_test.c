@@ -722,6 +722,55 @@ START_TEST(fragments_of_any_size_go_straight_to_their_message)
 }
 END_TEST
 
+START_TEST(a_message_grows_as_it_arrives)
+{
+	/* More than is believed of an announcement, whole and in fragments of 1 MB. */
+	size_t size = 5000000;
+	uint8_t *data = malloc(size), control[128];
+	data[0] = CN_BINARY;
+	cn_store_u32(data + 1, (uint32_t)size - 5);
+	for (size_t i = 5; i < size; i++)
+		data[i] = (uint8_t)(i * 13 + i / 253);
+	for (int kind = 0; kind < 4; kind++) {
+		struct cn_buf b = { 0 };
+		if (kind & 1) {
+			for (unsigned i = 0; i < 5; i++)
+				put_fragment(&b, i == 0, 7, 5 - i, data + i * 1000000, 1000000);
+		} else {
+			size_t n = hex("83 44 00 " SEND_A, control);
+			cn_put_u32(&b, (uint32_t)(n + size));
+			cn_put(&b, control, n);
+			cn_put(&b, data, size);
+		}
+		struct cn_frame *f = frame(NO_CACHE);
+		struct cn_packet m = { 0 };
+		for (size_t at = 0; m.event != CN_FRAME_MESSAGE;) {
+			size_t room, n = b.size - at < 300000 ? b.size - at : 300000;
+			uint8_t *to = kind & 2 ? cn_frame_target(f, &room) : NULL;
+			if (to) {
+				n = n < room ? n : room;
+				memcpy(to, b.data + at, n);
+				ck_assert_int_eq(cn_frame_filled(f, n, 1, &m), 0);
+				at += n;
+			} else {
+				int64_t used = cn_frame_feed(f, b.data + at, n, 1, &m);
+				ck_assert_int_gt(used, 0);
+				at += (size_t)used;
+			}
+		}
+		cnode_reader r = cnode_read(m.payload);
+		size_t got;
+		const void *bytes = cnode_read_binary(&r, &got);
+		ck_assert_uint_eq(got, size - 5);
+		ck_assert(memcmp(bytes, data + 5, got) == 0);
+		cn_packet_fini(&m);
+		cn_frame_free(f);
+		cn_buf_fini(&b);
+	}
+	free(data);
+}
+END_TEST
+
 START_TEST(a_control_term_over_its_limit_is_refused)
 {
 	/* A list of nils that goes on inside of a control term; the packet is announced as 200 MB. */
@@ -807,7 +856,7 @@ static void all_scenarios(void)
 	cn_frame_free(f);
 }
 
-static uint8_t large_bytes[600000];
+static uint8_t large_bytes[3000000];
 static size_t large_size;
 
 static void large_scenario(void)
@@ -817,7 +866,7 @@ static void large_scenario(void)
 	int rc = cn_frame_new(&config, &f);
 	struct cn_packet m = { 0 };
 	for (size_t at = 0; rc == 0 && m.event != CN_FRAME_MESSAGE;) {
-		size_t n = large_size - at < 70000 ? large_size - at : 70000;
+		size_t n = large_size - at < 500000 ? large_size - at : 500000;
 		int64_t used = m.event == CN_FRAME_BUSY ? cn_frame_work(f, &m) : cn_frame_feed(f, large_bytes + at, n, 1, &m);
 		rc = used < 0 ? (int)used : 0;
 		at += used > 0 ? (size_t)used : 0;
@@ -836,7 +885,7 @@ START_TEST(survives_every_failing_allocation)
 	direct_size = 1;
 	alloc_fail_each(all_scenarios);
 	struct cn_buf b = { 0 };
-	put_large(&b, 100000, false);
+	put_large(&b, 500000, false);
 	memcpy(large_bytes, b.data, large_size = b.size);
 	cn_buf_fini(&b);
 	alloc_fail_each(large_scenario);
@@ -866,6 +915,7 @@ int main(void)
 	tcase_add_test(t, a_large_message_cut_off_in_its_payload_is_refused);
 	tcase_add_test(t, a_large_control_term_is_read_when_it_is_there);
 	tcase_add_test(t, fragments_of_any_size_go_straight_to_their_message);
+	tcase_add_test(t, a_message_grows_as_it_arrives);
 	tcase_add_test(t, a_control_term_over_its_limit_is_refused);
 	tcase_add_test(t, a_refusal_is_final_and_misuse_is_told);
 	tcase_add_test(t, a_taken_payload_outlives_the_frame);

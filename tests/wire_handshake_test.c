@@ -173,6 +173,8 @@ START_TEST(ok_simultaneous_is_ok)
 	run(&a, &b, 100);
 	both_up(&a, &b);
 	ck_assert_int_eq(a.hs.status, CN_STATUS_OK_SIMULTANEOUS);
+	ck_assert_int_eq(cn_handshake_closed(&a.hs), CNODE_ENOCONNECTION);
+	ck_assert_int_eq(a.hs.event, CN_HANDSHAKE_UP);
 }
 END_TEST
 
@@ -605,6 +607,36 @@ START_TEST(a_node_without_a_name_gets_one)
 }
 END_TEST
 
+START_TEST(malformed_messages_are_refused_in_every_state)
+{
+	struct owner a, b;
+	/* challenge without a name, with a bad one, ack of another size */
+	ck_assert_int_eq(as_acceptor_says(&a, "'sok'"), 5);
+	ck_assert_int_eq(cn_handshake_feed(&a.hs, "\0\23N\0\0\0\15\7\xdf\x7f\xbd\0\0\0\1\0\0\0\1\0\0", 21, 1), CNODE_EBADNAME);
+	begin(&a, &b);
+	uint8_t bytes[64];
+	size_t n = hex("00 03 'sok' 00 1e 4e 00 00 00 0d 07 df 7f bd 00 00 00 07 00 00 00 2a 00 0b 'b@127.0.0.1'", bytes);
+	cn_handshake_feed(&a.hs, bytes, n, 1);
+	cn_handshake_feed(&a.hs, bytes + 5, n - 5, 1);
+	answer(&a);
+	ck_assert_str_eq(cn_handshake_state(&a.hs), "wait_ack");
+	ck_assert_int_eq(cn_handshake_feed(&a.hs, "\0\2ax", 4, 1), CNODE_EPROTO);
+	/* the acceptor's: alive answered by something else, a reply of another size */
+	ck_assert_int_gt(hello(&b, P25 "00 03 'a@b'"), 0);
+	cn_handshake_decide(&b.hs, CN_STATUS_ALIVE);
+	ck_assert_int_eq(cn_handshake_feed(&b.hs, "\0\5struf", 7, 1), CNODE_EPROTO);
+	ck_assert_int_gt(hello(&b, P25 "00 03 'a@b'"), 0);
+	answer(&b);
+	ck_assert_int_eq(cn_handshake_feed(&b.hs, "\0\5rabcd", 7, 1), CNODE_EPROTO);
+	/* a name that is too long for the line of a log is cut */
+	char text[1200] = P25 "00 ff '";
+	memset(text + strlen(text), 'x', 255);
+	strcat(text, "'");
+	ck_assert_int_eq(hello(&b, text), CNODE_EBADNAME);
+	ck_assert_ptr_nonnull(strstr(cn_handshake_text(&b.hs), "xxx..."));
+}
+END_TEST
+
 /* ---- time, ends, misuse ---- */
 
 START_TEST(one_deadline_for_all_of_it)
@@ -686,6 +718,7 @@ int main(void)
 	tcase_add_test(t, an_own_challenge_handed_back_is_refused);
 	tcase_add_test(t, the_challenge_must_come_from_the_node_that_was_dialled);
 	tcase_add_test(t, a_node_without_a_name_gets_one);
+	tcase_add_test(t, malformed_messages_are_refused_in_every_state);
 	tcase_add_test(t, one_deadline_for_all_of_it);
 	tcase_add_test(t, a_closed_connection_is_explained);
 	tcase_add_test(t, answers_that_were_not_asked_are_refused);

@@ -288,7 +288,7 @@ static int explain(cnode_mailbox *mb, const char *whom, int status, cnode_term r
 	case CNODE_ENOPROC:
 		return fail(mb, status, "%s: there is no such process", whom);
 	default:
-		cnode_term_print(reason, text, sizeof text);
+		cn_term_brief(reason, text, sizeof text);
 		return fail(mb, status, "%s: it ended without an answer: %s", whom, text);
 	}
 }
@@ -481,7 +481,7 @@ static int read_result(cnode_mailbox *mb, const char *what, const cnode_ref *id,
 		rc = cnode_format(result, "{signal,~t}", reason);
 	if (rc != 0)
 		return fail(mb, rc, "%s: %s", what, cnode_strerror(rc));
-	cnode_term_print(*result, text, sizeof text);
+	cn_term_brief(*result, text, sizeof text);
 	return fail(mb, CNODE_EEXITED, "%s: %s", what, text);
 }
 

@@ -228,13 +228,8 @@ static int make_name(cnode_node *node, const cnode_config *cfg)
 		return cn_api_fail(node, CNODE_EBADNAME,
 				   "%s: not a node name: it must be NAME@HOST, NAME of letters, digits, _ and -, at most 255 characters in all",
 				   node->name);
-	/* Peers would take other names, but no Erlang node could have been started with them (net_kernel). */
 	const char *at = strchr(node->name, '@');
-	if (strspn(node->name, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-") < (size_t)(at - node->name))
-		return cn_api_fail(node, CNODE_EBADNAME, "%s: the part before @ may have letters, digits, - and _ only", node->name);
-	if (!cfg->long_names && strpbrk(at, ".:"))
-		return cn_api_fail(node, CNODE_EBADNAME, "%s: the host of a short name has no dot: make it a long name", node->name);
-	if (cfg->long_names && !strpbrk(strchr(node->name, '@'), ".:"))
+	if (cfg->long_names && !strpbrk(at, ".:"))
 		return cn_api_fail(node, CNODE_EBADNAME, "%s: a long name needs a host with a dot or an address", node->name);
 	return 0;
 }
@@ -473,7 +468,10 @@ int cnode_node_wait(cnode_node *node)
 		while (cn_api_life(node) != CN_LIFE_DOWN)
 			cn_api_drive(node, CN_NEVER);
 	} else {
-		cn_pool_join(node->pool);
+		cn_pool_wait(node->pool);
+		/* Callbacks that were left behind keep their threads: cnode_node_free waits for those. */
+		if (!node->left_behind)
+			cn_pool_join(node->pool);
 		set_life(node, CN_LIFE_DOWN);
 		cn_event_set(node->down_fd);
 	}
@@ -518,6 +516,8 @@ void cnode_node_free(cnode_node *node)
 		cnode_node_stop(node);
 		cnode_node_wait(node);
 	}
+	if (node->pool)
+		cn_pool_join(node->pool);
 	if (node->loop) {
 		cn_lead_take(node->loop);
 		if (life != CN_LIFE_NEW) {
@@ -541,6 +541,12 @@ void cnode_node_free(cnode_node *node)
 	cn_mutex_fini(&node->lock);
 	cn_free(node->name);
 	cn_free(node);
+}
+
+uint16_t cnode_node_port(cnode_node *node)
+{
+	/* Set before anybody can know that the node is up, and never changed. */
+	return node->cluster ? cn_cluster_port(node->cluster) : 0;
 }
 
 /* ---- without threads ---- */

@@ -32,6 +32,7 @@ struct cn_pool {
 
 	struct cn_mutex lock;               /* guards what follows, and sleeping */
 	struct cn_cond wake;
+	struct cn_cond ended;               /* ending was set */
 	struct worker *workers;
 	int threads;
 	bool started;
@@ -143,6 +144,7 @@ static void end_pool(struct cn_pool *p)
 	atomic_store(&p->ending, true);
 	cn_mutex_lock(&p->lock);
 	cn_cond_broadcast(&p->wake);
+	cn_cond_broadcast(&p->ended);
 	cn_mutex_unlock(&p->lock);
 }
 
@@ -342,6 +344,7 @@ int cn_pool_new(const struct cn_pool_config *config, struct cn_pool **pool)
 	cn_task_init(&p->nudge, nudged);
 	cn_mutex_init(&p->lock);
 	cn_cond_init(&p->wake);
+	cn_cond_init(&p->ended);
 	*pool = p;
 	return 0;
 }
@@ -358,6 +361,14 @@ int cn_pool_start(struct cn_pool *p)
 		cn_pool_join(p);
 	}
 	return rc;
+}
+
+void cn_pool_wait(struct cn_pool *p)
+{
+	cn_mutex_lock(&p->lock);
+	while (p->started && !atomic_load(&p->ending))
+		cn_cond_wait(&p->ended, &p->lock);
+	cn_mutex_unlock(&p->lock);
 }
 
 void cn_pool_join(struct cn_pool *p)
@@ -382,6 +393,7 @@ void cn_pool_free(struct cn_pool *p)
 {
 	if (!p)
 		return;
+	cn_cond_fini(&p->ended);
 	cn_cond_fini(&p->wake);
 	cn_mutex_fini(&p->lock);
 	cn_free(p);

@@ -38,7 +38,9 @@ struct cn_pool_config {
 int cn_pool_new(const struct cn_pool_config *config, struct cn_pool **pool);
 /* Starts the threads. 0, CNODE_ESYSLIMIT, CNODE_ENOMEM (then none runs). */
 int cn_pool_start(struct cn_pool *pool);
-/* Waits until `turn` has ended the pool and the threads are gone. Not by a thread of the pool. */
+/* Waits until `turn` has ended the pool; threads may still be in user code. Not by a thread of the pool. */
+void cn_pool_wait(struct cn_pool *pool);
+/* The same, and until the threads are gone. Not by a thread of the pool. */
 void cn_pool_join(struct cn_pool *pool);
 /* Behind cn_pool_join, or if it was never started. Takes NULL. */
 void cn_pool_free(struct cn_pool *pool);

@@ -3,12 +3,51 @@
 #include "cnode/api/api.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* ---- processes and names (cnode/process.h) ---- */
 
 int cnode_whereis(cnode_node *node, const char *name, cnode_pid *pid)
 {
 	return cn_procs_whereis(node->procs, name, pid);
+}
+
+int cnode_registered(cnode_node *node, int (*each)(void *context, const char *name), void *context)
+{
+	char *names;
+	size_t count;
+	int rc = cn_procs_names(node->procs, &names, &count);
+	if (rc != 0)
+		return rc;
+	const char *name = names;
+	for (size_t i = 0; i < count && rc == 0; i++, name += strlen(name) + 1)
+		rc = each(context, name);
+	cn_free(names);
+	return rc;
+}
+
+bool cnode_is_alive(cnode_node *node, cnode_pid pid)
+{
+	return cn_procs_is_alive(node->procs, pid);
+}
+
+int cnode_spawn_request(cnode_process *self, const char *node, const char *module, const char *function,
+			cnode_term args, unsigned flags, cnode_ref *ref)
+{
+	struct cn_spawn_order order = {
+		.owner = cnode_self(self),
+		.leader = cnode_group_leader(self),
+		.module = module,
+		.function = function,
+		.args = args,
+		.link = (flags & CNODE_SPAWN_LINK) != 0,
+		.monitor = (flags & CNODE_SPAWN_MONITOR) != 0,
+	};
+	cnode_node *home = cnode_process_node(self);
+	if (!node || !module || !function || !ref)
+		return CNODE_EBADARG;
+	int rc = strcmp(node, home->name) == 0 ? CNODE_EBADNAME : cnode_name_of(node, &order.node);
+	return rc != 0 ? rc : cn_cluster_spawn(home->cluster, &order, ref);
 }
 
 int cnode_process_start(cnode_node *node, const char *name, const cnode_behaviour *behaviour, void *context,

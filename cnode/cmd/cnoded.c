@@ -185,6 +185,9 @@ static int configure(const struct options *o, struct cn_cookie *cookie, cnode_co
 		return usage("a name is missing: give -sname NAME or -name NAME@HOST (see -help)");
 	if (o->hidden && o->visible)
 		return usage("give -hidden or -visible, not both");
+	const char *host = o->sname != NULL ? strchr(o->sname, '@') : NULL;
+	if (host != NULL && strpbrk(host, ".:") != NULL)
+		return usage("the host of a short name has no dot: use -name instead of -sname");
 	config->name = o->name != NULL ? o->name : o->sname;
 	config->long_names = o->name != NULL;
 	config->visible = o->visible;

@@ -57,11 +57,12 @@ static const struct cn_opt *meant(const struct cn_opt *table, const char *text, 
 
 static int list_add(struct cn_opt_list *list, const char *item)
 {
-	const char **more = realloc(list->item, (list->count + 1) * sizeof *more);
+	const char **more = realloc(list->item, (list->count + 2) * sizeof *more);
 	if (more == NULL)
 		return CNODE_ENOMEM;
 	list->item = more;
 	list->item[list->count++] = item;
+	list->item[list->count] = NULL;
 	return 0;
 }
 

@@ -34,7 +34,7 @@ struct cn_opt {
 };
 
 struct cn_opt_list {
-	const char **item;          /* borrowed from argv */
+	const char **item;          /* borrowed from argv; with a NULL behind the last, unless there is none */
 	size_t count;
 };
 

@@ -149,6 +149,6 @@ int cn_tool_info(struct cn_tool *tool)
 	/* A node that answers pings and no questions is still a good one: C nodes offer what they like. */
 	if (cn_tool_status(rc) != CN_TOOL_ANSWER)
 		return cn_tool_failed(tool, rc);
-	printf("rpc: %s\n", cnode_mailbox_error(tool->mailbox));
+	printf("more: the node lets nobody ask it (erlang:system_info/1)\n");
 	return CN_TOOL_OK;
 }

@@ -89,11 +89,6 @@ struct cn_conn_ops {
 	const char *(*cookie)(void *context, struct cn_conn *c, const char *peer);
 	/* Acceptor, after ALIVE: the peer is authentic. End the old link, then call cn_conn_replaced. */
 	void (*replace)(void *context, struct cn_conn *c);
-	/*
-	 * May be NULL. Dialling got on: 1 the host has an address, 2 the port is known, 3 TCP is
-	 * connected. text says the same with its value, borrowed.
-	 */
-	void (*step)(void *context, struct cn_conn *c, int step, const char *text);
 	/* The link is up: cn_conn_send works, frames follow. Negative: close it with this code. */
 	int (*up)(void *context, struct cn_conn *c);
 	/* One message; cn_packet_take to keep the payload, else it is freed on return. */
@@ -106,6 +101,11 @@ struct cn_conn_ops {
 	 * tell the one cause; 0 is an orderly end of our own.
 	 */
 	void (*down)(void *context, struct cn_conn *c, int error, const char *text);
+	/*
+	 * May be NULL. Dialling got on: 1 the host has an address, 2 the port is known, 3 TCP is
+	 * connected. text says the same with its value, borrowed.
+	 */
+	void (*step)(void *context, struct cn_conn *c, int step, const char *text);
 };
 
 struct cn_net_config {

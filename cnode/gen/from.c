@@ -100,6 +100,12 @@ static bool alias_of(cnode_term tag, cnode_ref *alias)
 	return false;
 }
 
+bool from_is_26(const struct cnode_from *from)
+{
+	cnode_ref alias;
+	return alias_of(from->tag, &alias) && alias.words == 5;
+}
+
 /* Sends {Tag, Reply} to the alias in the tag, or to the caller where there is none, or his node has no aliases. */
 static int send_reply(struct cnode_from *from, struct cnode_builder *b)
 {

@@ -55,6 +55,8 @@ void from_release(struct cnode_from *from);     /* the callback's reference */
 void from_drop_all(struct gen *g);
 /* {Pid,Tag} of a call. False: it is none. */
 bool from_read(struct cnode_from *from, cnode_term term);
+/* True if OTP 26 or later asks: its aliases have five words, those before have three. */
+bool from_is_26(const struct cnode_from *from);
 
 /*
  * What an answer of ours means for the process. A caller that cannot be reached is no fault

@@ -147,8 +147,9 @@ static bool is_parents_exit(const struct gen *g, const struct cn_message *m)
 {
 	if (m->kind != CN_MSG_EXIT)
 		return false;
-	return cnode_pid_equal(m->about->pid, cnode_parent(g->self)) ||
-		cnode_pid_equal(m->about->pid, cn_procs_root(cn_process_procs(g->self)));
+	if (cnode_pid_equal(m->about->pid, cn_procs_root(cn_process_procs(g->self))))
+		return true;
+	return !(g->behaviour.flags & CNODE_RAW) && cnode_pid_equal(m->about->pid, cnode_parent(g->self));
 }
 
 static void defer(struct gen *g, struct cn_message *m)
@@ -165,7 +166,8 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 	int rc = 0;
 	bool used = false;
 	if (m->kind == CN_MSG_MESSAGE) {
-		form = form_of(g, m->term, &request);
+		if (!(g->behaviour.flags & CNODE_RAW))
+			form = form_of(g, m->term, &request);
 	} else if (is_parents_exit(g, m)) {
 		rc = cn_process_stop(self, m->term);
 		cn_message_free(self, m);

@@ -25,7 +25,8 @@ static int get_state(struct gen *g, struct cnode_from *from)
 	int rc = show_state(g, &shown);
 	if (rc != 0)
 		return reply_error(from, cnode_error_atom(rc));
-	rc = cnode_reply_term(from, shown);
+	/* The state itself up to 26.0, {ok, State} since 26.1, and either breaks the other's sys:get_state (OTP-18633). */
+	rc = from_is_26(from) ? cnode_reply(from, "{ok,~t}", shown) : cnode_reply_term(from, shown);
 	cnode_term_drop(shown);
 	return rc;
 }

@@ -80,6 +80,12 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 			*why = "a signal is addressed to a process of another node";
 			return CNODE_EPROTO;
 		}
+		/* The end of a link comes by the connection that the link was made on: its process is of this incarnation. */
+		if ((c->signal == CN_SIGNAL_EXIT || c->signal == CN_SIGNAL_UNLINK || c->signal == CN_SIGNAL_UNLINK_ACK) &&
+		    !cn_procs_is_own(cluster->procs, c->to)) {
+			*why = "the end of a link is addressed to a process of an earlier incarnation of this node";
+			return CNODE_EPROTO;
+		}
 	}
 
 	switch (c->signal) {
@@ -102,6 +108,10 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 		sig.kind = CN_SIG_LINK;
 		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_UNLINK:
+		if (c->id == 0 && cn_conn_info(peer->conn)->flags & CN_DFLAG_UNLINK_ID) {
+			*why = "it uses UNLINK although UNLINK_ID is agreed on";
+			return CNODE_EPROTO;
+		}
 		sig.kind = CN_SIG_UNLINK;
 		sig.unlink_id = c->id;
 		return deliver(cluster, peer, &sig, m);
@@ -113,7 +123,12 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 		sig.kind = CN_SIG_EXIT;
 		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_EXIT2:
+		/* To a pid, or (ALTACT_SIG_SEND of OTP 28) to a name or an alias. */
 		sig.kind = CN_SIG_EXIT2;
+		if (cnode_pid_is_none(c->to) && c->name.size > 0)
+			sig.to_name = terminate(&name, c->name);
+		else if (cnode_pid_is_none(c->to))
+			sig.alias = &c->ref;
 		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_MONITOR:
 	case CN_SIGNAL_DEMONITOR:

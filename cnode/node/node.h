@@ -92,7 +92,7 @@ bool cn_cluster_is_alone(const struct cn_cluster *cluster);
 struct cn_net *cn_cluster_net(const struct cn_cluster *cluster);
 /* True if the peer is known: connected, being dialled or kept. Any thread. */
 bool cn_cluster_knows(struct cn_cluster *cluster, const char *peer);
-/* The port it listens at; 0 before. Lead. */
+/* The port it listens at; 0 before cn_cluster_start. */
 uint16_t cn_cluster_port(const struct cn_cluster *cluster);
 
 /* cnode_node_set_cookie, cnode_node_route. Any thread. 0, CNODE_EBADNAME, CNODE_EBADARG, CNODE_ENOMEM. */

@@ -56,6 +56,7 @@ struct cn_peer {
 	uint32_t tries;
 	struct cn_timer again;      /* the next try, or the end of waiting for the peer's own attempt */
 	bool again_due;             /* that came while links were being told */
+	int told;                   /* keep: why the last attempt failed, as it was logged; 0: nothing since it was up */
 	uint64_t ended;             /* DOWN: the epoch that is over */
 	bool in_downs;              /* it is in cluster->downs */
 	struct cn_peer *next_down;

@@ -251,6 +251,11 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 	if (peer->keep && !cluster->stopping) {
 		uint64_t wait = was_up ? BACKOFF_MIN : BACKOFF_MIN << (peer->tries < 5 ? peer->tries : 5);
 		peer->tries = was_up ? 0 : peer->tries + 1;
+		/* Who asked to stay connected hears why it cannot be, and again when the cause changes. */
+		if (!was_up && code != 0 && code != peer->told)
+			cn_log_line(cluster->log, CNODE_LOG_NOTICE, "no connection to %s yet, it is tried again: %s",
+				    peer->text, text);
+		peer->told = was_up ? 0 : code;
 		cn_timer_set(&peer->again, cn_loop_now(cluster->loop) + jitter(wait < BACKOFF_MAX ? wait : BACKOFF_MAX));
 	}
 	if (down_slice(peer, DOWN_BUDGET)) {
@@ -272,6 +277,7 @@ void cn_peer_up(struct cn_peer *peer, struct cn_conn *conn)
 		continue;
 	cn_timer_stop(&peer->again);
 	peer->tries = 0;
+	peer->told = 0;
 	peer->ended = 0;
 	cn_mutex_lock(&cluster->lock);
 	peer->wanted = false;

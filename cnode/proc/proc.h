@@ -164,7 +164,7 @@ bool cn_procs_is_own(const struct cn_procs *procs, cnode_pid pid);
 
 /*
  * Makes a monitor of a process of ours that was set up elsewhere: by the SPAWN_REPLY of a
- * remote process, under the reference of the request. A watcher that is gone is ignored.
+ * remote process, under the reference of the request. Of a watcher that is gone the peer hears DEMONITOR.
  * 0, CNODE_ENOMEM: the caller closes the connection.
  */
 int cn_procs_adopt_monitor(struct cn_procs *procs, cnode_pid watcher, cnode_pid of, const cnode_ref *ref, uint64_t epoch);
@@ -321,7 +321,7 @@ struct cn_procs *cn_process_procs(const struct cnode_process *self);
 const struct cn_process_class *cn_process_class_of(const struct cnode_process *self);
 void *cn_process_state(struct cnode_process *self);
 const char *cn_process_label(const struct cnode_process *self);
-/* When the slice of the running process began (cn_now, without asking the clock again). */
+/* When the slice of the running process began (cn_now, without asking the clock again); 0 for OWN_THREAD. */
 uint64_t cn_process_now(const struct cnode_process *self);
 /* The process ends when its callback returns, with this reason; the first one stays. Returns CNODE_EEXITED. */
 int cn_process_stop(struct cnode_process *self, cnode_term reason);

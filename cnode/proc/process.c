@@ -473,6 +473,22 @@ int cnode_exit(cnode_process *self, cnode_pid to, const char *format, ...)
 	return rc;
 }
 
+int cnode_set_group_leader(cnode_process *self, cnode_pid leader, cnode_pid pid)
+{
+	if (cnode_pid_is_none(leader) || cnode_pid_is_none(pid))
+		return CNODE_EBADARG;
+	int rc = out_enter(self);
+	if (rc != 0)
+		return rc;
+	struct work w = work_of(self);
+	struct cn_target target = { .pid = pid };
+	struct cn_signal sig = signal_to(CN_SIG_GROUP_LEADER, self->pid, &target, pid.node);
+	sig.leader = leader;
+	rc = is_local(self->procs, pid) ? cn_procs_deliver(self->procs, &sig) : send_remote(self, &sig, 0);
+	leave(self, &w);
+	return rc;
+}
+
 int cnode_trap_exit(cnode_process *self, bool on)
 {
 	cn_mutex_lock(&self->lock);
@@ -602,6 +618,24 @@ int cnode_monitor_name(cnode_process *self, const char *name, const char *node, 
 	struct cn_target target;
 	int rc = cn_target_name(&target, name, node);
 	return rc != 0 ? rc : cn_process_monitor(self, &target, CN_ALIAS_NONE, ref);
+}
+
+static unsigned alias_mode(unsigned flags)
+{
+	return flags & CNODE_ALIAS_REPLY ? CN_ALIAS_REPLY : flags & CNODE_ALIAS_DEMONITOR ? CN_ALIAS_DEMONITOR : CN_ALIAS_EXPLICIT;
+}
+
+int cnode_monitor_alias(cnode_process *self, cnode_pid to, unsigned flags, cnode_ref *ref)
+{
+	struct cn_target target = { .pid = to };
+	return cn_process_monitor(self, &target, alias_mode(flags), ref);
+}
+
+int cnode_monitor_name_alias(cnode_process *self, const char *name, const char *node, unsigned flags, cnode_ref *ref)
+{
+	struct cn_target target;
+	int rc = cn_target_name(&target, name, node);
+	return rc != 0 ? rc : cn_process_monitor(self, &target, alias_mode(flags), ref);
 }
 
 static bool is_down_of(void *ctx, const struct cn_message *m)

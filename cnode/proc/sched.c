@@ -91,15 +91,15 @@ static void log_crash(struct cnode_process *p, cnode_term reason)
 	    !cn_log_pass(&p->procs->crash_gate, 20, &held))
 		return;
 	char text[1024];
-	size_t size = cnode_term_print(reason, text, sizeof text);
+	cn_term_brief(reason, text, sizeof text);
 	char name[128] = "";
 	cn_mutex_lock(&p->lock);
 	if (p->name)
 		snprintf(name, sizeof name, "%.100s", p->name->text);
 	cn_mutex_unlock(&p->lock);
-	cn_log_line(p->procs->log, CNODE_LOG_ERROR, "process <%u.%u>%s%s (%s) terminated: %s%s%s",
+	cn_log_line(p->procs->log, CNODE_LOG_ERROR, "process <%u.%u>%s%s (%s) terminated: %s%s",
 		    p->pid.id, p->pid.serial, *name ? " " : "", name, cn_process_label(p),
-		    text, size >= sizeof text ? "..." : "", held ? " (others were not logged)" : "");
+		    text, held ? " (others were not logged)" : "");
 }
 
 /* Calls terminate if it is due. */

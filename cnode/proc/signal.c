@@ -216,18 +216,22 @@ int cn_procs_adopt_monitor(struct cn_procs *procs, cnode_pid watcher, cnode_pid 
 	watch->about.ref = *ref;
 	watch->mode = CN_ALIAS_NONE;
 	struct cnode_process *p = process_find(procs, watcher);
+	bool gone = !p;
 	int rc = 0;
 	if (p) {
 		cn_mutex_lock(&p->lock);
-		if (!is_dead(p)) {
-			rc = rel_add(p, watch, of.node, epoch);
-			if (rc == 0)
-				watch = NULL;
-		}
+		gone = is_dead(p);
+		if (!gone && (rc = rel_add(p, watch, of.node, epoch)) == 0)
+			watch = NULL;
 		cn_mutex_unlock(&p->lock);
 		process_unref(p);
 	}
 	rel_free(watch);
+	if (gone) {
+		struct cn_signal sig = { .kind = CN_SIG_DEMONITOR, .from = watcher, .to = of, .node = of.node,
+					 .ref = *ref, .epoch = epoch };
+		procs->ops->send(procs->ctx, &sig, 0);
+	}
 	return rc;
 }
 

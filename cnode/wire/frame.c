@@ -16,7 +16,7 @@
 #define NEXT 70         /* 'F' */
 
 #define TURN 65536u     /* bytes of verification at a time */
-#define PEEK 64u        /* so many bytes of a packet tell what it is */
+#define PEEK 18u        /* so many bytes of a packet tell what it is */
 #define FIRST_TRY 4096u /* bytes of a large packet before its control term is looked for */
 
 struct cn_frame {
@@ -375,8 +375,9 @@ static int packet_end(struct cn_frame *f, struct cn_assembly *a, uint64_t now, s
 {
 	a->progress = now;
 	if (a->fragment > 1) {
+		int rc = cn_assembly_verify(a, TURN, false, &f->reason);
 		m->event = CN_FRAME_PART;
-		return 0;
+		return rc < 0 ? (f->error = rc) : 0;
 	}
 	if (a->sequence)
 		close_sequence(f, a);
@@ -413,10 +414,7 @@ static int take_large(struct cn_frame *f, const uint8_t *p, size_t size, uint64_
 	}
 	cn_assembly_payload(a, payload_at, f->depth, f->message);
 	*m = (struct cn_packet){ 0 };
-	if (fragment == 1)
-		return packet_end(f, a, now, m);
-	rc = cn_assembly_verify(a, TURN, false, &f->reason);
-	return rc < 0 ? (f->error = rc) : packet_end(f, a, now, m);
+	return packet_end(f, a, now, m);
 }
 
 static int take_next(struct cn_frame *f, const uint8_t *p, size_t size, uint64_t now, struct cn_packet *m)
@@ -425,10 +423,7 @@ static int take_next(struct cn_frame *f, const uint8_t *p, size_t size, uint64_t
 	if (!a)
 		return f->error;
 	int rc = append(f, a, p + 18, size - 18, SIZE_MAX);
-	if (rc)
-		return rc;
-	rc = cn_assembly_verify(a, TURN, false, &f->reason);
-	return rc < 0 ? (f->error = rc) : packet_end(f, a, now, m);
+	return rc ? rc : packet_end(f, a, now, m);
 }
 
 static int take_packet(struct cn_frame *f, const uint8_t *p, size_t size, uint64_t now, struct cn_packet *m)
@@ -571,7 +566,7 @@ static int64_t begin(struct cn_frame *f, const uint8_t *p, size_t have, uint64_t
 	}
 	f->direct = a;
 	f->left = size - skip;
-	f->try_at = FIRST_TRY;
+	f->try_at = f->direct_size < FIRST_TRY ? f->direct_size : FIRST_TRY;
 	int rc = account(f, a, f->left);        /* what is announced counts, but is not allocated */
 	if (rc == 0 && cn_assembly_room(a, have - skip, (size_t)(a->used + f->left)))
 		rc = no_memory(f);

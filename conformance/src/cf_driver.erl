@@ -16,7 +16,10 @@ main(File) ->
     {Slow, Others} = lists:partition(fun(Case) -> cf_cases:option(slow, Case, false) end, Rest),
     Waited = side_by_side(Slow, Shared),
     End = lists:foldl(fun(Case, Now) -> run(Case, Now) end, Waited, Others),
-    case cf_nut:alive(End) of true -> cf_nut:kill(End); false -> ok end,
+    finish(End).
+
+finish(T) ->
+    case cf_nut:alive(T) of true -> cf_nut:kill(T); false -> ok end,
     io:format("END~n"),
     halt(0).
 
@@ -75,7 +78,10 @@ run({Id, _, _, _, _} = Case, T) ->
                              Reason -> {na, Reason, T}
                          end,
     result(Id, Verdict, erlang:monotonic_time(millisecond) - Began, Why),
-    T1.
+    case {Verdict, T} of
+        {fail, #{first := true}} -> finish(T1);
+        _ -> T1
+    end.
 
 attempt(Case, T) ->
     Fresh = cf_cases:option(fresh, Case, false),

@@ -7,7 +7,8 @@
 -export([name6/3, name5/2, challenge6/4, challenge5/3, reply/2, ack/1, status/1, complement/2, parse/1]).
 -export([dial/2, dial_until/3, answer/2, answer_from/3, listen/2]).
 
--define(TIMEOUT, 10000).
+%% Well under a peer's setup time (7 s), so that being given up is not taken for being refused.
+-define(TIMEOUT, 5000).
 
 %% What a visible node of each release offers (seen on the wire).
 flags(23) -> 16#101df7fbd;
@@ -62,7 +63,7 @@ recv(S, Timeout) ->
 %% True when the peer closes without a further byte.
 is_closed(S) ->
     case gen_tcp:recv(S, 0, ?TIMEOUT) of
-        {error, timeout} -> false;
+        {error, timeout} -> still_open;
         {error, _} -> true;
         {ok, Bytes} -> {got, Bytes}
     end.

@@ -13,13 +13,14 @@ main(Args) ->
 
 defaults() ->
     #{node => os:getenv("CONFORMANCE_NODE", ""), releases => [], erls => [], only => [], list => false, junit => none,
-      report => none, jobs => 2, dial => [driver, nut], visible => [false, true], quiet => false}.
+      report => none, jobs => 2, dial => [driver, nut], visible => [false, true], quiet => false, first => false}.
 
 options([], O) -> O;
 options(["--node", X | More], O) -> options(More, O#{node => X});
 options(["--release", X | More], #{releases := R} = O) -> options(More, O#{releases => R ++ [list_to_integer(X)]});
 options(["--only", X | More], #{only := Only} = O) -> options(More, O#{only => Only ++ string:tokens(X, ",")});
 options(["--list" | More], O) -> options(More, O#{list => true});
+options(["--first" | More], O) -> options(More, O#{first => true});
 options(["--quiet" | More], O) -> options(More, O#{quiet => true});
 options(["--junit", X | More], O) -> options(More, O#{junit => X});
 options(["--report", X | More], O) -> options(More, O#{report => X});
@@ -66,7 +67,7 @@ go(#{node := Node, report := Report, dial := Dials, visible := Visibles} = O) ->
     ok = filelib:ensure_dir(filename:join(Dir, "x")),
     Releases = releases(O),
     Releases =/= [] orelse usage("no OTP release is here to test with: run conformance/otp.sh get"),
-    Jobs = [Job#{command => Command, node => Node}
+    Jobs = [Job#{command => Command, node => Node, first => maps:get(first, O)}
             || {R, V, Erl, Beams} <- Releases, Command <- [command(Node)],
                Visible <- Visibles, Dial <- Dials,
                Job <- [#{release => R, version => V, erl => Erl, beams => Beams, dial => Dial, visible => Visible}],
@@ -167,6 +168,7 @@ line(_, Run, O) ->
     {Run, O}.
 
 %% A driver that ended early: what it had not judged has failed.
+complete(#{first := true}, Results, 0) -> lists:reverse(Results);
 complete(#{cases := Ids, dir := Dir}, Results, Status) ->
     Judged = [Id || {Id, _, _, _} <- Results],
     lists:reverse(Results) ++

@@ -123,24 +123,29 @@ connection_lost(#{nut := Nut} = T) ->
     cf_live:disconnect(T),
     cf:same({nodedown, Nut}, cf_live:down(M)).
 
+%% Counted, not timed: on a loaded machine everything is slow, but nothing may wait for the busy one.
 busy(T) ->
     P = busy_server(T), C = counter(T),
     R = gen_server:send_request(P, {spin, 1000}),
-    Began = erlang:monotonic_time(millisecond),
-    [gen_server:call(C, {add, 1}) || _ <- lists:seq(1, 100)],
-    Ms = erlang:monotonic_time(millisecond) - Began,
-    cf:check(Ms < 900, "100 calls beside a busy process took ~p ms", [Ms]),
-    {reply, done} = gen_server:wait_response(R, 8000).
+    Answered = calls_until(R, C, 0),
+    cf:check(Answered >= 5, "only ~p calls were answered while another process was busy for a second", [Answered]).
+
+calls_until(R, C, N) ->
+    _ = gen_server:call(C, {add, 1}, 8000),
+    case gen_server:wait_response(R, 0) of
+        timeout -> calls_until(R, C, N + 1);
+        {reply, done} -> N
+    end.
 
 killed_while_busy(T) ->
     P = busy_server(T), M = monitor(process, P),
-    _ = gen_server:send_request(P, {spin, 3000}),
+    _ = gen_server:send_request(P, {spin, 6000}),
     cf_live:fence(T),
     Began = erlang:monotonic_time(millisecond),
     exit(P, kill),
     cf:same(killed, cf_live:down(M)),
     Ms = erlang:monotonic_time(millisecond) - Began,
-    cf:check(Ms < 1000, "DOWN took ~p ms", [Ms]).
+    cf:check(Ms < 3000, "DOWN took ~p ms", [Ms]).
 
 %% On the wire: our request by hand, the reply wherever it comes.
 start_counter(T) ->

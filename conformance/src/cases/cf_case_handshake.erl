@@ -319,7 +319,7 @@ bad_hellos() ->
 refused_hello(#{nut := Nut, epmd := Epmd} = T, Make) ->
     {ok, S} = cf_hs:open(Nut, Epmd),
     ok = cf_hs:send(S, Make(me(T))),
-    case cf_hs:recv(S, 9000) of
+    case cf_hs:recv(S) of
         closed -> ok;
         {ok, <<"snot_allowed">>} -> ok;
         {ok, <<"snok">>} -> ok;

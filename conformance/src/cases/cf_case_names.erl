@@ -111,19 +111,22 @@ process_ends(T) ->
     synced(T), P = cf_live:puppet(T), N = name(),
     yes = cf_live:ask(T, P, global_register, [N]),
     ok = cf_live:ask(T, P, exit, [bye]),
-    here(N, undefined).
+    here(N, undefined),
+    there(T, N, undefined).
 
 our_process_ends(T) ->
     synced(T), P = ours(), N = name(),
     yes = global:register_name(N, P),
     P ! {die, bye},
-    there(T, N, undefined).
+    there(T, N, undefined),
+    here(N, undefined).
 
 process_killed(T) ->
     synced(T), P = cf_live:puppet(T), N = name(),
     yes = cf_live:ask(T, P, global_register, [N]),
     exit(P, kill),
-    here(N, undefined).
+    here(N, undefined),
+    there(T, N, undefined).
 
 call_via(#{nut := Nut} = T) ->
     synced(T), P = spawn(Nut, counter, start, [1]), N = name(),

@@ -186,11 +186,11 @@ tick_timeout(T) ->
     cf:check(Ms > 2500 andalso Ms < 6000, "closed after ~p ms with net_ticktime 4", [Ms]).
 
 kept(C, S, Send) ->
-    Until = erlang:monotonic_time(millisecond) + 7000,
+    Until = erlang:monotonic_time(millisecond) + 9000,
     (fun Loop() ->
          case erlang:monotonic_time(millisecond) > Until of
              true -> ok;
-             false -> Send(), receive after 500 -> Loop() end
+             false -> Send(), receive after 2000 -> Loop() end
          end
      end)(),
     cf:same([], cf_fake:seen(C, fun(closed) -> closed end)),

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * api, with node, spawn and kernel below it: two whole nodes in one program that talk over
+ * loopback without any epmd. What BEAM nodes see is conformance's matter.
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cnode/cnode.h"
+#include "tests/tap.h"
+
+#define WAIT 20000      /* ms; nothing here takes long, a machine may */
+
+static cnode_node *a, *b;
+static cnode_mailbox *mb;       /* on a */
+
+/* ---- what b offers ---- */
+
+struct counter { int64_t total; };
+
+static int counter_init(cnode_process *self, void *state, const cnode_start *how)
+{
+	(void)self;
+	return cnode_scan(how->args, "[~q]", &((struct counter *)state)->total);
+}
+
+static int counter_call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
+{
+	struct counter *c = state;
+	int64_t n;
+	if (cnode_scan(request, "{add,~q}", &n) == 0)
+		return cnode_reply(from, "~q", c->total += n);
+	if (cnode_scan(request, "stop") == 0)
+		return cnode_stop(self, "{gone,~q}", c->total);
+	return cnode_reply(from, "{error,bad_request}");
+}
+
+static const cnode_behaviour counter = {
+	CNODE_BEHAVIOUR_INIT, .state_size = sizeof(struct counter), .init = counter_init, .handle_call = counter_call,
+};
+
+static int twice(cnode_process *self, void *context, cnode_term args, cnode_term *result)
+{
+	int64_t n;
+	(void)self;
+	(void)context;
+	if (cnode_scan(args, "[~q]", &n) != 0)
+		return CNODE_EBADARG;
+	if (n < 0)
+		return cnode_raise(result, "throw", "{negative,~q}", n);
+	return cnode_format(result, "~q", 2 * n);
+}
+
+/* ---- the two nodes ---- */
+
+static cnode_node *new_node(const char *name, const char *cookie, int threads)
+{
+	cnode_config cfg = CNODE_CONFIG_INIT;
+	cnode_node *node = NULL;
+	cfg.name = name;
+	cfg.cookie = cookie;
+	cfg.listen = "127.0.0.1";
+	cfg.epmd = CNODE_EPMD_NONE;
+	cfg.threads = threads;
+	cfg.shutdown_timeout = 10;
+	cfg.log_level = CNODE_LOG_ERROR;
+	ck_assert_msg(cnode_node_new(&cfg, &node) == 0, "%s", cnode_node_error(node));
+	return node;
+}
+
+static void start(cnode_node *node)
+{
+	ck_assert_msg(cnode_node_start(node) == 0, "%s", cnode_node_error(node));
+}
+
+static void route(cnode_node *from, const char *name, cnode_node *to)
+{
+	char address[64];
+	snprintf(address, sizeof address, "127.0.0.1:%u", (unsigned)cnode_node_port(to));
+	ck_assert_int_eq(cnode_node_route(from, name, address), 0);
+}
+
+static void open_with(const char *cookie_of_a, int threads_of_a)
+{
+	b = new_node("b@127.0.0.1", "secret", CNODE_THREADS_AUTO);
+	ck_assert_int_eq(cnode_factory_add(b, "counter", &counter, NULL, "a@127.0.0.1"), 0);
+	ck_assert_int_eq(cnode_factory_add(b, "closed", &counter, NULL, "other@127.0.0.1"), 0);
+	ck_assert_int_eq(cnode_function_export(b, "math", "twice", 1, twice, NULL, CNODE_ALL_NODES), 0);
+	ck_assert_int_eq(cnode_function_export(b, "math", "closed", 1, twice, NULL, CNODE_NO_NODES), 0);
+	start(b);
+	a = new_node("a@127.0.0.1", cookie_of_a, threads_of_a);
+	route(a, "b@127.0.0.1", b);
+	start(a);
+	ck_assert_int_eq(cnode_mailbox_open(a, "box", &mb), 0);
+}
+
+static void open_nodes(void)
+{
+	open_with("secret", CNODE_THREADS_AUTO);
+}
+
+static void open_without_threads(void)
+{
+	open_with("secret", CNODE_THREADS_NONE);
+}
+
+static void close_nodes(void)
+{
+	cnode_mailbox_close(mb);
+	cnode_node_free(a);
+	cnode_node_free(b);
+}
+
+static cnode_term args(const char *text)
+{
+	cnode_term t;
+	ck_assert_int_eq(cnode_parse(text, &t, NULL), 0);
+	return t;
+}
+
+static int spawn(const char *factory, const char *arguments, const cnode_spawn_options *options, cnode_pid *pid)
+{
+	cnode_term list = args(arguments);
+	int rc = cnode_spawn_remote(mb, "b@127.0.0.1", factory, list, options, pid);
+	cnode_term_drop(list);
+	return rc;
+}
+
+static int64_t add(cnode_pid pid, int64_t n)
+{
+	cnode_term reply;
+	int64_t total;
+	ck_assert_msg(cnode_call(mb, pid, WAIT, &reply, "{add,~q}", n) == 0, "%s", cnode_mailbox_error(mb));
+	ck_assert_int_eq(cnode_scan(reply, "~q", &total), 0);
+	cnode_term_drop(reply);
+	return total;
+}
+
+/* ---- tests; those of the first case run once more on a node without threads ---- */
+
+START_TEST(pings_a_node_step_by_step)
+{
+	ck_assert_msg(cnode_ping(mb, "b@127.0.0.1", WAIT, NULL, NULL) == 0, "%s", cnode_mailbox_error(mb));
+}
+END_TEST
+
+START_TEST(spawns_by_factory_and_calls)
+{
+	cnode_pid pid;
+	ck_assert_msg(spawn("counter", "[40]", NULL, &pid) == 0, "%s", cnode_mailbox_error(mb));
+	ck_assert_int_eq(add(pid, 2), 42);
+	for (int i = 0; i < 1000; i++)
+		ck_assert_int_eq(add(pid, 1), 43 + i);
+}
+END_TEST
+
+START_TEST(refuses_spawns_with_the_reason)
+{
+	cnode_pid pid;
+	ck_assert_int_eq(spawn("closed", "[1]", NULL, &pid), CNODE_ENOTALLOWED);
+	ck_assert_int_eq(spawn("nothing", "[1]", NULL, &pid), CNODE_EUNDEF);
+	ck_assert_int_eq(spawn("counter", "[no_number]", NULL, &pid), CNODE_EBADARG);
+	cnode_spawn_options o = CNODE_SPAWN_INIT;
+	o.function = "stop";
+	ck_assert_int_eq(spawn("counter", "[1]", &o, &pid), CNODE_EUNDEF);
+}
+END_TEST
+
+START_TEST(monitors_tell_the_reason_once)
+{
+	cnode_ref ref;
+	cnode_spawn_options o = CNODE_SPAWN_INIT;
+	o.monitor = true;
+	o.monitor_ref = &ref;
+	cnode_pid pid;
+	cnode_term reply;
+	ck_assert_int_eq(spawn("counter", "[7]", &o, &pid), 0);
+	ck_assert_int_eq(cnode_call(mb, pid, WAIT, &reply, "stop"), CNODE_EEXITED);
+	cnode_info info;
+	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(info.kind, CNODE_DOWN);
+	ck_assert(cnode_ref_equal(&info.ref, &ref));
+	ck_assert(cnode_pid_equal(info.pid, pid));
+	int64_t n;
+	ck_assert_int_eq(cnode_scan(info.reason, "{gone,~q}", &n), 0);
+	ck_assert_int_eq(n, 7);
+	ck_assert_int_eq(cnode_receive(mb, &info, 0), CNODE_ETIMEOUT);
+}
+END_TEST
+
+START_TEST(links_end_a_remote_process_and_come_back)
+{
+	cnode_spawn_options o = CNODE_SPAWN_INIT;
+	o.link = true;
+	cnode_pid pid;
+	ck_assert_int_eq(cnode_trap_exit(cnode_mailbox_process(mb), true), 0);
+	ck_assert_int_eq(spawn("counter", "[7]", &o, &pid), 0);
+	ck_assert_int_eq(cnode_exit(cnode_mailbox_process(mb), pid, "kill"), 0);
+	cnode_info info;
+	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(info.kind, CNODE_EXIT);
+	ck_assert(cnode_pid_equal(info.pid, pid));
+	ck_assert_int_eq(cnode_scan(info.reason, "killed"), 0);
+}
+END_TEST
+
+START_TEST(calls_functions_by_rpc)
+{
+	cnode_term list = args("[21]"), negative = args("[-1]"), result;
+	int64_t n;
+	ck_assert_msg(cnode_rpc(mb, "b@127.0.0.1", "math", "twice", list, WAIT, &result) == 0, "%s", cnode_mailbox_error(mb));
+	ck_assert_int_eq(cnode_scan(result, "~q", &n), 0);
+	ck_assert_int_eq(n, 42);
+	cnode_term_drop(result);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "twice", negative, WAIT, &result), CNODE_EEXITED);
+	ck_assert_int_eq(cnode_scan(result, "{throw,{negative,~q}}", &n), 0);
+	cnode_term_drop(result);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &result), CNODE_ENOTALLOWED);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "unknown", list, WAIT, &result), CNODE_EEXITED);
+	ck_assert_int_eq(cnode_scan(result, "{error,undef,[{math,unknown,[21],[]}]}"), 0);
+	cnode_term_drop(result);
+	cnode_term_drop(list);
+	cnode_term_drop(negative);
+}
+END_TEST
+
+START_TEST(an_unknown_name_is_noproc)
+{
+	cnode_term reply;
+	ck_assert_int_eq(cnode_call_name(mb, "nobody", "b@127.0.0.1", WAIT, &reply, "hello"), CNODE_ENOPROC);
+	ck_assert_ptr_nonnull(strstr(cnode_mailbox_error(mb), "nobody on b@127.0.0.1"));
+}
+END_TEST
+
+START_TEST(a_node_that_is_not_there_is_noconnection)
+{
+	cnode_term reply;
+	cnode_pid pid;
+	cnode_info info;
+	ck_assert_int_eq(cnode_node_route(a, "c@127.0.0.1", "127.0.0.1:1"), 0);
+	ck_assert_int_eq(cnode_call_name(mb, "x", "c@127.0.0.1", WAIT, &reply, "hello"), CNODE_ENOCONNECTION);
+	cnode_term none = args("[]");
+	ck_assert_int_eq(cnode_spawn_remote(mb, "c@127.0.0.1", "counter", none, NULL, &pid), CNODE_ENOCONNECTION);
+	cnode_term_drop(none);
+	ck_assert_int_eq(cnode_monitor_node(cnode_mailbox_process(mb), "c@127.0.0.1", true), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(info.kind, CNODE_NODEDOWN);
+}
+END_TEST
+
+START_TEST(the_descriptor_of_a_mailbox_is_readable_while_a_message_waits)
+{
+	int fd = cnode_mailbox_fd(mb);
+	ck_assert_int_ge(fd, 0);
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	cnode_info info;
+	ck_assert_int_eq(cnode_receive(mb, &info, 0), CNODE_ETIMEOUT);
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+	cnode_process *self = cnode_mailbox_process(mb);
+	ck_assert_int_eq(cnode_send(self, cnode_self(self), "one"), 0);
+	ck_assert_int_eq(cnode_send(self, cnode_self(self), "two"), 0);
+	ck_assert_int_eq(poll(&p, 1, WAIT), 1);
+	ck_assert_int_eq(cnode_receive(mb, &info, 0), 0);
+	ck_assert_int_eq(cnode_scan(info.message, "one"), 0);
+	ck_assert_int_eq(poll(&p, 1, 0), 1);
+	ck_assert_int_eq(cnode_receive(mb, &info, 0), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, 0), CNODE_ETIMEOUT);
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+}
+END_TEST
+
+static int count_peer(void *context, const cnode_peer *peer)
+{
+	ck_assert_str_eq(peer->name, "b@127.0.0.1");
+	ck_assert(!peer->visible);
+	ck_assert_uint_gt(peer->bytes_in, 0);
+	++*(int *)context;
+	return 0;
+}
+
+START_TEST(peers_are_listed_and_disconnected)
+{
+	int peers = 0;
+	ck_assert_int_eq(cnode_peers(a, count_peer, &peers), 0);
+	ck_assert_int_eq(peers, 0);
+	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", WAIT), 0);
+	ck_assert_int_eq(cnode_peers(a, count_peer, &peers), 0);
+	ck_assert_int_eq(peers, 1);
+	ck_assert_int_eq(cnode_monitor_node(cnode_mailbox_process(mb), "b@127.0.0.1", true), 0);
+	ck_assert_int_eq(cnode_disconnect(a, "b@127.0.0.1"), 0);
+	cnode_info info;
+	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(info.kind, CNODE_NODEDOWN);
+	ck_assert_int_eq(cnode_disconnect(a, "never@127.0.0.1"), CNODE_ENOENT);
+}
+END_TEST
+
+START_TEST(a_node_that_stops_ends_its_processes_with_shutdown)
+{
+	cnode_spawn_options o = CNODE_SPAWN_INIT;
+	cnode_ref ref;
+	o.monitor = true;
+	o.monitor_ref = &ref;
+	cnode_pid pid;
+	ck_assert_int_eq(spawn("counter", "[7]", &o, &pid), 0);
+	ck_assert_int_eq(cnode_monitor_node(cnode_mailbox_process(mb), "b@127.0.0.1", true), 0);
+	cnode_node_stop(b);
+	cnode_info info;
+	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(info.kind, CNODE_DOWN);
+	ck_assert_int_eq(cnode_scan(info.reason, "shutdown"), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(info.kind, CNODE_NODEDOWN);
+	ck_assert_int_eq(cnode_node_wait(b), 0);
+}
+END_TEST
+
+START_TEST(another_cookie_is_told_from_a_node_that_is_not_there)
+{
+	open_with("wrong", CNODE_THREADS_AUTO);
+	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", WAIT), CNODE_ECOOKIE);
+	ck_assert_int_eq(cnode_node_set_cookie(a, "b@127.0.0.1", "secret"), 0);
+	ck_assert_msg(cnode_connect_wait(mb, "b@127.0.0.1", WAIT) == 0, "%s", cnode_mailbox_error(mb));
+	close_nodes();
+}
+END_TEST
+
+START_TEST(a_node_without_a_name_has_processes_and_no_network)
+{
+	cnode_config cfg = CNODE_CONFIG_INIT;
+	cnode_term reply, list = args("[1]");
+	cnode_pid pid;
+	int64_t n;
+	ck_assert_int_eq(cnode_node_new(&cfg, &a), 0);
+	ck_assert_str_eq(cnode_node_name(a), "nonode@nohost");
+	ck_assert_int_eq(cnode_process_start(a, "c", &counter, NULL, list, &pid), 0);
+	ck_assert_int_eq(cnode_process_start(a, "c", &counter, NULL, list, &pid), CNODE_ENAMETAKEN);
+	start(a);
+	ck_assert_int_eq(cnode_mailbox_open(a, NULL, &mb), 0);
+	ck_assert_int_eq(cnode_call_name(mb, "c", NULL, WAIT, &reply, "{add,1}"), 0);
+	ck_assert_int_eq(cnode_scan(reply, "~q", &n), 0);
+	ck_assert_int_eq(n, 2);
+	cnode_term_drop(reply);
+	ck_assert_int_eq(cnode_call_name(mb, "c", "b@127.0.0.1", WAIT, &reply, "{add,1}"), CNODE_ENOCONNECTION);
+	cnode_term_drop(list);
+	cnode_mailbox_close(mb);
+	cnode_node_free(a);
+}
+END_TEST
+
+START_TEST(bad_configurations_are_refused_with_a_sentence)
+{
+	static const struct { const char *name, *cookie, *listen; int code; } bad[] = {
+		{ "a b@127.0.0.1", "c", NULL, CNODE_EBADNAME },
+		{ "a@b@c", "c", NULL, CNODE_EBADNAME },
+		{ "@h", "c", NULL, CNODE_EBADNAME },
+		{ "a@", "c", NULL, CNODE_EBADNAME },
+		{ "a@127.0.0.1", "", NULL, CNODE_EBADARG },
+	};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		cnode_config cfg = CNODE_CONFIG_INIT;
+		cnode_node *node;
+		cfg.name = bad[i].name;
+		cfg.cookie = bad[i].cookie;
+		ck_assert_msg(cnode_node_new(&cfg, &node) == bad[i].code, "%s", bad[i].name);
+		ck_assert_int_gt(strlen(cnode_node_error(node)), 10);
+		cnode_node_free(node);
+	}
+	b = new_node("b@127.0.0.1", "secret", CNODE_THREADS_AUTO);
+	start(b);
+	cnode_config cfg = CNODE_CONFIG_INIT;
+	char listen[64];
+	snprintf(listen, sizeof listen, "127.0.0.1:%u", (unsigned)cnode_node_port(b));
+	cfg.name = "a@127.0.0.1";
+	cfg.cookie = "secret";
+	cfg.listen = listen;
+	cfg.epmd = CNODE_EPMD_NONE;
+	ck_assert_int_eq(cnode_node_new(&cfg, &a), 0);
+	ck_assert_int_eq(cnode_node_start(a), CNODE_EADDRINUSE);
+	cnode_node_free(a);
+	cnode_node_free(b);
+}
+END_TEST
+
+static void add_common(TCase *tc)
+{
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, pings_a_node_step_by_step);
+	tcase_add_test(tc, spawns_by_factory_and_calls);
+	tcase_add_test(tc, refuses_spawns_with_the_reason);
+	tcase_add_test(tc, monitors_tell_the_reason_once);
+	tcase_add_test(tc, links_end_a_remote_process_and_come_back);
+	tcase_add_test(tc, calls_functions_by_rpc);
+	tcase_add_test(tc, an_unknown_name_is_noproc);
+	tcase_add_test(tc, a_node_that_is_not_there_is_noconnection);
+	tcase_add_test(tc, the_descriptor_of_a_mailbox_is_readable_while_a_message_waits);
+	tcase_add_test(tc, peers_are_listed_and_disconnected);
+	tcase_add_test(tc, a_node_that_stops_ends_its_processes_with_shutdown);
+}
+
+int main(void)
+{
+	Suite *s = suite_create("api");
+	TCase *tc = tcase_create("two nodes");
+	tcase_add_checked_fixture(tc, open_nodes, close_nodes);
+	add_common(tc);
+	suite_add_tcase(s, tc);
+	tc = tcase_create("without threads");
+	tcase_add_checked_fixture(tc, open_without_threads, close_nodes);
+	add_common(tc);
+	suite_add_tcase(s, tc);
+	tc = tcase_create("one node");
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, another_cookie_is_told_from_a_node_that_is_not_there);
+	tcase_add_test(tc, a_node_without_a_name_has_processes_and_no_network);
+	tcase_add_test(tc, bad_configurations_are_refused_with_a_sentence);
+	suite_add_tcase(s, tc);
+	return tap_run(s);
+}
