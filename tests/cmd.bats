@@ -110,8 +110,19 @@ CNODE_MODULE("refuses", start, 0)'
 	fi
 }
 
+# A node that a failed test has left behind. KILL, so that it cannot start an epmd of its own.
+teardown() {
+	test -z "${N-}" || kill -KILL "$N" 2>/dev/null || :
+}
+
 teardown_file() {
-	for pid in ${CNODED-} ${BEAM-} ${EPMD_PID-}; do kill "$pid" 2>/dev/null; done
+	local pid tries=0
+	for pid in ${CNODED-} ${BEAM-}; do kill -KILL "$pid" 2>/dev/null; done
+	# The nodes first: one that outlives its epmd starts another.
+	for pid in ${CNODED-} ${BEAM-}; do
+		while kill -0 "$pid" 2>/dev/null && test $((tries += 1)) -lt 200; do sleep 0.02; done
+	done
+	test -z "${EPMD_PID-}" || kill "$EPMD_PID" 2>/dev/null
 	return 0
 }
 
@@ -300,7 +311,7 @@ tool() {
 @test "cnoded tells when it is ready and leaves in order on SIGTERM" {
 	needs_beam
 	start N ready "$bin/cnoded" -name life@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder" -allow 'adder=*@127.0.0.1'
-	grep -q '^cnoded: life@127.0.0.1 ready (hidden; modules adder; factories adder)$' "$BATS_FILE_TMPDIR/N.out"
+	grep -q '^cnoded: life@127.0.0.1 ready (port [0-9]*, hidden; modules adder; factories adder)$' "$BATS_FILE_TMPDIR/N.out"
 	tool 0 "name life at port" names
 	stop "$N"
 	run "$bin/cnode" names
@@ -335,6 +346,28 @@ tool() {
 	kill -HUP "$N"
 	tool 0 pong ping hup@127.0.0.1
 	kill -INT "$N"; wait "$N"
+}
+
+@test "cnoded can be the epmd of its host" {
+	command -v epmd >/dev/null || skip "no epmd here"
+	export ERL_EPMD_PORT; ERL_EPMD_PORT=$(free_port)
+	start N ready "$bin/cnoded" -name self@127.0.0.1 -epmd embedded
+	epmd -names | grep '^name self at port'
+	tool 0 pong ping self@127.0.0.1
+	daemon 6 "$ERL_EPMD_PORT" -name other@127.0.0.1 -epmd embedded
+	stop "$N"
+}
+
+@test "cnoded does without epmd, by ports and routes, on IPv6 too" {
+	export ERL_EPMD_PORT; ERL_EPMD_PORT=$(free_port)
+	test -e /proc/net/if_inet6 && grep -q ' lo$' /proc/net/if_inet6 || skip "no IPv6 here"
+	local port=$(free_port) second
+	start N ready "$bin/cnoded" -name six@::1 -epmd none -listen "[::1]:$port"
+	tool 0 pong ping "six@[::1]:$port"
+	start second "connected" "$bin/cnoded" -name seven@127.0.0.1 -epmd none -route "six@::1=[::1]:$port" \
+		-connect six@::1 -log info
+	stop "$second"
+	stop "$N"
 }
 
 @test "cnoded -connect joins a cluster, visible if told so" {

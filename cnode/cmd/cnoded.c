@@ -360,14 +360,16 @@ static int connect_peers(const struct cn_opt_list *lists, cnode_node *node, bool
 static void say_ready(cnode_node *node, const cnode_config *config, const struct cn_modules *modules)
 {
 	struct phrase p = { .size = 0 }, open = { .size = 0 };
+	char port[16];
 
-	add(&p, "", config->visible ? "visible" : "hidden");
+	snprintf(port, sizeof port, "port %u", cnode_node_port(node));
+	add(&p, "", port);
+	add(&p, ", ", config->visible ? "visible" : "hidden");
 	for (size_t i = 0; i < modules->count; i++)
 		add(&p, i == 0 ? "; modules " : ", ", modules->item[i].entry->name);
 	(void)cnode_factory_list(node, name_open_factory, &open);
-	if (open.count > 0) {
+	if (open.count > 0)
 		add(&p, "; factories ", open.text);
-	}
 	cn_say(CNODE_LOG_NOTICE, "%s ready (%s)", cnode_node_name(node), p.text);
 	cn_notify_ready(p.text);
 }
