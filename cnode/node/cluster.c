@@ -28,6 +28,11 @@ void cn_peer_dial(struct cn_peer *peer)
 		cn_peer_ended(peer, CNODE_ENOCONNECTION, "this node has no name, and so no network");
 		return;
 	}
+	if (peer->incoming) {
+		/* As net_kernel does: an attempt of ours now would make the peer end its own. */
+		cn_timer_set(&peer->again, cn_loop_now(cluster->loop) + AWAIT_PEER);
+		return;
+	}
 	char host[CNODE_NAME_SIZE] = "";
 	struct cn_dial dial = { .peer = peer->text, .epmd_port = cluster->config.epmd_port, .user = peer };
 	cn_mutex_lock(&cluster->lock);
@@ -48,32 +53,37 @@ void cn_peer_dial(struct cn_peer *peer)
 /* ---- what connections ask (conn's ops) ---- */
 
 /* Somebody says that he is this node; nothing is proved yet. */
-static enum cn_status judge(struct cn_cluster *cluster, const char *name)
+static enum cn_status judge(struct cn_cluster *cluster, struct cn_conn *c, const char *name)
 {
 	if (cluster->stopping || strcmp(name, cluster->config.name) == 0)
 		return CN_STATUS_NOT_ALLOWED;
 	cnode_name known;
+	struct cn_peer *peer;
 	if (cnode_name_of(name, &known) != 0)
 		return CN_STATUS_NOT_ALLOWED;
 	cn_mutex_lock(&cluster->lock);
-	struct cn_peer *peer = cn_peer_find(cluster, known);
-	enum cn_peer_state state = peer ? peer->state : CN_PEER_IDLE;
+	int rc = cn_peer_get(cluster, known, &peer);
 	cn_mutex_unlock(&cluster->lock);
-	if (state == CN_PEER_UP)
+	if (rc != 0)
+		return CN_STATUS_NOT_ALLOWED;
+	if (peer->state == CN_PEER_UP)
 		return CN_STATUS_ALIVE;
-	if (state != CN_PEER_DIALLING || !peer->dialling)
-		return CN_STATUS_OK;
 	/*
 	 * Both dial at once: the attempt of the greater name goes on, whatever stage the other has
 	 * reached, or both sides could end the attempt that the other relies on.
 	 */
-	if (cn_node_name_wins(cluster->config.name, name))
+	if (peer->dialling && cn_node_name_wins(cluster->config.name, name))
 		return CN_STATUS_NOK;
+	if (!peer->incoming) {
+		peer->incoming = c;
+		cn_conn_set_user(c, peer);
+	}
+	if (!peer->dialling)
+		return CN_STATUS_OK;
 	struct cn_conn *ours = peer->dialling;
 	peer->dialling = NULL;
 	cn_conn_set_user(ours, NULL);
 	cn_conn_close(ours, CNODE_EEXIST, "the peer dials at the same time, and its attempt goes on");
-	/* Nothing is proved yet: if nothing comes of it, ours was ended for nothing, and has failed. */
 	cn_timer_set(&peer->again, cn_loop_now(cluster->loop) + AWAIT_PEER);
 	return CN_STATUS_OK_SIMULTANEOUS;
 }
@@ -81,9 +91,8 @@ static enum cn_status judge(struct cn_cluster *cluster, const char *name)
 static void on_hello(void *ctx, struct cn_conn *c, const struct cn_handshake *hs, struct cn_hello *answer)
 {
 	struct cn_cluster *cluster = ctx;
-	(void)c;
 	if (!hs->name_me) {
-		answer->status = judge(cluster, hs->peer);
+		answer->status = judge(cluster, c, hs->peer);
 		return;
 	}
 	uint64_t random;
@@ -155,8 +164,12 @@ static int on_up(void *ctx, struct cn_conn *c)
 	cn_mutex_unlock(&cluster->lock);
 	if (rc != 0)
 		return rc;
-	if (peer->state == CN_PEER_UP)
+	if (peer->incoming == c)
+		peer->incoming = NULL;
+	if (peer->state == CN_PEER_UP) {
+		cn_conn_set_user(c, NULL);
 		return CNODE_EEXIST;        /* another connection was faster */
+	}
 	struct cn_conn *other = peer->dialling != c ? peer->dialling : NULL;
 	peer->dialling = NULL;
 	if (other) {
@@ -198,6 +211,17 @@ static void on_down(void *ctx, struct cn_conn *c, int error, const char *text)
 		return;                     /* a stranger, or one whose place another connection of the peer took */
 	if (peer->conn == c) {
 		cn_peer_ended(peer, error, text);
+		return;
+	}
+	if (peer->incoming == c) {
+		/* Nothing came of the peer's attempt: whoever waited for it gets one of ours. */
+		peer->incoming = NULL;
+		if (peer->state == CN_PEER_DIALLING && !peer->dialling && !cluster->stopping) {
+			cn_timer_stop(&peer->again);
+			cn_peer_dial(peer);
+		} else {
+			cn_peer_forget_idle(peer);
+		}
 		return;
 	}
 	if (peer->dialling != c)

@@ -55,6 +55,7 @@ struct cn_peer {
 	struct cn_peer *next_wanted;
 	/* Holder of the lead only. */
 	struct cn_conn *dialling;   /* our attempt, borrowed until its `down` or `up` */
+	struct cn_conn *incoming;   /* the peer's own attempt, in its handshake: we wait for it and do not dial; borrowed */
 	struct cn_watch *watches;
 	bool keep;                  /* cnode_connect: try again */
 	char *address;              /* "host:port" to dial without epmd; NULL: by epmd */
@@ -117,6 +118,8 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text);
 void cn_peer_begin(struct cn_peer *peer);                               /* dials an idle one */
 void cn_peers_free(struct cn_cluster *cluster);
 void cn_cluster_chores(struct cn_task *task);
+
+void cn_peer_forget_idle(struct cn_peer *peer);
 
 /* cluster.c: begins an attempt; the peer is DIALLING. It ends in cn_peer_up or cn_peer_ended. */
 void cn_peer_dial(struct cn_peer *peer);

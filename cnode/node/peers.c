@@ -58,7 +58,7 @@ int cn_peer_get(struct cn_cluster *cluster, cnode_name name, struct cn_peer **fo
 static bool is_idle(const struct cn_peer *peer)
 {
 	return peer->state == CN_PEER_IDLE && !peer->waiting && !peer->keep && !peer->posted &&
-	       !peer->dialling && !peer->watches && !peer->in_downs && !peer->again.running;
+	       !peer->dialling && !peer->incoming && !peer->watches && !peer->in_downs && !peer->again.running;
 }
 
 /* Forgets a peer that nothing is known of. Lead, under the lock. */
@@ -173,6 +173,15 @@ static uint64_t jitter(uint64_t around)
 	/* Without randomness the moment is just more predictable. */
 	(void)cn_random(&random, sizeof random);
 	return around / 2 + around * (random % 1000) / 1000;
+}
+
+void cn_peer_forget_idle(struct cn_peer *peer)
+{
+	struct cn_cluster *cluster = peer->cluster;
+	cn_mutex_lock(&cluster->lock);
+	if (is_idle(peer))
+		forget(peer);
+	cn_mutex_unlock(&cluster->lock);
 }
 
 void cn_peer_begin(struct cn_peer *peer)
