@@ -47,7 +47,22 @@ void cn_peer_dial(struct cn_peer *peer)
 
 /* ---- what connections ask (conn's ops) ---- */
 
-/* Somebody says that he is this node; nothing is proved, so nothing is changed for it. */
+/*
+ * Ends our own attempt in favour of the peer's: with both alive, a BEAM peer that meets ours
+ * ends its own while we may already have ended ours. Anybody can claim a name, so ours
+ * is not given up for good: it is made again if nothing comes of the other.
+ */
+static void give_way(struct cn_cluster *cluster, struct cn_peer *peer)
+{
+	struct cn_conn *own = peer->dialling;
+	peer->dialling = NULL;
+	peer->gave_way = true;
+	cn_timer_set(&peer->again, cn_loop_now(cluster->loop) + AWAIT_PEER);
+	cn_conn_set_user(own, NULL);
+	cn_conn_close(own, CNODE_EEXIST, "the peer dials at the same time, and its attempt counts");
+}
+
+/* Somebody says that he is this node; it is not proved yet. */
 static enum cn_status judge(struct cn_cluster *cluster, const char *name)
 {
 	if (cluster->stopping || strcmp(name, cluster->config.name) == 0)
@@ -63,12 +78,10 @@ static enum cn_status judge(struct cn_cluster *cluster, const char *name)
 		return CN_STATUS_ALIVE;
 	if (state != CN_PEER_DIALLING || !peer->dialling)
 		return CN_STATUS_OK;
-	/*
-	 * Both dial at once. Our own attempt is not given up for a name that anybody can claim: it
-	 * ends when the peer has proved to be that node, or the peer ends it with its `nok`.
-	 */
+	/* Both dial at once: the greater name's attempt counts, but for one of ours that has not reached the peer yet. */
 	if (cn_conn_state(peer->dialling) == CN_CONN_HANDSHAKE && cn_node_name_wins(cluster->config.name, name))
 		return CN_STATUS_NOK;
+	give_way(cluster, peer);
 	return CN_STATUS_OK_SIMULTANEOUS;
 }
 

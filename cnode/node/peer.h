@@ -54,6 +54,7 @@ struct cn_peer {
 	bool keep;                  /* cnode_connect: try again */
 	char *address;              /* "host:port" to dial without epmd; NULL: by epmd */
 	uint32_t tries;
+	bool gave_way;              /* our attempt was ended for one of the peer's, and is made again if that fails */
 	struct cn_timer again;      /* the next try, or the end of waiting for the peer's own attempt */
 	bool again_due;             /* that came while links were being told */
 	int told;                   /* keep: why the last attempt failed, as it was logged; 0: nothing since it was up */

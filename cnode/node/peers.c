@@ -234,6 +234,7 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 	struct cn_conn *conn = peer->conn;
 	peer->conn = NULL;
 	peer->state = CN_PEER_DOWN;
+	peer->gave_way = false;
 	peer->ended = peer->epoch;
 	peer->epoch = ++cluster->epochs;
 	if (!was_up)
@@ -279,6 +280,7 @@ void cn_peer_up(struct cn_peer *peer, struct cn_conn *conn)
 	peer->tries = 0;
 	peer->told = 0;
 	peer->ended = 0;
+	peer->gave_way = false;
 	cn_mutex_lock(&cluster->lock);
 	peer->wanted = false;
 	peer->conn = cn_conn_ref(conn);
@@ -299,7 +301,10 @@ static void again(struct cn_timer *timer)
 	struct cn_peer *peer = CN_CONTAINER(timer, struct cn_peer, again);
 	if (peer->state == CN_PEER_IDLE)
 		cn_peer_begin(peer);
-	else if (peer->state == CN_PEER_DIALLING && !peer->dialling)
+	else if (peer->state == CN_PEER_DIALLING && !peer->dialling && peer->gave_way) {
+		peer->gave_way = false;
+		cn_peer_dial(peer);
+	} else if (peer->state == CN_PEER_DIALLING && !peer->dialling)
 		cn_peer_ended(peer, CNODE_ETIMEOUT, "its own attempt to connect, which was to come instead of ours, did not come");
 	else if (peer->state == CN_PEER_DOWN)
 		peer->again_due = true;
