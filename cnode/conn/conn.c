@@ -341,6 +341,14 @@ bool cn_conn_dialled(const struct cn_conn *c)
 	return c->dialled;
 }
 
+bool cn_net_expects(const struct cn_net *net, const char *peer)
+{
+	for (const struct cn_conn *c = net->conns; c; c = c->next)
+		if (!cn_conn_dialled(c) && c->state == CN_CONN_HANDSHAKE && strcmp(c->peer, peer) == 0)
+			return true;
+	return false;
+}
+
 const char *cn_conn_peer(const struct cn_conn *c)
 {
 	return c->peer;

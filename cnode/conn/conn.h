@@ -177,6 +177,8 @@ struct cn_dial {
  * or yours with cn_conn_ref. CNODE_ENOMEM, CNODE_EBADNAME, CNODE_ESYSLIMIT (connections). Lead.
  */
 int cn_net_dial(struct cn_net *net, const struct cn_dial *dial, struct cn_conn **c);
+/* True if somebody who says that he is this peer is connecting to us, and has not proved it yet. Lead. */
+bool cn_net_expects(const struct cn_net *net, const char *peer);
 /*
  * Goes on with a connected stream: the handshake of this role begins. Takes stream->fd and
  * its state, also on failure. peer: the node that was dialled, or NULL for an acceptor. Lead.

@@ -28,6 +28,14 @@ void cn_peer_dial(struct cn_peer *peer)
 		cn_peer_ended(peer, CNODE_ENOCONNECTION, "this node has no name, and so no network");
 		return;
 	}
+	/* As in give_way: two attempts at once can end each other. */
+	if (!peer->gave_way && cn_net_expects(cluster->net, peer->text)) {
+		peer->dialling = NULL;
+		peer->gave_way = true;
+		cn_timer_set(&peer->again, cn_loop_now(cluster->loop) + AWAIT_PEER);
+		return;
+	}
+	peer->gave_way = false;
 	char host[CNODE_NAME_SIZE] = "";
 	struct cn_dial dial = { .peer = peer->text, .epmd_port = cluster->config.epmd_port, .user = peer };
 	cn_mutex_lock(&cluster->lock);
@@ -197,12 +205,29 @@ static void on_drained(void *ctx, struct cn_conn *c)
 	cn_wake_post(cluster->loop, &cluster->chores);
 }
 
+/* An attempt of somebody of this name has come to nothing: if ours waits for it, it is made now. */
+static void missed(struct cn_cluster *cluster, const char *name)
+{
+	cnode_name known;
+	if (cnode_name_of(name, &known) != 0)
+		return;
+	cn_mutex_lock(&cluster->lock);
+	struct cn_peer *peer = cn_peer_find(cluster, known);
+	bool waits = peer && peer->state == CN_PEER_DIALLING && !peer->dialling && peer->gave_way;
+	cn_mutex_unlock(&cluster->lock);
+	if (waits)
+		cn_timer_set(&peer->again, cn_loop_now(cluster->loop));
+}
+
 static void on_down(void *ctx, struct cn_conn *c, int error, const char *text)
 {
 	struct cn_cluster *cluster = ctx;
 	struct cn_peer *peer = cn_conn_user(c);
-	if (!peer)
-		return;                     /* a stranger, or one whose place another connection of the peer took */
+	if (!peer) {                        /* a stranger, or one whose place another connection of the peer took */
+		if (!cn_conn_dialled(c))
+			missed(cluster, cn_conn_peer(c));
+		return;
+	}
 	if (peer->conn == c) {
 		cn_peer_ended(peer, error, text);
 		return;

@@ -301,10 +301,9 @@ static void again(struct cn_timer *timer)
 	struct cn_peer *peer = CN_CONTAINER(timer, struct cn_peer, again);
 	if (peer->state == CN_PEER_IDLE)
 		cn_peer_begin(peer);
-	else if (peer->state == CN_PEER_DIALLING && !peer->dialling && peer->gave_way) {
-		peer->gave_way = false;
+	else if (peer->state == CN_PEER_DIALLING && !peer->dialling && peer->gave_way)
 		cn_peer_dial(peer);
-	} else if (peer->state == CN_PEER_DIALLING && !peer->dialling)
+	else if (peer->state == CN_PEER_DIALLING && !peer->dialling)
 		cn_peer_ended(peer, CNODE_ETIMEOUT, "its own attempt to connect, which was to come instead of ours, did not come");
 	else if (peer->state == CN_PEER_DOWN)
 		peer->again_due = true;
