@@ -10,7 +10,9 @@
  *
  * A callback returns 0 to go on, cnode_stop(self, …) to end with a reason, or another
  * negative code, which ends the process with {cnode, Code, Text}: the code's atom
- * (cnode_error_atom) and its sentence as a binary.
+ * (cnode_error_atom) and its sentence as a binary. So return the code of a cnode_send only
+ * where the process is to end for it: a stranger's message can hold a pid that nothing can be
+ * sent to (CNODE_EBADTERM where it has more bits than its node's release allows, CNODE_ESTALE).
  *
  * What arrives while the process is suspended (sys:suspend) waits. Since 0.1.
  * Follows: gen_server, sys, gen (stdlib).
@@ -53,6 +55,7 @@ typedef struct cnode_info {
 	cnode_pid pid;              /* EXIT, DOWN: whose; none for a monitor by name */
 	cnode_ref ref;              /* DOWN: the monitor's; TIMER: the timer's */
 	cnode_term reason;          /* EXIT, DOWN */
+	cnode_name peer;            /* MESSAGE: the node that sent it, by its authenticated connection; 0: this node */
 } cnode_info;
 
 /* The callbacks. Set with CNODE_BEHAVIOUR_INIT; each may be NULL but those said otherwise. */

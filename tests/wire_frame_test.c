@@ -503,6 +503,30 @@ START_TEST(open_sequences_are_limited_in_bytes)
 }
 END_TEST
 
+START_TEST(finished_messages_no_longer_count_as_open)
+{
+	/* Fifty messages of 300 bytes through a link that may hold 1,000 unfinished bytes: in two fragments, or in place. */
+	uint8_t part[150] = { 0 };
+	struct cn_buf b = { 0 };
+	struct trace t = { 0 };
+	part[0] = 'm';
+	cn_store_u32(part + 1, 295);
+	for (uint64_t i = 1; i <= 50; i++) {
+		put_fragment(&b, true, i, 2, part, sizeof part);
+		put_fragment(&b, false, i, 1, part, sizeof part);
+	}
+	struct cn_frame *f = frame_with(NO_CACHE, (struct cn_frame_config){ .open_bytes = 1000, .direct = 1 });
+	feed(f, &t, b.data, b.size, 0, false);
+	ck_assert_int_eq(t.error, 0);
+	feed(f, &t, b.data, b.size, 40, true);
+	ck_assert_int_eq(t.error, 0);
+	ck_assert_uint_eq(t.messages, 100);
+	cn_frame_free(f);
+	cn_buf_fini(&b);
+	cn_buf_fini(&t.text);
+}
+END_TEST
+
 START_TEST(messages_are_limited_whole_or_in_fragments)
 {
 	static uint8_t part[1000];
@@ -908,6 +932,7 @@ int main(void)
 	tcase_add_test(t, refuses_fragments_that_do_not_fit);
 	tcase_add_test(t, open_sequences_are_limited_in_number);
 	tcase_add_test(t, open_sequences_are_limited_in_bytes);
+	tcase_add_test(t, finished_messages_no_longer_count_as_open);
 	tcase_add_test(t, messages_are_limited_whole_or_in_fragments);
 	tcase_add_test(t, a_claim_of_length_takes_no_memory);
 	tcase_add_test(t, a_sequence_must_go_on);

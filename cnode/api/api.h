@@ -62,7 +62,7 @@ struct cnode_node {
 /* Keeps a sentence for cnode_node_error; returns code. Any thread. */
 int cn_api_fail(cnode_node *node, int code, const char *fmt, ...) CN_PRINTF(3, 4);
 enum cn_life cn_api_life(cnode_node *node);
-/* Without threads: one step, then waits for the next one to be due, at most until the deadline. */
+/* Without threads: waits until a step is due, at most until the deadline, and makes it. */
 void cn_api_drive(cnode_node *node, uint64_t deadline);
 
 /* ask.c: questions that only the holder of the lead can answer, from other threads. */

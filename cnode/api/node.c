@@ -593,8 +593,6 @@ int cnode_node_step(cnode_node *node)
 
 void cn_api_drive(cnode_node *node, uint64_t deadline)
 {
-	if (cnode_node_step(node) != 0)
-		return;
 	int ms = cnode_node_timeout(node);
 	if (deadline != CN_NEVER) {
 		uint64_t now = cn_now();
@@ -602,8 +600,10 @@ void cn_api_drive(cnode_node *node, uint64_t deadline)
 		if (ms < 0 || left < (uint64_t)ms)
 			ms = left < 3600000 ? (int)left : 3600000;
 	}
+	/* Waits first: after the step the caller looks whether it was what he waits for. */
 	struct pollfd fd = { .fd = cnode_node_fd(node), .events = POLLIN };
 	poll(&fd, 1, ms);
+	cnode_node_step(node);
 }
 
 void cnode_node_set_log_level(cnode_node *node, enum cnode_log_level level)

@@ -118,6 +118,7 @@ int cn_gen_info(const struct cn_message *m, cnode_info *info, cnode_term *built)
 	}
 	if (m->kind == CN_MSG_MESSAGE || m->kind == CN_MSG_TIMER) {
 		info->message = m->term;
+		info->peer = m->peer;
 		return 0;
 	}
 	int rc = cn_message_term(m, built);

@@ -293,6 +293,45 @@ static int execution_call(cnode_process *self, void *state, const cnode_info *in
 	return rc;
 }
 
+/* Answers as rpc.erl does: a throw is a value, an error and an exit are {badrpc, {'EXIT', _}}. */
+static int answer_rex(cnode_process *self, cnode_pid to, const struct call *c, int rc, cnode_term result)
+{
+	const char *m = c->module.text, *f = c->name.text;
+	cnode_atom class_;
+	cnode_term reason;
+	if (rc == 0)
+		return cnode_send(self, to, "{rex,~t}", result);
+	if (rc == CNODE_ERAISED && cnode_scan(result, "{~a,~t}", &class_, &reason) == 0) {
+		if (strcmp(class_.text, "throw") == 0)
+			return cnode_send(self, to, "{rex,~t}", reason);
+		if (strcmp(class_.text, "exit") == 0)
+			return cnode_send(self, to, "{rex,{badrpc,{'EXIT',~t}}}", reason);
+		return cnode_send(self, to, "{rex,{badrpc,{'EXIT',{~t,[{~a,~a,~t,[]}]}}}}", reason, m, f, c->args);
+	}
+	if (rc == CNODE_EUNDEF || rc == CNODE_EBADARG)
+		return cnode_send(self, to, "{rex,{badrpc,{'EXIT',{~a,[{~a,~a,~t,[]}]}}}}", cnode_error_atom(rc), m, f, c->args);
+	return cnode_send(self, to, "{rex,{badrpc,{'EXIT',{{cnode,~a,~z},[{~a,~a,~t,[]}]}}}}", cnode_error_atom(rc),
+			  cnode_strerror(rc), m, f, c->args);
+}
+
+static int execution_rex(cnode_process *self, void *state, const cnode_info *info)
+{
+	(void)info;
+	struct execution *e = state;
+	struct call c;
+	cnode_pid to;
+	cnode_term result;
+	int rc = cnode_scan(e->args, "[~p|_]", &to);
+	if (rc == 0)
+		rc = read_call(e->args, true, &c);
+	if (rc != 0)
+		return rc;
+	rc = execute(self, e, &c, &result);
+	rc = answer_rex(self, to, &c, rc, result);
+	cnode_term_drop(result);
+	return rc != 0 ? rc : cnode_stop(self, "normal");
+}
+
 static int execution_cast(cnode_process *self, void *state, const cnode_info *info)
 {
 	(void)info;
@@ -314,6 +353,15 @@ const cnode_behaviour cn_kernel_erpc_call = {
 	.state_size = sizeof(struct execution),
 	.init = execution_init,
 	.handle_info = execution_call,
+	.release = execution_release,
+};
+
+const cnode_behaviour cn_kernel_rex_call = {
+	CNODE_BEHAVIOUR_INIT,
+	.flags = CN_GEN_QUIET,
+	.state_size = sizeof(struct execution),
+	.init = execution_init,
+	.handle_info = execution_rex,
 	.release = execution_release,
 };
 

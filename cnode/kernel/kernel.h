@@ -35,6 +35,8 @@ extern const cnode_behaviour cn_kernel_net_kernel;
 extern const cnode_behaviour cn_kernel_rex;
 extern const cnode_behaviour cn_kernel_erpc_call;
 extern const cnode_behaviour cn_kernel_erpc_cast;
+/* Runs one function for a caller of rex; its arguments are [Caller, M, F, A], its context the functions. */
+extern const cnode_behaviour cn_kernel_rex_call;
 /* Of cn_service: may this peer call the function that the arguments name? */
 int cn_functions_may_call(void *functions, const char *peer, cnode_term args);
 int cn_functions_may_cast(void *functions, const char *peer, cnode_term args);

@@ -11,9 +11,10 @@ int cn_kernel_start(struct cn_procs *procs, struct cn_factories *factories, stru
 	const struct {
 		const char *name;
 		const cnode_behaviour *behaviour;
+		void *context;
 	} processes[] = {
-		{ "net_kernel", &cn_kernel_net_kernel },
-		{ "rex", &cn_kernel_rex },
+		{ "net_kernel", &cn_kernel_net_kernel, NULL },
+		{ "rex", &cn_kernel_rex, functions },
 	};
 	int rc = 0;
 	for (size_t i = 0; i < CN_ARRAY_SIZE(services) && rc == 0; i++)
@@ -24,7 +25,7 @@ int cn_kernel_start(struct cn_procs *procs, struct cn_factories *factories, stru
 		rc = cnode_format(&args, "[]");
 		if (rc != 0)
 			break;
-		struct cn_gen_spec gen = { .behaviour = processes[i].behaviour, .args = args };
+		struct cn_gen_spec gen = { .behaviour = processes[i].behaviour, .context = processes[i].context, .args = args };
 		struct cn_process_spec spec = { .name = processes[i].name, .label = processes[i].name };
 		rc = cn_gen_spawn(procs, &gen, &spec, &pid);
 		cnode_term_drop(args);

@@ -47,7 +47,7 @@ void cn_peer_dial(struct cn_peer *peer)
 
 /* ---- what connections ask (conn's ops) ---- */
 
-/* Somebody says that he is this node; nothing is proved, so nothing is changed for it. */
+/* Somebody says that he is this node; nothing is proved yet. */
 static enum cn_status judge(struct cn_cluster *cluster, const char *name)
 {
 	if (cluster->stopping || strcmp(name, cluster->config.name) == 0)
@@ -64,11 +64,17 @@ static enum cn_status judge(struct cn_cluster *cluster, const char *name)
 	if (state != CN_PEER_DIALLING || !peer->dialling)
 		return CN_STATUS_OK;
 	/*
-	 * Both dial at once. Our own attempt is not given up for a name that anybody can claim: it
-	 * ends when the peer has proved to be that node, or the peer ends it with its `nok`.
+	 * Both dial at once: the attempt of the greater name goes on, whatever stage the other has
+	 * reached, or both sides could end the attempt that the other relies on.
 	 */
-	if (cn_conn_state(peer->dialling) == CN_CONN_HANDSHAKE && cn_node_name_wins(cluster->config.name, name))
+	if (cn_node_name_wins(cluster->config.name, name))
 		return CN_STATUS_NOK;
+	struct cn_conn *ours = peer->dialling;
+	peer->dialling = NULL;
+	cn_conn_set_user(ours, NULL);
+	cn_conn_close(ours, CNODE_EEXIST, "the peer dials at the same time, and its attempt goes on");
+	/* Nothing is proved yet: if nothing comes of it, ours was ended for nothing, and has failed. */
+	cn_timer_set(&peer->again, cn_loop_now(cluster->loop) + AWAIT_PEER);
 	return CN_STATUS_OK_SIMULTANEOUS;
 }
 

@@ -20,9 +20,6 @@ struct cn_order {
 /* Without the padding behind the words. */
 #define REF_KEY (offsetof(cnode_ref, id) + sizeof((cnode_ref *)0)->id)
 
-#undef uthash_nonfatal_oom
-#define uthash_nonfatal_oom(element) (added = false)
-
 /* {spawn_reply, Ref, ok | error, Result} to the owner. */
 static void tell(struct cn_cluster *cluster, const struct cn_order *order, cnode_pid pid, const char *error)
 {

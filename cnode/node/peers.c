@@ -44,8 +44,6 @@ int cn_peer_get(struct cn_cluster *cluster, cnode_name name, struct cn_peer **fo
 	cn_buf_init(&peer->paused, 0);
 	cn_timer_init(&peer->again, cluster->loop, again);
 	bool added = true;
-#undef uthash_nonfatal_oom
-#define uthash_nonfatal_oom(element) (added = false)
 	HASH_ADD(hh, cluster->peers, name, sizeof peer->name, peer);
 	if (!added) {
 		cn_free(peer->text);

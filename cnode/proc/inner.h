@@ -266,7 +266,7 @@ void out_flush(struct cnode_process *p);        /* its thread, under its lock, e
 bool out_quiet(struct cnode_process *p);        /* under its lock, dead: false: handed to its thread */
 
 /* mailbox.c */
-struct cn_message *message_new(cnode_term term);                /* keeps the term */
+struct cn_message *message_new(cnode_term term, cnode_name peer);   /* keeps the term */
 struct cn_message *message_of_rel(struct rel *r, enum cn_message_kind kind);    /* its term set */
 void message_drop(struct cn_message *m);
 /* Under p's lock, p alive; takes m. True: the caller calls run_ready once it has unlocked. */
@@ -274,7 +274,7 @@ bool mailbox_push(struct cnode_process *p, struct cn_message *m, struct work *w)
 void mailbox_fold(struct cnode_process *p);     /* its thread, under its lock: takes the inbox, settles the count */
 
 /* signal.c: local delivery; each may add to w */
-int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_term term, struct work *w);
+int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_term term, cnode_name peer, struct work *w);
 void deliver_exit(struct cn_procs *procs, cnode_pid to, cnode_pid from, cnode_term reason, struct work *w);  /* a link's */
 int deliver_exit2(struct cn_procs *procs, const struct cn_target *to, cnode_pid from, cnode_term reason, struct work *w);
 void deliver_down(struct cn_procs *procs, cnode_pid to, const cnode_ref *ref, cnode_term reason, struct work *w);

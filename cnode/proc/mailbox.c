@@ -7,7 +7,7 @@
 
 enum { OWN_ALONE, OWN_RELATION };       /* cn_message.own_: how the memory is freed */
 
-struct cn_message *message_new(cnode_term term)
+struct cn_message *message_new(cnode_term term, cnode_name peer)
 {
 	struct cn_message *m = cn_malloc(sizeof *m);
 	if (!m)
@@ -18,6 +18,7 @@ struct cn_message *message_new(cnode_term term)
 	}
 	m->next = NULL;
 	m->about = NULL;
+	m->peer = peer;
 	m->bytes = sizeof *m + m->term.size_;
 	m->kind = CN_MSG_MESSAGE;
 	m->own_ = OWN_ALONE;
@@ -29,6 +30,7 @@ struct cn_message *message_of_rel(struct rel *r, enum cn_message_kind kind)
 	struct cn_message *m = &r->msg;
 	m->next = NULL;
 	m->about = &r->about;
+	m->peer = 0;
 	m->bytes = sizeof *r + m->term.size_;
 	m->kind = (uint8_t)kind;
 	m->own_ = OWN_RELATION;

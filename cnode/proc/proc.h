@@ -232,6 +232,7 @@ struct cn_message {
 	struct cn_message *next;    /* for whoever holds it */
 	cnode_term term;            /* belongs to the message */
 	const struct cn_about *about;   /* NULL for CN_MSG_MESSAGE; belongs to the message */
+	cnode_name peer;            /* MESSAGE: the node whose connection it came by; 0: ours */
 	uint64_t bytes;             /* what it counts in the mailbox */
 	uint8_t kind;               /* enum cn_message_kind */
 	uint8_t own_;               /* how its memory is freed */

@@ -153,7 +153,7 @@ int cn_process_send(struct cnode_process *self, const struct cn_target *to, cnod
 		return rc;
 	struct work w = work_of(self);
 	if (node == procs->node) {
-		rc = deliver_message(procs, to, message, &w);
+		rc = deliver_message(procs, to, message, 0, &w);
 	} else {
 		struct cn_signal sig = signal_to(CN_SIG_MESSAGE, self->pid, to, node);
 		sig.term = message;
@@ -174,7 +174,7 @@ int cn_procs_send(struct cn_procs *procs, const struct cn_target *to, cnode_term
 		return procs->ops->send(procs->ctx, &sig, flags & CNODE_NOSUSPEND ? CN_SEND_NOSUSPEND : 0);
 	}
 	struct work w = { .inside = false };
-	int rc = deliver_message(procs, to, message, &w);
+	int rc = deliver_message(procs, to, message, 0, &w);
 	work_run(&w);
 	return rc;
 }

@@ -50,12 +50,12 @@ static bool use_alias(struct cnode_process *p, struct rel *r, struct cn_target *
 	return number != 0;
 }
 
-int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_term term, struct work *w)
+int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_term term, cnode_name peer, struct work *w)
 {
 	struct cnode_process *p = resolve(procs, to);
 	if (!p)
 		return 0;
-	struct cn_message *m = message_new(term);
+	struct cn_message *m = message_new(term, peer);
 	if (!m) {
 		process_unref(p);
 		return CNODE_ENOMEM;
@@ -389,7 +389,7 @@ int cn_procs_deliver(struct cn_procs *procs, const struct cn_signal *sig)
 	int rc = 0;
 	switch (sig->kind) {
 	case CN_SIG_MESSAGE:
-		rc = deliver_message(procs, &to, sig->term, &w);
+		rc = deliver_message(procs, &to, sig->term, sig->node, &w);
 		break;
 	case CN_SIG_LINK:
 	case CN_SIG_MONITOR:

@@ -66,9 +66,6 @@ static int make(const char *name, const cnode_behaviour *behaviour, void *contex
 	return 0;
 }
 
-#undef uthash_nonfatal_oom
-#define uthash_nonfatal_oom(element) (added = false)
-
 int cn_factory_add(struct cn_factories *f, const char *name, const cnode_behaviour *behaviour, void *context,
 		   const char *who)
 {

@@ -485,6 +485,12 @@ static int obey(const struct order *o, const char *name)
 	return CNODE_EUNDEF;
 }
 
+/* Who gave an order may be a pid that cannot be answered, or his node may not take the answer: no reason to end. */
+static int lasting(int rc)
+{
+	return rc == CNODE_EEXITED ? rc : 0;
+}
+
 static bool is_list(cnode_term term)
 {
 	enum cnode_type type = cnode_term_type(term);
@@ -500,11 +506,11 @@ static int puppet_info(cnode_process *process, void *state, const cnode_info *in
 	    is_list(o.args)) {
 		int rc = obey(&o, name.text);
 		/* cnode_stop's code ends the puppet, anything else is told to who gave the order. */
-		return rc == 0 || rc == CNODE_EEXITED ? rc : answer(&o, "{refused,error,~a}", cnode_error_atom(rc));
+		return rc == 0 || rc == CNODE_EEXITED ? rc : lasting(answer(&o, "{refused,error,~a}", cnode_error_atom(rc)));
 	}
 	if (cnode_pid_is_none(p->watcher))
 		return 0;
-	return cnode_send(process, p->watcher, "{saw,~p,~t}", cnode_self(process), info->message);
+	return lasting(cnode_send(process, p->watcher, "{saw,~p,~t}", cnode_self(process), info->message));
 }
 
 static int puppet_init(cnode_process *process, void *state, const cnode_start *how)

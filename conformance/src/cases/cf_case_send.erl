@@ -32,7 +32,7 @@ cases() ->
      {'send.live_terms', "every kind of Erlang term goes there and back", "erl_ext_dist.html", [?ALL], fun live_terms/1},
      {'send.own_identifiers', "the driver's own pid, port, reference and fun come back equal", "erl_ext_dist.html", [], fun own_identifiers/1},
      {'send.third_identifiers', "identifiers of a third node come back equal", "erl_ext_dist.html", [], fun third_identifiers/1},
-     {'send.deep_terms', "a list 100,000 deep goes there and back", "erl_ext_dist.html", [], fun deep/1},
+     {'send.deep_terms', "a list 100,000 deep goes there and back", "erl_ext_dist.html", [{needs, [deep_terms]}], fun deep/1},
      {'send.noconnect', "a message with noconnect needs no connection and starts none", "erlang:send/3", [raw], fun noconnect/1},
      {'send.op_send', "SEND (2) is understood although SEND_SENDER was negotiated", "erl_dist_protocol.html; dist.c hopeful data", [raw], fun(T) -> op(T, fun(_, P) -> {2, '', P} end) end},
      {'send.op_send_sender', "SEND_SENDER (22) is understood", ?DOC, [raw], fun(T) -> op(T, fun(C, P) -> {22, cf_fake:pid(C), P} end) end},

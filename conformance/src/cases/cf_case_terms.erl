@@ -171,7 +171,7 @@ refused_terms() ->
      {"large_big_beyond", "a LARGE_BIG of 4 GB in a few bytes", <<111, 16#ffffffff:32, 0, 1>>, []},
      {"map_beyond", "a map of 4 billion pairs in a few bytes", <<116, 16#ffffffff:32, 97, 1, 97, 1>>, []},
      {"map_odd", "a map that ends after a key", <<116, 1:32, 97, 1>>, []},
-     {"map_duplicate", "a map with the same key twice", <<116, 2:32, 97, 1, 97, 1, 97, 1, 97, 2>>, []},
+     {"map_duplicate", "a map with the same key twice", <<116, 2:32, 97, 1, 97, 1, 97, 1, 97, 2>>, [{needs, [strict_maps]}]},
      {"pid_node_no_atom", "a pid whose node is no atom", <<88, 97, 1, 1:32, 2:32, 3:32>>, []},
      {"pid_short", "a pid cut short", [88, N, <<1:32, 2>>], []},
      {"reference_6_words", "a reference of 6 words", [<<90, 6:16>>, N, <<77:32, 1:32, 2:32, 3:32, 4:32, 5:32, 6:32>>], []},
