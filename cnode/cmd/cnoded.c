@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cnode/cmd/cookie.h"
@@ -91,16 +92,31 @@ static void help(void)
 
 static cnode_node *signalled;           /* set before the handlers are */
 static volatile sig_atomic_t stopping;
+static struct timespec stopped;         /* when the first signal came */
+
+#define SAME_SIGNAL_NS INT64_C(250000000)
+
+/* timeout(1) and others signal the process and then its group: what comes at once is the same signal. */
+static bool is_same_signal(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)(now.tv_sec - stopped.tv_sec) * 1000000000 + (now.tv_nsec - stopped.tv_nsec) < SAME_SIGNAL_NS;
+}
 
 static void on_stop_signal(int number)
 {
 	static const char text[] = "cnoded: stopped at once by a second signal\n";
 
+	if (stopping && is_same_signal())
+		return;
 	if (stopping) {
 		ssize_t n = write(STDERR_FILENO, text, sizeof text - 1);
 		(void)n;                        /* it ends in any case */
 		_exit(CN_DAEMON_SIGNAL + number);
 	}
+	clock_gettime(CLOCK_MONOTONIC, &stopped);
 	stopping = 1;
 	int saved = errno;
 	cnode_node_stop(signalled);

@@ -251,17 +251,15 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 	cn_conn_unref(conn);
 	resume_all(cluster, paused, size);
 
-	/* Said once for a peer that is kept; conn tells each attempt at level info. */
-	if (!was_up && peer->keep && peer->tries == 0 && !cluster->stopping)
-		cn_log_line(cluster->log, CNODE_LOG_NOTICE, "%s: cannot connect, trying again: %s", peer->text, text);
 	tell_watches(peer, code != 0 ? code : CNODE_ENOCONNECTION, text);
 	if (peer->keep && !cluster->stopping) {
 		uint64_t wait = was_up ? BACKOFF_MIN : BACKOFF_MIN << (peer->tries < 5 ? peer->tries : 5);
 		peer->tries = was_up ? 0 : peer->tries + 1;
-		/* Who asked to stay connected hears why it cannot be, and again when the cause changes. */
+		/* Who asked to stay connected hears why it cannot be, and again when the cause changes; conn tells each
+		   attempt at level info. */
 		if (!was_up && code != 0 && code != peer->told)
-			cn_log_line(cluster->log, CNODE_LOG_NOTICE, "no connection to %s yet, it is tried again: %s",
-				    peer->text, text);
+			cn_log_line(cluster->log, CNODE_LOG_NOTICE, "%s: cannot connect, trying again: %s", peer->text,
+				    text);
 		peer->told = was_up ? 0 : code;
 		cn_timer_set(&peer->again, cn_loop_now(cluster->loop) + jitter(wait < BACKOFF_MAX ? wait : BACKOFF_MAX));
 	}
