@@ -93,7 +93,7 @@ bif_module(Module, Function, Args) -> apply(Module, Function, Args).
 capabilities() ->
     [otp, puppet, echo, register, link, monitor, exit, group_leader, connect, disconnect, nodes, monitor_node,
      spawn, spawn_out, spawn_anything, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out,
-     rex, global, pg, dynamic_names, seq_trace, deep_terms, strict_maps]
+     rex, global, pg, dynamic_names, seq_trace, deep_terms, strict_terms]
         ++ [alias || erlang:function_exported(erlang, alias, 1)]
         ++ [old_hello || old_hello()].
 
