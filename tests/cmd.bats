@@ -329,9 +329,12 @@ tool() {
 
 @test "cnoded takes signals that come together for one" {
 	needs_beam
-	start N ready "$bin/cnoded" -name twice@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder"
+	start N ready "$bin/cnoded" -name twice@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/stuck" -shutdown_timeout 1
+	tool 0 ok call twice@127.0.0.1 stuck x
 	kill -TERM "$N"; kill -INT "$N"; kill -TERM "$N"
-	wait "$N"
+	local status=0
+	wait "$N" || status=$?
+	test "$status" -eq 7
 }
 
 @test "cnoded ends at once by a second signal" {
