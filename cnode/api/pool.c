@@ -300,10 +300,11 @@ static void add_worker(struct cn_pool *p)
 	join_gone(p);
 	cn_mutex_lock(&p->lock);
 	bool room = p->threads < p->config.max_threads;
+	int wanted = p->threads + 1;
 	cn_mutex_unlock(&p->lock);
 	/* Without another thread the processes wait; what can be said of it was said at the limit. */
 	if (room && start_worker(p) == 0)
-		cn_log_line(p->config.log, CNODE_LOG_DEBUG, "thread pool: %d threads", p->threads);
+		cn_log_line(p->config.log, CNODE_LOG_DEBUG, "thread pool: %d threads", wanted);
 }
 
 /* ---- from outside ---- */
