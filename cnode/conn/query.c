@@ -2,6 +2,7 @@
 /* Asking an epmd: resolve its host, connect to one address after the other, ask, read. */
 #include "cnode/conn/inner.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #define READ_STEP 4096
@@ -12,9 +13,9 @@ uint16_t cn_epmd_port(void)
 	const char *text = getenv("ERL_EPMD_PORT");
 	char host[1];
 	uint16_t port = 0;
-	char with_colon[16] = ":";
+	char with_colon[16];
 	if (text && strlen(text) < sizeof with_colon - 1) {
-		strcat(with_colon, text);
+		snprintf(with_colon, sizeof with_colon, ":%s", text);
 		if (cn_address_split(with_colon, host, sizeof host, &port) == 0 && port != 0)
 			return port;
 	}
