@@ -225,6 +225,13 @@ int cn_peer_send(struct cn_cluster *cluster, cnode_name node, uint64_t epoch, co
 {
 	struct cn_peer *peer;
 	cn_mutex_lock(&cluster->lock);
+	if (flags & CN_SEND_NOCONNECT) {
+		peer = cn_peer_find(cluster, node);
+		if (!peer || peer->state != CN_PEER_UP) {
+			cn_mutex_unlock(&cluster->lock);
+			return CNODE_ENOCONNECTION;
+		}
+	}
 	int rc = cn_peer_get(cluster, node, &peer);
 	if (rc != 0 || (epoch != CN_EPOCH_ANY && epoch != peer->epoch)) {
 		cn_mutex_unlock(&cluster->lock);

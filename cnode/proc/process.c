@@ -19,6 +19,8 @@ static inline void leave(struct cnode_process *self, struct work *w)
 static int send_remote(struct cnode_process *self, const struct cn_signal *sig, unsigned flags)
 {
 	unsigned how = self->class->flags & CN_PROC_PROMPT ? 0 : flags & CNODE_NOSUSPEND ? CN_SEND_NOSUSPEND : CN_SEND_SUSPEND;
+	if (flags & CNODE_NOCONNECT)
+		how |= CN_SEND_NOCONNECT;
 	int rc = self->procs->ops->send(self->procs->ctx, sig, how);
 	if (rc != CN_SUSPEND)
 		return rc;
