@@ -83,6 +83,8 @@ CNODE_API int cnode_global_sync_async(cnode_process *self, cnode_done_fn *done, 
  * like a fault of the network. Peers of cnode_connect are connected again after a while.
  */
 CNODE_API int cnode_global_disconnect(cnode_mailbox *mailbox, uint64_t timeout_ms);
+/* done gets the list of the nodes that are left. */
+CNODE_API int cnode_global_disconnect_async(cnode_process *self, cnode_done_fn *done, void *context);
 
 /* ---- locks ---- */
 

@@ -42,8 +42,8 @@ static const struct cn_opt table[] = {
 	{ "cookie_file", "FILE", CN_OPT_TEXT, AT(cookie_file), 0, 0,
 	  "the file with the cookie, readable for its owner only; default: $CNODE_COOKIE_FILE, "
 	  "$CREDENTIALS_DIRECTORY/cookie, ~/.erlang.cookie" },
-	{ "hidden", NULL, CN_OPT_FLAG, AT(hidden), 0, 0, "be a hidden node (the default)" },
-	{ "visible", NULL, CN_OPT_FLAG, AT(visible), 0, 0, "be seen in nodes() of the others" },
+	{ "hidden", NULL, CN_OPT_FLAG, AT(hidden), 0, 0, "be a hidden node: not in nodes() of the others" },
+	{ "visible", NULL, CN_OPT_FLAG, AT(visible), 0, 0, "be an ordinary node (the default)" },
 	{ "load", "MODULE", CN_OPT_LIST, AT(load), 0, 0,
 	  "load a module: the name of an installed one, or a path; may be repeated" },
 	{ "allow", "FACTORY[=NODE,...]", CN_OPT_LIST, AT(allow), 0, 0,
@@ -206,7 +206,7 @@ static int configure(const struct options *o, struct cn_cookie *cookie, cnode_co
 		return usage("the host of a short name has no dot: use -name instead of -sname");
 	config->name = o->name != NULL ? o->name : o->sname;
 	config->long_names = o->name != NULL;
-	config->visible = o->visible;
+	config->hidden = o->hidden;
 	config->listen = o->listen;
 	config->threads = (int)o->threads;
 	config->net_ticktime = (uint32_t)o->net_ticktime;
@@ -380,7 +380,7 @@ static void say_ready(cnode_node *node, const cnode_config *config, const struct
 
 	snprintf(port, sizeof port, "port %u", cnode_node_port(node));
 	add(&p, "", port);
-	add(&p, ", ", config->visible ? "visible" : "hidden");
+	add(&p, ", ", config->hidden ? "hidden" : "visible");
 	for (size_t i = 0; i < modules->count; i++)
 		add(&p, i == 0 ? "; modules " : ", ", modules->item[i].entry->name);
 	(void)cnode_factory_list(node, name_open_factory, &open);
