@@ -4,9 +4,9 @@
 -module(cf_cluster).
 -export([with/3, finish/1, name/2, names/1, names/2, others/2, caps/2, version/2, ask/3, ask/4, later/4, answer/1, answer/2,
          puppet/1, watched/1]).
--export([connect/2, together/1, apart/1, known/1, visible/1, free/2, kill/2, start/2, release/1, wait_known/2, ready/1]).
+-export([connect/2, together/1, apart/1, settle/1, known/1, visible/1, free/2, kill/2, start/2, release/1, wait_known/2, ready/1]).
 
-%% Shape: a list of {Role, Prefix}, Role :: nut | peer | {otp, Release}; or {net, List} with the connections between
+%% Shape: a list of {Role, Prefix}, Role :: nut | hidden_nut | peer | {otp, Release}; or {net, List} with the connections between
 %% the nodes led through the suite's own relays (cf_net). The node's name begins with Prefix, so one says who sorts first.
 %% Fun gets the cluster: #{nodes => [#{name, role, caps, ...}], net => Net | none}.
 with(T, Shape, Fun) ->
@@ -67,7 +67,7 @@ launch(T, Specs) -> launch(T, Specs, none).
 launch(T, Specs, Net) ->
     Launched = [begin
                     Name = name(T, Prefix),
-                    {Role, cf_nut:launch(environment(Role, T, Name, Net), options(Role, Name, Net))}
+                    {Role, cf_nut:launch(environment(Role, T, Name, Net), options(Role, Name, Net, maps:get(ticktime, T, 60)))}
                 end || {Role, Prefix} <- Specs],
     Nodes = [begin
                  #{nut := Name, proc := P} = cf_nut:ready(N),
@@ -84,14 +84,15 @@ name(#{job := Job}, Prefix) ->
 
 %% An OTP node that is no node under test gets no mutation.
 environment(nut, T, _, _) -> T#{visible => true};
+environment(hidden_nut, T, _, _) -> T#{visible => false};
 environment(Role, T, _, _) ->
     {Erl, Beams} = release(case Role of peer -> maps:get(release, T); {otp, R} -> R end),
     T#{visible => true, command => filename:join([cf:home(), "nodes", "otp", "start"]),
        env => [{"NUT_ERL", Erl}, {"NUT_BEAMS", Beams}, {"NUT_MUTANT", false}]}.
 
-options(Role, Name, Net) ->
+options(Role, Name, Net, TickTime) ->
     [Short | _] = string:tokens(atom_to_list(Name), "@"),
-    O = #{name => Name, log => if Role =:= nut -> "nut.log"; true -> Short ++ ".log" end},
+    O = #{name => Name, ticktime => TickTime, log => if Role =:= nut; Role =:= hidden_nut -> "nut.log"; true -> Short ++ ".log" end},
     if Net =:= none -> O; true -> O#{epmd => cf_net:epmd(Net, Name)} end.
 
 %% {Erl, Beams} of an OTP release that is here; its beams are made when first asked for.
@@ -107,7 +108,7 @@ release(R) ->
         [] -> throw({not_applicable, lists:flatten(io_lib:format("OTP ~p is not here (conformance/otp.sh get ~p)", [R, R]))})
     end.
 
-names(#{nodes := Nodes}) -> [Name || #{name := Name} <- Nodes].
+names(#{nodes := Nodes}) -> lists:sort([Name || #{name := Name} <- Nodes]).
 names(#{nodes := Nodes}, Role) -> [Name || #{name := Name, role := R} <- Nodes, R =:= Role orelse (Role =:= beam andalso R =/= nut)].
 others(C, Name) -> names(C) -- [Name].
 caps(#{nodes := Nodes}, Name) -> hd([Caps || #{name := N, caps := Caps} <- Nodes, N =:= Name]).
@@ -156,12 +157,25 @@ wait_known(Node, Expected) ->
         case {known(Node), visible(Node)} of {Sorted, Sorted} -> true; Other -> Other end
     end, 20000).
 
+%% What nodes have told each other about a node that went away has been dealt with: an accusation that arrives after
+%% that node has come back would remove it again.
+settle(C) ->
+    [ask(N, call, [{global_name_server, M}, get_known, 5000]) || N <- names(C), M <- visible(N)],
+    [known(N) || N <- names(C)],
+    ok.
+
 %% All in one cluster, everything exchanged.
 together(C) ->
-    [First | More] = Names = names(C),
-    [connect(First, N) || N <- More],
+    settle(C),
+    Names = names(C),
+    cf:wait("all are together", fun() ->
+        Views = [{N, visible(N), known(N)} || N <- Names],
+        case [V || {N, Seen, Known} = V <- Views, Seen =/= Names -- [N] orelse Known =/= Names -- [N]] of
+            [] -> true;
+            Lacking -> [ask(puppet(N), connect, [M]) || {N, Seen, _} <- Lacking, M <- Names -- [N | Seen], N < M], Lacking
+        end
+    end, 20000),
     [ok = ask(puppet(N), global_sync, []) || N <- Names],
-    [wait_known(N, Names -- [N]) || N <- Names],
     ok.
 
 %% Each alone.

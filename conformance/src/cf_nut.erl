@@ -49,5 +49,5 @@ restart(T) ->
     kill(T),
     start(T).
 
-pause(#{proc := Proc}) -> cf_proc:signal(Proc, "STOP").
-resume(#{proc := Proc}) -> cf_proc:signal(Proc, "CONT").
+pause(#{proc := Proc}) -> cf_proc:pause(Proc).
+resume(#{proc := Proc}) -> cf_proc:resume(Proc).
