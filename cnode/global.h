@@ -128,8 +128,8 @@ CNODE_API int cnode_global_locks(cnode_node *node,
  * them, so that all that are connected see the same.
  */
 enum cnode_overlap {
-	CNODE_OVERLAP_OBEY = 0,         /* does as the others say, and passes it on; tells of no loss of its own: the node
-					   at the other end does, and only this node is let go of */
+	CNODE_OVERLAP_OBEY = 0,         /* does as the others say, and passes it on; of losses of its own it tells where the other
+					   end is of this library too: a BEAM node tells itself, and only this node is let go of */
 	CNODE_OVERLAP_REPORT,           /* as a BEAM node: tells of its own losses too */
 	CNODE_OVERLAP_IGNORE,           /* as a BEAM node with prevent_overlapping_partitions false */
 };

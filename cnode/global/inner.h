@@ -212,6 +212,7 @@ struct node {
 	int known;                  /* its version, 0 if that is unknown; -1: its table is not ours */
 	int pending;                /* its version while tables are being joined; -1: they are not */
 	bool synced;
+	bool silent;                /* it is of our like, and does not tell of connections it has lost */
 	bool removing;              /* we caused its nodedown: it is nobody's loss */
 	bool joining;               /* told of by another node, and being dialled */
 	/* The joining: a session has a tag. */
@@ -264,6 +265,9 @@ void session_join(struct server *s, struct node *n);             /* connect to a
 void session_fini(struct node *n);
 
 /* overlap.c: prevent_overlapping_partitions */
+/* What an init_connect says of the sender's own configuration: one element of a list, and if a list has the one that tells of no losses. */
+cnode_term overlap_term(enum cnode_overlap overlap);
+bool overlap_is_silent(cnode_term list);
 enum gone { GONE_LOST, GONE_REMOVED, GONE_IGNORED };
 void overlap_down(struct server *s, struct node *n, enum gone how);
 void overlap_lost_connection(struct server *s, cnode_term message);

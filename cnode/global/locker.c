@@ -127,17 +127,18 @@ static void timer_stop(struct locker *l)
 
 static int timer_start(struct locker *l)
 {
+	bool at_once = l->just_synced;
+	l->just_synced = false;
 	timer_stop(l);
 	if (!l->queue)
 		return 0;
 	size_t ms = WAIT_MS + 100 * l->known.count;
-	if (l->just_synced)
+	if (at_once)
 		ms = 0;
 	else if (l->known.count == 0)
 		ms = WAIT_ALONE_MS;
 	else if (ms > WAIT_MOST_MS)
 		ms = WAIT_MOST_MS;
-	l->just_synced = false;
 	return cnode_start_timer(l->self, ms, &l->timer, "idle");
 }
 

@@ -6,7 +6,8 @@
  *
  * This node obeys and passes on what it is told. It tells of losses of its own only if configured
  * (CNODE_OVERLAP_REPORT): the BEAM at the other end of the connection tells anyway, so that only this
- * node is let go of, and a fault here can never tear BEAM nodes apart.
+ * node is let go of, and a fault here can never tear BEAM nodes apart. Of a node of our like at the other
+ * end, which is silent too, it does tell.
  *
  * Follows: global.erl (OTP 25 to 29): lost_connection, remove_connection, handle_nodedown.
  */
@@ -42,11 +43,27 @@ static void multicast(struct server *s, cnode_name but, cnode_term message)
 	}
 }
 
+cnode_term overlap_term(enum cnode_overlap overlap)
+{
+	static const uint8_t report[] = { CN_SMALL_ATOM_UTF8, 14, 'o', 'v', 'e', 'r', 'l', 'a', 'p', '_', 'r', 'e', 'p', 'o', 'r', 't' };
+	static const uint8_t obey[] = { CN_SMALL_ATOM_UTF8, 12, 'o', 'v', 'e', 'r', 'l', 'a', 'p', '_', 'o', 'b', 'e', 'y' };
+	return overlap == CNODE_OVERLAP_REPORT ? cn_term_static(report, sizeof report) : cn_term_static(obey, sizeof obey);
+}
+
+bool overlap_is_silent(cnode_term list)
+{
+	cnode_term element;
+	return cnode_scan(list, "[~t]", &element) == 0 && cn_term_is_atom(element, "overlap_obey");
+}
+
 /* {lost_connection, A, XCreation, Operation, B} of our own. */
 static void report(struct server *s, struct node *n)
 {
 	cnode_term message;
-	if (s->g->config.overlap != CNODE_OVERLAP_REPORT || atomic_load(&s->g->leaving))
+	enum cnode_overlap overlap = s->g->config.overlap;
+	/* Where both ends are of our like, nobody else would tell. */
+	bool tells = overlap == CNODE_OVERLAP_REPORT || (overlap == CNODE_OVERLAP_OBEY && n->silent);
+	if (!tells || atomic_load(&s->g->leaving))
 		return;
 	/* Another incarnation of this node has another one; operations grow. */
 	int64_t creation = (int64_t)cn_procs_creation(s->g->config.procs);

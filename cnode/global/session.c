@@ -64,8 +64,9 @@ void session_fini(struct node *n)
 static void begin(struct server *s, struct node *n)
 {
 	n->my_tag = ++s->last_tag;
-	/* What we know is of no use to him: receivers of this leave it out. */
-	cast(s, n, "{init_connect,{~i,~q},~a,{locker,no_longer_a_pid,[],~p}}", PROTOCOL, n->my_tag, s->g->own, s->g->locker);
+	/* Where the nodes that are known once stood, and no release looks any more, stands for our like how we are configured. */
+	cast(s, n, "{init_connect,{~i,~q},~a,{locker,no_longer_a_pid,[~t],~p}}", PROTOCOL, n->my_tag, s->g->own,
+	     overlap_term(s->g->config.overlap), s->g->locker);
 	if (cn_term_is_none(n->early_version))
 		return;
 	cnode_term version = n->early_version, locker = n->early_locker;
@@ -156,13 +157,14 @@ static bool read_version(cnode_term term, int *version, cnode_term *tag)
 
 void session_init_connect(struct server *s, struct node *n, cnode_term version, cnode_term locker)
 {
-	cnode_term tag;
+	cnode_term tag, known;
 	cnode_pid pid;
 	int his;
-	if (!read_version(version, &his, &tag) || cnode_scan(locker, "{locker,_,_,~p}", &pid) != 0 || pid.node != n->name) {
+	if (!read_version(version, &his, &tag) || cnode_scan(locker, "{locker,_,~t,~p}", &known, &pid) != 0 || pid.node != n->name) {
 		server_unexpected(s, "init_connect", version);
 		return;
 	}
+	n->silent = overlap_is_silent(known);
 	if (his < PROTOCOL_MIN) {
 		cn_log_line(s->g->config.log, CNODE_LOG_WARNING,
 			    "global: %s speaks version %d of the protocol, which is too old: it is not joined", n->text, his);
