@@ -355,7 +355,8 @@ static int cast_all(struct locker *l, cnode_term list)
 				continue;
 			rc = cnode_format(&wrapped, "{'$gen_cast',~t}", message);
 			if (rc == 0) {
-				rc = sent(cnode_send_name_term(l->self, SERVER, node.text, wrapped, CNODE_NOCONNECT));
+				/* A known node may only be about to be connected: it is to hear of this all the same. */
+				rc = sent(cnode_send_name_term(l->self, SERVER, node.text, wrapped, 0));
 				cnode_term_drop(wrapped);
 			}
 		}
