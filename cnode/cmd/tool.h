@@ -39,6 +39,9 @@ int cn_tool_cast(struct cn_tool *tool);
 int cn_tool_send(struct cn_tool *tool);
 int cn_tool_spawn(struct cn_tool *tool);
 
+/* The names and locks of the cluster (global.c). */
+int cn_tool_global(struct cn_tool *tool);
+
 /* Monotonic nanoseconds. */
 uint64_t cn_tool_now(void);
 /* Milliseconds left until the deadline, at least 1. */

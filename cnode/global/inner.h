@@ -212,6 +212,7 @@ struct node {
 	int known;                  /* its version, 0 if that is unknown; -1: its table is not ours */
 	int pending;                /* its version while tables are being joined; -1: they are not */
 	bool synced;
+	bool was_up;                /* it has been connected since we know of it */
 	bool silent;                /* it is of our like, and does not tell of connections it has lost */
 	bool removing;              /* we caused its nodedown: it is nobody's loss */
 	bool joining;               /* told of by another node, and being dialled */
@@ -273,6 +274,10 @@ void overlap_down(struct server *s, struct node *n, enum gone how);
 void overlap_lost_connection(struct server *s, cnode_term message);
 void overlap_remove_connection(struct server *s, struct node *n);
 void overlap_fini(struct server *s);
+
+/* inspect.c */
+int inspect_call(struct server *s, cnode_from *from, cnode_term what);
+int inspect_export(struct cn_global *g);
 
 /* resolve.c */
 int resolve_it(cnode_process *self, void *context, cnode_term args, cnode_term *result);

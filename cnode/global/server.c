@@ -343,6 +343,8 @@ static int server_call(cnode_process *self, void *state, cnode_from *from, cnode
 		return failed(s, cnode_reply(from, "~i", PROTOCOL), "an answer");
 	if (cnode_scan(request, "{sync,~t}", &list) == 0)
 		return failed(s, sync_call(s, from, list), "an answer");
+	if (cnode_scan(request, "{cnode,~t}", &name) == 0)
+		return failed(s, inspect_call(s, from, name), "an answer");
 	if (peer == 0 && cn_term_is_atom(request, "disconnect"))
 		return disconnect_call(s, from);
 	server_unexpected(s, "call", request);
@@ -410,6 +412,7 @@ static void nodeup(struct server *s, const cnode_info *info)
 		return;
 	}
 	n->connection = info->connection_id;
+	n->was_up = true;
 	n->removing = false;
 	server_publish(s);
 	if (n->joining) {

@@ -203,6 +203,12 @@ void session_ack(struct server *s, struct node *n, cnode_term his_my, cnode_term
 {
 	if (n->my_tag && is_int(his_my, n->my_tag) && cnode_term_equal(his_his, n->his_tag))
 		return;
+	/*
+	 * We have come together by a third node while this was on its way; our in_sync ends his session. To have him begin
+	 * anew, as OTP 27 does here, would make both forget names that they have in common.
+	 */
+	if (!n->my_tag && n->known >= 0)
+		return;
 	tell(s, n, "{cancel_connect,~a,~t}", s->g->own, his_his);
 	restart(s, n);
 }
