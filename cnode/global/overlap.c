@@ -50,10 +50,9 @@ cnode_term overlap_term(enum cnode_overlap overlap)
 	return overlap == CNODE_OVERLAP_REPORT ? cn_term_static(report, sizeof report) : cn_term_static(obey, sizeof obey);
 }
 
-bool overlap_is_silent(cnode_term list)
+bool overlap_is_silent(cnode_term about)
 {
-	cnode_term element;
-	return cnode_scan(list, "[~t]", &element) == 0 && cn_term_is_atom(element, "overlap_obey");
+	return cn_term_is_atom(about, "overlap_obey");
 }
 
 /*

@@ -390,8 +390,8 @@ static int server_cast(cnode_process *self, void *state, cnode_term m)
 		session_resolved(s, n, a, b, c, d);
 	else if (cnode_scan(m, "{new_nodes,~a,~t,~t,~t,~t}", &node, &a, &b, &c, &d) == 0 && (n = sender(s, &node)))
 		session_new_nodes(s, n, a, b, c, d);
-	else if (cnode_scan(m, "{in_sync,~a,_}", &node) == 0 && (n = sender(s, &node)))
-		session_in_sync(s, n);
+	else if (cnode_scan(m, "{in_sync,~a,~t}", &node, &a) == 0 && (n = sender(s, &node)))
+		session_in_sync(s, n, a);
 	else if (cnode_scan(m, "{lock_set,~p,~a,_,~t}", &pid, &set, &e) == 0 && pid.node == cnode_message_peer(self))
 		return failed(s, lock_set(s, pid, set.text, e), "a message");
 	else if (cnode_scan(m, "{lock_set,~p,~a,_}", &pid, &set) == 0 && pid.node == cnode_message_peer(self))
@@ -418,7 +418,7 @@ static void nodeup(struct server *s, const cnode_info *info)
 	if (n->joining) {
 		n->joining = false;
 		(void)cnode_monitor_node(s->self, n->text, false);
-		cast(s, n, "{in_sync,~a,true}", s->g->own);
+		session_say_in_sync(s, n);
 	}
 	session_nodeup(s, n);
 }

@@ -164,7 +164,8 @@ void session_init_connect(struct server *s, struct node *n, cnode_term version, 
 		server_unexpected(s, "init_connect", version);
 		return;
 	}
-	n->silent = overlap_is_silent(known);
+	cnode_term about;
+	n->silent = cnode_scan(known, "[~t]", &about) == 0 && overlap_is_silent(about);
 	if (his < PROTOCOL_MIN) {
 		cn_log_line(s->g->config.log, CNODE_LOG_WARNING,
 			    "global: %s speaks version %d of the protocol, which is too old: it is not joined", n->text, his);
@@ -513,10 +514,16 @@ static void each_node(struct server *s, cnode_term list, node_fn *fn)
 		}
 }
 
+/* Whether it is known there, which stood in the third place once, no release looks at: see begin. */
+void session_say_in_sync(struct server *s, struct node *n)
+{
+	cast(s, n, "{in_sync,~a,~t}", s->g->own, overlap_term(s->g->config.overlap));
+}
+
 void session_join(struct server *s, struct node *n)
 {
 	if (n->connection) {
-		cast(s, n, "{in_sync,~a,true}", s->g->own);
+		session_say_in_sync(s, n);
 		return;
 	}
 	/* It is told when it is up, or given up when it cannot be reached. */
@@ -692,8 +699,9 @@ void session_new_nodes(struct server *s, struct node *n, cnode_term ops, cnode_t
 	server_publish(s);
 }
 
-void session_in_sync(struct server *s, struct node *n)
+void session_in_sync(struct server *s, struct node *n, cnode_term about)
 {
+	n->silent = overlap_is_silent(about);
 	n->synced = true;
 	n->pending = -1;
 	session_cancel(s, n, n->my_tag, (cnode_term){ 0 });
