@@ -121,6 +121,13 @@ CNODE_API cnode_pid cnode_from_pid(const cnode_from *from);
 CNODE_API int cnode_from_keep(cnode_from *from, cnode_from **kept);
 CNODE_API void cnode_from_drop(cnode_from *from);
 
+/*
+ * The node that the message being handled came from, by its authenticated connection, whatever pids it
+ * holds; 0: this node (also for what is no message: DOWN, timers). In handle_call, handle_cast, handle_info.
+ * Since 0.2.
+ */
+CNODE_API cnode_name cnode_message_peer(cnode_process *self);
+
 /* gen_server:cast/2. */
 CNODE_API int cnode_cast(cnode_process *self, cnode_pid to, const char *format, ...);
 CNODE_API int cnode_cast_name(cnode_process *self, const char *name, const char *node, const char *format, ...);

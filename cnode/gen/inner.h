@@ -39,6 +39,7 @@ struct gen {
 	struct cnode_from *kept;
 	struct requests *requests;      /* NULL until the first */
 	cnode_ref idle;                 /* the idle timer */
+	cnode_name peer;                /* whose message is being handled */
 	uint64_t last;                  /* when the last message came */
 	bool began;                     /* the program's init was called */
 	bool suspended;

@@ -134,6 +134,12 @@ int cn_gen_info(const struct cn_message *m, cnode_info *info, cnode_term *built)
 	return 0;
 }
 
+cnode_name cnode_message_peer(cnode_process *self)
+{
+	struct gen *g = gen_of(self);
+	return g ? g->peer : 0;
+}
+
 static int handle_info(struct gen *g, const struct cn_message *m)
 {
 	if (!g->behaviour.handle_info)
@@ -187,6 +193,7 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 		return stop_by_code(self, idle_fired(g));
 	}
 	g->last = cn_process_now(self);
+	g->peer = m->peer;
 	switch (form) {
 	case FORM_CALL:
 		rc = handle_call(g, request);
