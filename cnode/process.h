@@ -46,7 +46,7 @@ CNODE_API bool cnode_cancelled(const cnode_process *self);
 /* ---- messages ---- */
 
 #define CNODE_NOSUSPEND 1u      /* CNODE_EBUSY, and nothing is sent, where the sender would be suspended */
-#define CNODE_NOCONNECT 2u      /* a message to a node that is not connected is dropped. Since 0.2 */
+#define CNODE_NOCONNECT 2u      /* CNODE_ENOCONNECTION, and nothing is sent, where a connection would have to be made. Since 0.2 */
 
 /* erlang:send/2. A message to a process that does not exist is dropped, as in the BEAM. */
 CNODE_API int cnode_send(cnode_process *self, cnode_pid to, const char *format, ...);

@@ -88,7 +88,7 @@ int cn_procs_deliver(struct cn_procs *procs, const struct cn_signal *sig);
 
 #define CN_SEND_SUSPEND 1u      /* ops->send may return CN_SUSPEND */
 #define CN_SEND_NOSUSPEND 2u    /* ops->send returns CNODE_EBUSY, sending nothing, where it would return CN_SUSPEND */
-#define CN_SEND_NOCONNECT 4u    /* ops->send: a message is dropped (0) unless its node is connected */
+#define CN_SEND_NOCONNECT 4u    /* ops->send returns CNODE_ENOCONNECTION, sending nothing, where it would connect */
 /* Neither of the first two: the signal is accepted whatever the queue holds (answers, prompt processes). */
 
 /*
