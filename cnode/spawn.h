@@ -40,6 +40,13 @@ CNODE_API int cnode_factory_deny(cnode_node *node, const char *name, const char 
 /* Replaces the list. CNODE_ENOENT, CNODE_EBADARG. */
 CNODE_API int cnode_factory_set(cnode_node *node, const char *name, const char *who);
 
+/*
+ * The switch for all factories: off, every spawn of one is answered with not_allowed, whatever its
+ * list says; the lists stay as they are. Processes that live go on, functions (cnode/function.h)
+ * can be called. On at first. Any thread. Since 0.2.
+ */
+CNODE_API void cnode_factory_enable(cnode_node *node, bool on);
+
 /* One factory, as it is listed. */
 typedef struct cnode_factory_info {
 	size_t size;

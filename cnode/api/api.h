@@ -7,6 +7,7 @@
 #ifndef CN_API_H
 #define CN_API_H
 
+#include "cnode/access/access.h"
 #include "cnode/api/pool.h"
 #include "cnode/base/base.h"
 #include "cnode/cnode.h"
@@ -36,6 +37,7 @@ struct cnode_node {
 	struct cn_log *log;
 	struct cn_loop *loop;
 	struct cn_procs *procs;
+	struct cn_guard *guard;
 	struct cn_factories *factories;
 	struct cn_functions *functions;
 	struct cn_cluster *cluster;

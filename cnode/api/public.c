@@ -123,6 +123,49 @@ int cnode_function_allow(cnode_node *node, const char *module, const char *name,
 	return told(node, cn_function_allow(node->functions, module, name, who), "function", name, who);
 }
 
+void cnode_factory_enable(cnode_node *node, bool on)
+{
+	cn_factory_enable(node->factories, on);
+}
+
+/* ---- access (cnode/access.h) ---- */
+
+int cnode_access_allow(cnode_node *node, enum cnode_access kind, const char *name, const char *who)
+{
+	return told(node, cn_guard_allow(node->guard, kind, name, who), "access", name, who);
+}
+
+int cnode_access_deny(cnode_node *node, enum cnode_access kind, const char *name, const char *who)
+{
+	return told(node, cn_guard_deny(node->guard, kind, name, who), "access", name, who);
+}
+
+int cnode_access_set(cnode_node *node, enum cnode_access kind, const char *name, const char *who)
+{
+	return told(node, cn_guard_set(node->guard, kind, name, who), "access", name, who);
+}
+
+int cnode_access_list(cnode_node *node, int (*each)(void *context, const cnode_access_info *list), void *context)
+{
+	return cn_guard_list(node->guard, each, context);
+}
+
+int cnode_quota_set(cnode_node *node, const char *factory, const char *who, uint32_t processes, uint32_t spawns_per_second)
+{
+	return told(node, cn_quota_set(node->guard, factory, who, processes, spawns_per_second), "quota",
+		    factory ? factory : "for all factories", who);
+}
+
+void cnode_quota_clear(cnode_node *node)
+{
+	cn_quota_clear(node->guard);
+}
+
+void cnode_refusals(cnode_node *node, cnode_refusal_counts *counts)
+{
+	cn_guard_counts(node->guard, counts);
+}
+
 /* ---- peers (cnode/node.h) ---- */
 
 int cnode_node_set_cookie(cnode_node *node, const char *peer, const char *cookie)

@@ -181,6 +181,7 @@ struct cnode_process {
 	cnode_pid pid;
 	cnode_pid parent;
 	char *label;                    /* NULL: the class's name */
+	void *origin;
 	cn_started_fn *started;
 	void *started_ctx;
 	void *arg;
@@ -276,7 +277,9 @@ void mailbox_fold(struct cnode_process *p);     /* its thread, under its lock: t
 /* signal.c: local delivery; each may add to w */
 int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_term term, cnode_name peer, struct work *w);
 void deliver_exit(struct cn_procs *procs, cnode_pid to, cnode_pid from, cnode_term reason, struct work *w);  /* a link's */
-int deliver_exit2(struct cn_procs *procs, const struct cn_target *to, cnode_pid from, cnode_term reason, struct work *w);
+/* peer: the node it came from, which may have to be allowed to; 0: none. */
+int deliver_exit2(struct cn_procs *procs, const struct cn_target *to, cnode_pid from, cnode_name peer, cnode_term reason,
+		  struct work *w);
 void deliver_down(struct cn_procs *procs, cnode_pid to, const cnode_ref *ref, cnode_term reason, struct work *w);
 void drop_watched(struct cn_procs *procs, const struct cn_target *to, cnode_pid by, const cnode_ref *ref);
 /* What a refused spawn leaves with a parent of ours: goes without a signal. */

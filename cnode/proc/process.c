@@ -80,6 +80,11 @@ const char *cn_process_label(const struct cnode_process *self)
 	return self->label ? self->label : self->class->name;
 }
 
+void *cn_process_origin(const struct cnode_process *self)
+{
+	return self->origin;
+}
+
 uint64_t cn_process_now(const struct cnode_process *self)
 {
 	return self->slice_at;
@@ -461,7 +466,7 @@ int cnode_exit(cnode_process *self, cnode_pid to, const char *format, ...)
 		struct work w = work_of(self);
 		struct cn_target target = { .pid = to };
 		if (is_local(self->procs, to)) {
-			rc = deliver_exit2(self->procs, &target, self->pid, reason, &w);
+			rc = deliver_exit2(self->procs, &target, self->pid, 0, reason, &w);
 		} else {
 			struct cn_signal sig = signal_to(CN_SIG_EXIT2, self->pid, &target, to.node);
 			sig.term = reason;

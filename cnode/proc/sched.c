@@ -132,7 +132,7 @@ void process_remains(struct cnode_process *p)
 		atomic_fetch_sub(&procs->prompt_count, 1);
 	atomic_fetch_sub(&procs->count, 1);
 	if (procs->ops->gone)
-		procs->ops->gone(procs->ctx, p->pid, cn_process_label(p), p->parent);
+		procs->ops->gone(procs->ctx, p->pid, p->origin);
 	process_unref(p);
 }
 

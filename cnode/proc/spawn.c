@@ -124,6 +124,7 @@ static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool
 	p->class = spec->class;
 	p->parent = spec->parent;
 	p->leader = spec->leader;
+	p->origin = spec->origin;
 	p->started = spec->started;
 	p->started_ctx = spec->started_ctx;
 	p->start_pending = true;

@@ -2,13 +2,14 @@
 /* The table of factories. */
 #include "cnode/spawn/inner.h"
 
-int cn_factories_new(struct cn_procs *procs, struct cn_log *log, struct cn_factories **factories)
+int cn_factories_new(struct cn_procs *procs, struct cn_log *log, struct cn_guard *guard, struct cn_factories **factories)
 {
 	struct cn_factories *f = cn_calloc(1, sizeof *f);
 	if (!f)
 		return CNODE_ENOMEM;
 	f->procs = procs;
 	f->log = log;
+	f->guard = guard;
 	cn_mutex_init(&f->lock);
 	*factories = f;
 	return 0;
@@ -140,6 +141,11 @@ int cn_factory_deny(struct cn_factories *f, const char *name, const char *who)
 int cn_factory_set(struct cn_factories *f, const char *name, const char *who)
 {
 	return change(f, name, who, cn_access_set);
+}
+
+void cn_factory_enable(struct cn_factories *f, bool on)
+{
+	atomic_store(&f->off, !on);
 }
 
 /* Calls `each` with one factory's figures. */

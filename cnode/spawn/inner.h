@@ -34,10 +34,29 @@ struct cn_service_entry {
 	struct cn_service service;
 };
 
+/*
+ * Where a process comes from: a spawn of a peer. It is what is kept until the answer is known,
+ * and what the process counts for as long as it lives.
+ */
+struct cn_origin {
+	_Atomic uint32_t refs;      /* the answer's, the process's */
+	struct cn_factories *factories;
+	struct cn_factory *factory; /* NULL: a service */
+	struct cn_place *place;     /* in the quota of the peer */
+	/* Of the request: */
+	struct cn_cluster *cluster;
+	cnode_name peer;
+	uint64_t epoch;
+	cnode_ref id;
+	cnode_pid from;
+	bool link, monitor;
+};
+
 struct cn_factories {
 	struct cn_procs *procs;
 	struct cn_log *log;
-	struct cn_log_gate gate;    /* of refusals */
+	struct cn_guard *guard;
+	_Atomic bool off;           /* the global switch */
 	struct cn_mutex lock;       /* guards what follows */
 	struct cn_factory *table;
 	struct cn_service_entry *services;  /* only grows; entries are immutable */

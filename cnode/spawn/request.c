@@ -9,20 +9,6 @@
  */
 #include "cnode/spawn/inner.h"
 
-#define REFUSALS_PER_SECOND 5u      /* lines in the log */
-
-/* What is kept until the answer is known. */
-struct request {
-	struct cn_factories *factories;
-	struct cn_factory *factory; /* NULL: a service */
-	struct cn_cluster *cluster;
-	cnode_name peer;
-	uint64_t epoch;
-	cnode_ref id;
-	cnode_pid from;
-	bool link, monitor;
-};
-
 struct options {
 	bool link, monitor;
 	cnode_atom name;            /* "" : none */
@@ -77,7 +63,7 @@ static bool read_options(cnode_term list, struct options *o)
 	return count == 0 || (cnode_read_type(&r) == CNODE_TYPE_NIL);
 }
 
-static void answer(const struct request *r, cnode_pid pid, const char *error)
+static void answer(const struct cn_origin *r, cnode_pid pid, const char *error)
 {
 	struct cn_spawn_answer a = {
 		.peer = r->peer,
@@ -93,7 +79,7 @@ static void answer(const struct request *r, cnode_pid pid, const char *error)
 }
 
 /* The atom that a start that failed is answered with. */
-static void refuse_start(const struct request *r, int code, cnode_term reason)
+static void refuse_start(const struct cn_origin *r, int code, cnode_term reason)
 {
 	cnode_atom atom;
 	bool said = cnode_scan(reason, "~a", &atom) == 0;
@@ -104,25 +90,22 @@ static void refuse_start(const struct request *r, int code, cnode_term reason)
 		answer(r, (cnode_pid){ 0 }, code == CNODE_ENOTSUP ? "badarg" : cnode_error_atom(code));
 }
 
+static void origin_unref(struct cn_origin *r)
+{
+	if (atomic_fetch_sub(&r->refs, 1) == 1)
+		cn_free(r);
+}
+
 static void started(void *ctx, cnode_pid pid, int code, cnode_term reason)
 {
-	struct request *r = ctx;
+	struct cn_origin *r = ctx;
 	if (code == 0)
 		answer(r, pid, NULL);
 	else
 		refuse_start(r, code, reason);
 	if (r->factory && code == 0)
 		atomic_fetch_add(&r->factory->spawned, 1);
-	cn_free(r);
-}
-
-static void log_refusal(struct cn_factories *f, const struct cn_spawn_request *q, const char *why)
-{
-	uint32_t held;
-	if (!cn_log_pass(&f->gate, REFUSALS_PER_SECOND, &held))
-		return;
-	cn_log_line(f->log, CNODE_LOG_WARNING, "%s may not spawn %s:%s/%u here: %s%s", q->peer, q->module,
-		    q->function, (unsigned)q->arity, why, held ? " (others were refused too)" : "");
+	origin_unref(r);
 }
 
 /* The service for a request; NULL: none. */
@@ -166,8 +149,11 @@ static int choose(struct cn_factories *f, const struct cn_spawn_request *q, stru
 	cn_mutex_unlock(&f->lock);
 	if (!*factory)
 		return CNODE_EUNDEF;
-	if (!cn_access_allowed(&(*factory)->who, q->peer)) {
+	bool off = atomic_load_explicit(&f->off, memory_order_relaxed);
+	if (off || !cn_access_allowed(&(*factory)->who, q->peer)) {
 		atomic_fetch_add(&(*factory)->refused, 1);
+		cn_guard_refused(f->guard, CN_REFUSED_SPAWN, q->peer, q->module,
+				 off ? "spawning is switched off" : "it is not on the list of the factory");
 		return CNODE_ENOTALLOWED;
 	}
 	if (strcmp(q->function, "start") != 0 && strcmp(q->function, "start_link") != 0)
@@ -175,9 +161,54 @@ static int choose(struct cn_factories *f, const struct cn_spawn_request *q, stru
 	return 0;
 }
 
+/* May the peer give a process this name? */
+static bool may_register(struct cn_factories *f, const char *peer, const char *name)
+{
+	if (cn_guard_ask(f->guard, CNODE_ACCESS_REGISTER, name, peer) != CN_ACCESS_NO)
+		return true;
+	cn_guard_refused(f->guard, CN_REFUSED_REGISTER, peer, name, "it is not on the list of the name");
+	return false;
+}
+
+/* Starts the process. 0, or the code of the refusal; the origin is not taken then. */
+static int start(struct cn_factories *f, const struct cn_spawn_request *q, const struct options *o,
+		 const struct cn_gen_spec *gen, struct cn_origin *r)
+{
+	const char *why, *factory = r->factory ? r->factory->name : NULL;
+	if (o->name.size && !may_register(f, q->peer, o->name.text))
+		return CNODE_ENOTALLOWED;
+	int rc = cn_quota_take(f->guard, q->peer, factory, cn_now(), &r->place, &why);
+	if (rc == CNODE_ESYSLIMIT)
+		cn_guard_refused(f->guard, CN_REFUSED_QUOTA, q->peer, q->module, why);
+	if (rc != 0)
+		return rc;
+	struct cn_process_spec spec = {
+		.parent = q->from,
+		.leader = q->leader,
+		.name = o->name.size ? o->name.text : NULL,
+		.origin = r,
+		.link = o->link,
+		.monitor = o->monitor,
+		.monitor_ref = q->request,
+		.epoch = q->epoch,
+		.started = started,
+		.started_ctx = r,
+	};
+	cnode_pid pid;
+	if (r->factory)
+		atomic_fetch_add(&r->factory->processes, 1);
+	rc = cn_gen_spawn(f->procs, gen, &spec, &pid);
+	if (rc != 0) {
+		cn_quota_give(f->guard, r->place);
+		if (r->factory)
+			atomic_fetch_sub(&r->factory->processes, 1);
+	}
+	return rc;
+}
+
 void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, const struct cn_spawn_request *q)
 {
-	struct request at_hand = {
+	struct cn_origin at_hand = {
 		.factories = f,
 		.cluster = cluster,
 		.peer = q->peer_name,
@@ -188,8 +219,6 @@ void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, cons
 	struct options o;
 	struct cn_gen_spec gen = { .factory = q->module, .args = q->args };
 	int rc = choose(f, q, &gen, &at_hand.factory);
-	if (rc == CNODE_ENOTALLOWED)
-		log_refusal(f, q, "it is not on the list");
 	if (rc != 0) {
 		answer(&at_hand, (cnode_pid){ 0 }, cnode_error_atom(rc));
 		return;
@@ -200,44 +229,41 @@ void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, cons
 	}
 	at_hand.link = o.link;
 	at_hand.monitor = o.monitor;
-	struct request *r = cn_malloc(sizeof *r);
+	struct cn_origin *r = cn_malloc(sizeof *r);
 	if (!r) {
 		answer(&at_hand, (cnode_pid){ 0 }, "system_limit");
 		return;
 	}
 	*r = at_hand;
-	struct cn_process_spec spec = {
-		.parent = q->from,
-		.leader = q->leader,
-		.name = o.name.size ? o.name.text : NULL,
-		.link = o.link,
-		.monitor = o.monitor,
-		.monitor_ref = q->request,
-		.epoch = q->epoch,
-		.started = started,
-		.started_ctx = r,
-	};
-	cnode_pid pid;
-	if (r->factory)
-		atomic_fetch_add(&r->factory->processes, 1);
-	rc = cn_gen_spawn(f->procs, &gen, &spec, &pid);
+	atomic_init(&r->refs, 2);
+	rc = start(f, q, &o, &gen, r);
 	if (rc == 0)
 		return;
-	if (r->factory)
-		atomic_fetch_sub(&r->factory->processes, 1);
 	cn_free(r);
 	answer(&at_hand, (cnode_pid){ 0 }, rc == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(rc));
 }
 
-void cn_spawn_gone(struct cn_factories *f, const char *label)
+void cn_spawn_gone(struct cn_factories *f, void *origin)
 {
-	struct cn_factory *factory = NULL;
-	cn_mutex_lock(&f->lock);
-	if (f->table)
-		HASH_FIND_STR(f->table, label, factory);
-	cn_mutex_unlock(&f->lock);
-	uint64_t alive = factory ? atomic_load(&factory->processes) : 0;
-	/* A process that the program started itself may bear the name of a factory: never below none. */
-	while (alive > 0 && !atomic_compare_exchange_weak(&factory->processes, &alive, alive - 1))
-		continue;
+	struct cn_origin *r = origin;
+	cn_quota_give(f->guard, r->place);
+	if (r->factory)
+		atomic_fetch_sub(&r->factory->processes, 1);
+	origin_unref(r);
+}
+
+bool cn_spawn_may_exit(struct cn_factories *f, cnode_name peer, const struct cn_exit_target *target)
+{
+	char node[CNODE_NAME_SIZE];
+	if (cnode_name_text(peer, node) != 0)
+		return false;
+	enum cn_access_answer said = cn_guard_ask(f->guard, CNODE_ACCESS_EXIT, target->label, node);
+	const struct cn_origin *origin = target->origin;
+	/* Who spawned it may end it, also if the factory was closed to him since: his supervisor waits for its end. */
+	if (said == CN_ACCESS_YES || (said == CN_ACCESS_UNSAID && (target->parent.node == peer ||
+	    (origin && origin->factory && cn_access_allowed(&origin->factory->who, node)))))
+		return true;
+	cn_guard_refused(f->guard, CN_REFUSED_EXIT, node, target->label,
+			 said == CN_ACCESS_NO ? "it is not on the list for exit signals" : "it may not spawn such a process either");
+	return false;
 }

@@ -18,8 +18,8 @@
 
 struct cn_factories;
 
-/* *factories is yours. procs, log: borrowed. 0, CNODE_ENOMEM. */
-int cn_factories_new(struct cn_procs *procs, struct cn_log *log, struct cn_factories **factories);
+/* *factories is yours. procs, log, guard: borrowed. 0, CNODE_ENOMEM. */
+int cn_factories_new(struct cn_procs *procs, struct cn_log *log, struct cn_guard *guard, struct cn_factories **factories);
 /* Behind the end of all processes. Takes NULL. */
 void cn_factories_free(struct cn_factories *factories);
 
@@ -30,6 +30,7 @@ int cn_factory_remove(struct cn_factories *f, const char *name);
 int cn_factory_allow(struct cn_factories *f, const char *name, const char *who);
 int cn_factory_deny(struct cn_factories *f, const char *name, const char *who);
 int cn_factory_set(struct cn_factories *f, const char *name, const char *who);
+void cn_factory_enable(struct cn_factories *f, bool on);
 int cn_factory_list(struct cn_factories *f, int (*each)(void *context, const cnode_factory_info *factory), void *context);
 
 /*
@@ -52,10 +53,9 @@ int cn_factories_serve(struct cn_factories *f, const struct cn_service *service)
  */
 void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, const struct cn_spawn_request *request);
 
-/*
- * A process of the factory `label` has ended (cn_procs_ops.gone, for processes that have a
- * caller). Any thread; does not call into proc.
- */
-void cn_spawn_gone(struct cn_factories *f, const char *label);
+/* cn_procs_ops.gone, for processes that have an origin. Any thread; does not call into proc. */
+void cn_spawn_gone(struct cn_factories *f, void *origin);
+/* cn_procs_ops.may_exit. */
+bool cn_spawn_may_exit(struct cn_factories *f, cnode_name peer, const struct cn_exit_target *target);
 
 #endif
