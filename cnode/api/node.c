@@ -536,6 +536,7 @@ void cnode_node_free(cnode_node *node)
 		cn_cluster_free(node->cluster);
 		cn_lead_release(node->loop);
 	}
+	cn_factories_close(node->factories);
 	cn_procs_free(node->procs);
 	cn_pool_free(node->pool);
 	cn_factories_free(node->factories);

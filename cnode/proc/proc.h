@@ -128,7 +128,7 @@ struct cn_procs_ops {
 	void (*runnable)(void *ctx, bool prompt, bool soon);
 	/* cn_sched_due has become earlier. */
 	void (*due)(void *ctx);
-	/* A process and its state are gone, its callbacks returned; cn_procs_count is without it. May be NULL. */
+	/* A process and its state are gone, its callbacks returned; cn_procs_count is without it (not by cn_procs_free). May be NULL. */
 	void (*gone)(void *ctx, cnode_pid pid, void *origin);
 	/* May an exit/2 of the peer end this process? Not asked for linked processes. NULL: every peer may. */
 	bool (*may_exit)(void *ctx, cnode_name peer, const struct cn_exit_target *target);
@@ -151,7 +151,8 @@ struct cn_procs_config {
 int cn_procs_new(const struct cn_procs_config *config, const struct cn_procs_ops *ops, void *ctx,
 		 struct cn_procs **procs);
 /*
- * Frees all processes, dead or alive, without signals and without terminate. Takes NULL.
+ * Frees all processes, dead or alive, without signals and without terminate; `started` of those
+ * that have not begun is not called any more, ops->gone is. Takes NULL.
  * No other thread may be in this room any more.
  */
 void cn_procs_free(struct cn_procs *procs);

@@ -381,6 +381,9 @@ static void free_process(struct cnode_process *p)
 		message_drop(m);
 	}
 	cn_free(p->name);
+	struct cn_procs *procs = p->procs;
+	if (procs->ops->gone)
+		procs->ops->gone(procs->ctx, p->pid, p->origin);
 	atomic_store(&p->refs, 1);
 	process_unref(p);
 }

@@ -143,6 +143,12 @@ int cn_factory_set(struct cn_factories *f, const char *name, const char *who)
 	return change(f, name, who, cn_access_set);
 }
 
+void cn_factories_close(struct cn_factories *f)
+{
+	if (f)
+		f->closed = true;
+}
+
 void cn_factory_enable(struct cn_factories *f, bool on)
 {
 	atomic_store(&f->off, !on);

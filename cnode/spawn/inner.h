@@ -57,6 +57,7 @@ struct cn_factories {
 	struct cn_log *log;
 	struct cn_guard *guard;
 	_Atomic bool off;           /* the global switch */
+	bool closed;                /* no answer is owed any more */
 	struct cn_mutex lock;       /* guards what follows */
 	struct cn_factory *table;
 	struct cn_service_entry *services;  /* only grows; entries are immutable */

@@ -249,7 +249,10 @@ void cn_spawn_gone(struct cn_factories *f, void *origin)
 	cn_quota_give(f->guard, r->place);
 	if (r->factory)
 		atomic_fetch_sub(&r->factory->processes, 1);
-	origin_unref(r);
+	if (f->closed)
+		cn_free(r);         /* nobody else will come for it */
+	else
+		origin_unref(r);
 }
 
 bool cn_spawn_may_exit(struct cn_factories *f, cnode_name peer, const struct cn_exit_target *target)

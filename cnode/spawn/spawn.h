@@ -20,6 +20,8 @@ struct cn_factories;
 
 /* *factories is yours. procs, log, guard: borrowed. 0, CNODE_ENOMEM. */
 int cn_factories_new(struct cn_procs *procs, struct cn_log *log, struct cn_guard *guard, struct cn_factories **factories);
+/* Before cn_procs_free, if no other thread is left: nobody is answered any more. Takes NULL. */
+void cn_factories_close(struct cn_factories *factories);
 /* Behind the end of all processes. Takes NULL. */
 void cn_factories_free(struct cn_factories *factories);
 
