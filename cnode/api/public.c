@@ -123,6 +123,29 @@ int cnode_function_allow(cnode_node *node, const char *module, const char *name,
 	return told(node, cn_function_allow(node->functions, module, name, who), "function", name, who);
 }
 
+int cnode_function_set(cnode_node *node, const char *module, const char *name, const char *who)
+{
+	return told(node, cn_function_set(node->functions, module, name, who), "function", name, who);
+}
+
+int cnode_function_list(cnode_node *node, int (*each)(void *context, const cnode_function_info *function), void *context)
+{
+	return cn_function_list(node->functions, each, context);
+}
+
+/* ---- modules (cnode/module.h) ---- */
+
+const char *cnode_module_option(cnode_node *node, const char *key)
+{
+	return node->option && key ? node->option(node->option_context, key) : NULL;
+}
+
+void cnode_module_set_options(cnode_node *node, const char *(*option)(void *context, const char *key), void *context)
+{
+	node->option = option;
+	node->option_context = context;
+}
+
 /* ---- peers (cnode/node.h) ---- */
 
 int cnode_node_set_cookie(cnode_node *node, const char *peer, const char *cookie)
