@@ -65,7 +65,7 @@ static bool is_denial(const char **entry, size_t *size)
 
 static bool valid_entry(const char *entry, size_t size)
 {
-	if (size == 0 || size > NAME_BYTES_MAX || memchr(entry, ' ', size) || memchr(entry, '\t', size))
+	if (size == 0 || size > NAME_BYTES_MAX || *entry == '!' || memchr(entry, ' ', size) || memchr(entry, '\t', size))
 		return false;
 	if (size == 1 && *entry == '*')
 		return true;
