@@ -21,7 +21,11 @@ extern "C" {
 /* Who may: one string. */
 #define CNODE_ALL_NODES "*"             /* every connected node */
 #define CNODE_NO_NODES ""               /* nobody */
-/* Otherwise node names separated by commas; '*' in a name stands for any text: "a@h1,worker*@h2". */
+/*
+ * Otherwise node names separated by commas; '*' in a name stands for any text: "a@h1,worker*@h2".
+ * '!' before a name denies it, the last one that matches decides: "*,!evil@h" is all but one,
+ * in one change (since 0.2; not in cnode_factory_deny).
+ */
 
 /*
  * Adds a factory. `behaviour` and `context` are borrowed as long as the node lives; the
@@ -57,6 +61,7 @@ typedef struct cnode_factory_info {
 	uint64_t processes;             /* alive now */
 	uint64_t spawned;               /* ever */
 	uint64_t refused;               /* requests that the list refused */
+	const char *who;                /* the whole list in its order, as cnode_factory_set takes it; since 0.2 */
 } cnode_factory_info;
 CNODE_API int cnode_factory_list(cnode_node *node, int (*each)(void *context, const cnode_factory_info *factory),
 				 void *context);

@@ -110,6 +110,43 @@ START_TEST(refuses_a_bad_entry_and_changes_nothing)
 }
 END_TEST
 
+START_TEST(one_change_allows_and_denies)
+{
+	ck_assert_int_eq(cn_access_set(&list, "*, !evil@h"), 0);
+	expect("all", "", "evil@h");
+	ck_assert(cn_access_allowed(&list, "a@h"));
+	ck_assert(!cn_access_allowed(&list, "evil@h"));
+	/* The last entry that matches decides, here as over several changes. */
+	ck_assert_int_eq(cn_access_set(&list, "!w7@h,w*@h"), 0);
+	ck_assert(cn_access_allowed(&list, "w7@h"));
+	ck_assert_int_eq(cn_access_set(&list, "w*@h,!w7@h"), 0);
+	ck_assert(!cn_access_allowed(&list, "w7@h"));
+	ck_assert_int_eq(cn_access_set(&list, "!*"), 0);
+	expect("none", "", "");
+	static const char *const bad[] = { "!", "!!a@h", "! a@h", "!a", "a@h,!" };
+	for (size_t i = 0; i < CN_ARRAY_SIZE(bad); i++)
+		ck_assert_int_eq(cn_access_set(&list, bad[i]), CNODE_EBADARG);
+	ck_assert_int_eq(cn_access_deny(&list, "!a@h"), CNODE_EBADARG);
+}
+END_TEST
+
+/* Puts the text of the list into a list of its own, and compares the two. */
+static void expect_same_by_text(const char *const *nodes, size_t count)
+{
+	struct cn_access copy;
+	struct cn_buf text;
+	cn_buf_init(&text, 0);
+	ck_assert_int_eq(cn_access_text(&list, &text), 0);
+	cn_put_u8(&text, 0);
+	cn_access_init(&copy);
+	ck_assert_int_eq(cn_access_set(&copy, (char *)text.data), 0);
+	for (size_t i = 0; i < count; i++)
+		ck_assert_msg(cn_access_allowed(&copy, nodes[i]) == cn_access_allowed(&list, nodes[i]), "%s by \"%s\"",
+			      nodes[i], (char *)text.data);
+	cn_access_fini(&copy);
+	cn_buf_fini(&text);
+}
+
 /* The model: the last operation that matches a name decides. */
 START_TEST(agrees_with_a_model_on_random_operations)
 {
@@ -137,6 +174,7 @@ START_TEST(agrees_with_a_model_on_random_operations)
 				ck_assert_msg(cn_access_allowed(&list, nodes[i]) == model[i],
 					      "round %d step %d: %s after %s", round, step, nodes[i], w);
 			}
+			expect_same_by_text(nodes, CN_ARRAY_SIZE(nodes));
 		}
 	}
 }
@@ -428,6 +466,7 @@ int main(void)
 	tcase_add_test(tc, set_replaces_and_allow_adds);
 	tcase_add_test(tc, patterns_match_and_the_last_rule_decides);
 	tcase_add_test(tc, refuses_a_bad_entry_and_changes_nothing);
+	tcase_add_test(tc, one_change_allows_and_denies);
 	tcase_add_test(tc, agrees_with_a_model_on_random_operations);
 	tcase_add_test(tc, a_change_without_memory_changes_nothing);
 	tcase_add_test(tc, a_partial_list_speaks_of_those_it_names);

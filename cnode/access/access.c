@@ -54,9 +54,18 @@ static bool next_entry(const char **who, const char **entry, size_t *size)
 	return true;
 }
 
+/* Takes the '!' off an entry that denies. */
+static bool is_denial(const char **entry, size_t *size)
+{
+	bool denies = *size > 0 && **entry == '!';
+	*entry += denies;
+	*size -= denies;
+	return denies;
+}
+
 static bool valid_entry(const char *entry, size_t size)
 {
-	if (size == 0 || size > NAME_BYTES_MAX)
+	if (size == 0 || size > NAME_BYTES_MAX || *entry == '!' || memchr(entry, ' ', size) || memchr(entry, '\t', size))
 		return false;
 	if (size == 1 && *entry == '*')
 		return true;
@@ -76,8 +85,10 @@ int cn_access_check(const char *who, const char **bad)
 		return CNODE_EBADARG;
 	}
 	while (next_entry(&who, &entry, &size)) {
+		const char *node = entry;
 		count++;
-		if (!valid_entry(entry, size)) {
+		(void)is_denial(&node, &size);
+		if (!valid_entry(node, size)) {
 			if (bad)
 				*bad = entry;
 			return CNODE_EBADARG;
@@ -116,6 +127,7 @@ static int rules_extend(const struct cn_access_rules *old, bool allow, const cha
 		rules->at[rules->count++] = (struct cn_access_rule){ old->at[i].allow, copy };
 	}
 	while (next_entry(&who, &entry, &size)) {
+		bool denies = is_denial(&entry, &size);
 		char *copy = cn_strndup(entry, size);
 		if (!copy)
 			goto no_memory;
@@ -127,7 +139,7 @@ static int rules_extend(const struct cn_access_rules *old, bool allow, const cha
 				rules->at[kept++] = rules->at[i];
 		}
 		rules->count = kept;
-		rules->at[rules->count++] = (struct cn_access_rule){ allow, copy };
+		rules->at[rules->count++] = (struct cn_access_rule){ allow && !denies, copy };
 	}
 
 	/* A deny in front of every allow decides nothing where the answer without a rule is no. */
@@ -224,6 +236,9 @@ int cn_access_allow(struct cn_access *a, const char *who)
 
 int cn_access_deny(struct cn_access *a, const char *who)
 {
+	/* What is not to be denied has no place here. */
+	if (who && strchr(who, '!'))
+		return CNODE_EBADARG;
 	return change(a, false, false, who);
 }
 
@@ -255,4 +270,13 @@ int cn_access_describe(struct cn_access *a, enum cn_access_mode *mode, struct cn
 	}
 	cn_mutex_unlock(&a->lock);
 	return allowed->err || denied->err ? CNODE_ENOMEM : 0;
+}
+
+int cn_access_text(struct cn_access *a, struct cn_buf *who)
+{
+	cn_mutex_lock(&a->lock);
+	for (size_t i = 0; a->rules && i < a->rules->count; i++)
+		cn_put_text(who, "%s%s%s", i ? "," : "", a->rules->at[i].allow ? "" : "!", a->rules->at[i].pattern);
+	cn_mutex_unlock(&a->lock);
+	return who->err ? CNODE_ENOMEM : 0;
 }

@@ -62,8 +62,10 @@ enum cn_access_answer cn_access_ask(struct cn_access *a, const char *node);
 
 /*
  * Changes. `who` is "*", "" or names and patterns separated by commas (white space around
- * them is ignored). Any thread. 0; CNODE_EBADARG: an entry has no '@' (and is not "*"), or
- * is empty or longer than a name can be, and nothing was changed; CNODE_ENOMEM: likewise.
+ * them is ignored). In cn_access_allow and cn_access_set an entry with '!' before it
+ * denies, so that one change can do both. Any thread. 0; CNODE_EBADARG: an entry has no
+ * '@' (and is not "*"), or is empty or longer than a name can be, and nothing was changed;
+ * CNODE_ENOMEM: likewise.
  */
 int cn_access_allow(struct cn_access *a, const char *who);
 int cn_access_deny(struct cn_access *a, const char *who);
@@ -73,6 +75,8 @@ int cn_access_check(const char *who, const char **bad);
 
 /* The list as words: the mode, and the allowed (mode list) and the denied patterns, comma separated. 0, CNODE_ENOMEM. */
 int cn_access_describe(struct cn_access *a, enum cn_access_mode *mode, struct cn_buf *allowed, struct cn_buf *denied);
+/* The rules in their order, as cn_access_set takes them back. 0, CNODE_ENOMEM. */
+int cn_access_text(struct cn_access *a, struct cn_buf *who);
 const char *cn_access_mode_name(enum cn_access_mode mode);
 
 /*

@@ -46,6 +46,9 @@ struct cnode_node {
 	_Atomic uint32_t mailboxes; /* open ones */
 	int stop_fd;                /* set by cnode_node_stop, also in a signal handler */
 	struct cn_io stop_io;
+	int asked_fd;               /* readable once it is asked to stop; for programs that poll */
+	const char *(*option)(void *context, const char *key);  /* of the module that starts; by the thread that starts modules */
+	void *option_context;
 	/* Holder of the lead. */
 	uint64_t deadline;          /* of the present stage of stopping */
 	struct cn_timer timer;      /* looks at it */
@@ -57,7 +60,6 @@ struct cnode_node {
 	struct cn_cond changed;     /* life changed */
 	enum cn_life life;
 	int start_code;             /* how starting ended */
-	int down_fd;                /* readable once it is down */
 	char error[CN_ERROR_TEXT];
 };
 

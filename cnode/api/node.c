@@ -316,8 +316,8 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	if (rc != 0)
 		return rc;
 	node->stop_fd = cn_event_open();
-	node->down_fd = cn_event_open();
-	if (node->stop_fd < 0 || node->down_fd < 0)
+	node->asked_fd = cn_event_open();
+	if (node->stop_fd < 0 || node->asked_fd < 0)
 		return CNODE_EFDS;
 	cnode_name name;
 	rc = cnode_name_of(node->name, &name);
@@ -373,7 +373,7 @@ int cnode_node_new(const cnode_config *config, cnode_node **made)
 	cn_mutex_init(&node->lock);
 	cn_cond_init(&node->changed);
 	cn_task_init(&node->look, look);
-	node->stop_fd = node->down_fd = -1;
+	node->stop_fd = node->asked_fd = -1;
 	node->threadless = cfg.threads == CNODE_THREADS_NONE;
 	node->shutdown_ns = (cfg.shutdown_timeout ? cfg.shutdown_timeout : 5) * CN_NS_PER_S;
 	*made = node;
@@ -466,6 +466,13 @@ void cnode_node_stop(cnode_node *node)
 	atomic_store(&node->stop, true);
 	if (node->stop_fd >= 0)
 		cn_event_set(node->stop_fd);
+	if (node->asked_fd >= 0)
+		cn_event_set(node->asked_fd);
+}
+
+int cnode_node_stop_fd(const cnode_node *node)
+{
+	return node->asked_fd;
 }
 
 int cnode_node_wait(cnode_node *node)
@@ -482,7 +489,6 @@ int cnode_node_wait(cnode_node *node)
 		if (!node->left_behind)
 			cn_pool_join(node->pool);
 		set_life(node, CN_LIFE_DOWN);
-		cn_event_set(node->down_fd);
 	}
 	cn_log_flush(node->log);
 	return node->left_behind
@@ -545,8 +551,8 @@ void cnode_node_free(cnode_node *node)
 	cn_loop_free(node->loop);
 	if (node->stop_fd >= 0)
 		close(node->stop_fd);
-	if (node->down_fd >= 0)
-		close(node->down_fd);
+	if (node->asked_fd >= 0)
+		close(node->asked_fd);
 	cn_log_free(node->log);
 	cn_cond_fini(&node->changed);
 	cn_mutex_fini(&node->lock);
@@ -598,7 +604,6 @@ int cnode_node_step(cnode_node *node)
 	if (cn_pool_step(node->pool))
 		return 0;
 	set_life(node, CN_LIFE_DOWN);
-	cn_event_set(node->down_fd);
 	return CNODE_ESHUTDOWN;
 }
 

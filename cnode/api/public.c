@@ -128,6 +128,16 @@ void cnode_factory_enable(cnode_node *node, bool on)
 	cn_factory_enable(node->factories, on);
 }
 
+int cnode_function_set(cnode_node *node, const char *module, const char *name, const char *who)
+{
+	return told(node, cn_function_set(node->functions, module, name, who), "function", name, who);
+}
+
+int cnode_function_list(cnode_node *node, int (*each)(void *context, const cnode_function_info *function), void *context)
+{
+	return cn_function_list(node->functions, each, context);
+}
+
 /* ---- access (cnode/access.h) ---- */
 
 int cnode_access_allow(cnode_node *node, enum cnode_access kind, const char *name, const char *who)
@@ -164,6 +174,19 @@ void cnode_quota_clear(cnode_node *node)
 void cnode_refusals(cnode_node *node, cnode_refusal_counts *counts)
 {
 	cn_guard_counts(node->guard, counts);
+}
+
+/* ---- modules (cnode/module.h) ---- */
+
+const char *cnode_module_option(cnode_node *node, const char *key)
+{
+	return node->option && key ? node->option(node->option_context, key) : NULL;
+}
+
+void cnode_module_set_options(cnode_node *node, const char *(*option)(void *context, const char *key), void *context)
+{
+	node->option = option;
+	node->option_context = context;
 }
 
 /* ---- peers (cnode/node.h) ---- */

@@ -147,7 +147,9 @@ int cn_function_export(struct cn_functions *fs, const char *module, const char *
 	return rc;
 }
 
-int cn_function_allow(struct cn_functions *fs, const char *module, const char *name, const char *who)
+/* Opens module:name to `who` by `how`, cn_access_allow or cn_access_set. */
+static int grant(struct cn_functions *fs, const char *module, const char *name, const char *who,
+		 int (*how)(struct cn_access *a, const char *who))
 {
 	if (!valid_name(module) || !valid_name(name))
 		return CNODE_EBADNAME;
@@ -159,7 +161,7 @@ int cn_function_allow(struct cn_functions *fs, const char *module, const char *n
 	while (g && (strcmp(g->module, module) != 0 || strcmp(g->name, name) != 0))
 		g = g->next;
 	if (g) {
-		rc = cn_access_allow(&g->who, who);
+		rc = how(&g->who, who);
 	} else if (!(g = cn_calloc(1, sizeof *g))) {
 		rc = CNODE_ENOMEM;
 	} else {
@@ -175,6 +177,42 @@ int cn_function_allow(struct cn_functions *fs, const char *module, const char *n
 		}
 	}
 	cn_mutex_unlock(&fs->lock);
+	return rc;
+}
+
+int cn_function_allow(struct cn_functions *fs, const char *module, const char *name, const char *who)
+{
+	return grant(fs, module, name, who, cn_access_allow);
+}
+
+int cn_function_set(struct cn_functions *fs, const char *module, const char *name, const char *who)
+{
+	return grant(fs, module, name, who, cn_access_set);
+}
+
+int cn_function_list(struct cn_functions *fs, int (*each)(void *context, const cnode_function_info *function), void *context)
+{
+	/* Entries stay as they are, and are put in front of the first: what is behind it needs no lock. */
+	cn_mutex_lock(&fs->lock);
+	struct function *first = fs->first;
+	cn_mutex_unlock(&fs->lock);
+	struct cn_buf who;
+	cn_buf_init(&who, 0);
+	int rc = 0;
+	for (struct function *f = first; f && rc == 0; f = f->next) {
+		who.size = 0;
+		rc = cn_access_text(&f->who, &who);
+		cn_put_u8(&who, 0);
+		if (rc != 0 || who.err) {
+			rc = CNODE_ENOMEM;
+			break;
+		}
+		cnode_function_info info = {
+			.size = sizeof info, .module = f->module, .name = f->name, .arity = f->arity, .who = (char *)who.data,
+		};
+		rc = each(context, &info);
+	}
+	cn_buf_fini(&who);
 	return rc;
 }
 

@@ -24,6 +24,8 @@ void cn_functions_free(struct cn_functions *functions);
 int cn_function_export(struct cn_functions *fs, const char *module, const char *name, int arity,
 		       cnode_function *function, void *context, const char *who);
 int cn_function_allow(struct cn_functions *fs, const char *module, const char *name, const char *who);
+int cn_function_set(struct cn_functions *fs, const char *module, const char *name, const char *who);
+int cn_function_list(struct cn_functions *fs, int (*each)(void *context, const cnode_function_info *function), void *context);
 
 /*
  * Lets erpc's spawns reach the functions, and starts net_kernel and rex. Before the node

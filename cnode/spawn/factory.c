@@ -157,14 +157,18 @@ void cn_factory_enable(struct cn_factories *f, bool on)
 /* Calls `each` with one factory's figures. */
 static int show(struct cn_factory *factory, int (*each)(void *context, const cnode_factory_info *factory), void *context)
 {
-	struct cn_buf allowed, denied;
+	struct cn_buf allowed, denied, who;
 	cn_buf_init(&allowed, 0);
 	cn_buf_init(&denied, 0);
+	cn_buf_init(&who, 0);
 	enum cn_access_mode mode;
 	int rc = cn_access_describe(&factory->who, &mode, &allowed, &denied);
+	if (rc == 0)
+		rc = cn_access_text(&factory->who, &who);
 	cn_put_u8(&allowed, 0);
 	cn_put_u8(&denied, 0);
-	if (rc == 0 && !allowed.err && !denied.err) {
+	cn_put_u8(&who, 0);
+	if (rc == 0 && !allowed.err && !denied.err && !who.err) {
 		cnode_factory_info info = {
 			.size = sizeof info,
 			.name = factory->name,
@@ -174,6 +178,7 @@ static int show(struct cn_factory *factory, int (*each)(void *context, const cno
 			.processes = atomic_load(&factory->processes),
 			.spawned = atomic_load(&factory->spawned),
 			.refused = atomic_load(&factory->refused),
+			.who = (char *)who.data,
 		};
 		rc = each(context, &info);
 	} else {
@@ -181,6 +186,7 @@ static int show(struct cn_factory *factory, int (*each)(void *context, const cno
 	}
 	cn_buf_fini(&allowed);
 	cn_buf_fini(&denied);
+	cn_buf_fini(&who);
 	return rc;
 }
 
