@@ -138,6 +138,31 @@ int cnode_function_list(cnode_node *node, int (*each)(void *context, const cnode
 	return cn_function_list(node->functions, each, context);
 }
 
+int cnode_factory_unknown(cnode_node *node, const char *name, enum cnode_unknown how)
+{
+	return told(node, cn_factory_unknown(node->factories, name, how), "factory", name, NULL);
+}
+
+const char *cnode_application(const cnode_process *self)
+{
+	return cn_spawn_application(self);
+}
+
+int cnode_set_application(cnode_process *self, const char *name)
+{
+	return cn_spawn_set_application(cnode_process_node(self)->factories, self, name);
+}
+
+int cnode_env(const cnode_process *self, const char *key, cnode_term *value)
+{
+	return cn_spawn_env(self, key, value);
+}
+
+int cnode_set_env(cnode_process *self, const char *key, cnode_term value)
+{
+	return cn_spawn_set_env(cnode_process_node(self)->factories, self, key, value);
+}
+
 /* ---- access (cnode/access.h) ---- */
 
 int cnode_access_allow(cnode_node *node, enum cnode_access kind, const char *name, const char *who)

@@ -321,6 +321,16 @@ struct cn_process_spec {
 	const char *name;           /* registered before anything else; NULL: none */
 	const char *label;          /* factory: shown in logs and lists; copied; NULL: the class's name */
 	void *origin;               /* of whoever spawns; comes back in ops->gone, if the spawn returned 0, and in may_exit */
+	/*
+	 * How long the start may take, in all and from the beginning of init on; 0: as long as it
+	 * likes. One that is late ends with the reason timeout; nobody waits for init to return.
+	 */
+	uint64_t start_ns, init_ns;
+	bool at_once;               /* `started` is called before the first run: what init says is an end then */
+	bool held;                  /* does not begin before one cn_procs_resume */
+	uint32_t max_messages;      /* plain messages in its mailbox, that in its callback with them; 0: no limit */
+	bool drops;                 /* one more is dropped; else it ends the process with mailbox_overflow */
+	const enum cnode_log_level *log_level;  /* of its own lines; NULL: the node's */
 	bool link;                  /* with `parent`, ours or remote, in the moment of creation */
 	bool monitor;               /* by `parent`, with monitor_ref */
 	cnode_ref monitor_ref;
@@ -352,6 +362,10 @@ const struct cn_process_class *cn_process_class_of(const struct cnode_process *s
 void *cn_process_state(struct cnode_process *self);
 const char *cn_process_label(const struct cnode_process *self);
 void *cn_process_origin(const struct cnode_process *self);
+/* Gives it another one, for a process that has none. */
+void cn_process_set_origin(struct cnode_process *self, void *origin);
+/* Is a line of this level written for the process: by its own level, else the node's? */
+bool cn_process_logs(const struct cnode_process *self, enum cnode_log_level level);
 /* When the slice of the running process began (cn_now, without asking the clock again); 0 for OWN_THREAD. */
 uint64_t cn_process_now(const struct cnode_process *self);
 /* The process ends when its callback returns, with this reason; the first one stays. Returns CNODE_EEXITED. */

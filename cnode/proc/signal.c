@@ -71,6 +71,12 @@ int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_te
 		process_unref(p);
 		return 0;
 	}
+	if (CN_UNLIKELY(mailbox_is_full(p, w))) {
+		cn_mutex_unlock(&p->lock);
+		message_drop(m);
+		process_unref(p);
+		return 0;
+	}
 	if (alias) {
 		ref = *to->alias;
 		ended = use_alias(p, alias, &watched);

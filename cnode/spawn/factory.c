@@ -88,6 +88,7 @@ int cn_factory_add(struct cn_factories *f, const char *name, const cnode_behavio
 		if (rc == 0) {
 			factory->behaviour = behaviour;
 			factory->context = context;
+			factory->unknown = CNODE_UNKNOWN_UNDEF;
 			factory->removed = false;
 		}
 	} else {
@@ -152,6 +153,27 @@ void cn_factories_close(struct cn_factories *f)
 void cn_factory_enable(struct cn_factories *f, bool on)
 {
 	atomic_store(&f->off, !on);
+}
+
+int cn_factory_unknown(struct cn_factories *f, const char *name, enum cnode_unknown how)
+{
+	if ((unsigned)how > CNODE_UNKNOWN_HIDDEN)
+		return CNODE_EBADARG;
+	if (!name) {
+		atomic_store(&f->unknown, (int)how);
+		return 0;
+	}
+	cn_mutex_lock(&f->lock);
+	struct cn_factory *factory = cn_factory_find(f, name);
+	if (factory)
+		factory->unknown = how;
+	cn_mutex_unlock(&f->lock);
+	return factory ? 0 : CNODE_ENOENT;
+}
+
+void cn_factories_register_by(struct cn_factories *f, const struct cn_register_ops *ops)
+{
+	f->global = *ops;
 }
 
 /* Calls `each` with one factory's figures. */
