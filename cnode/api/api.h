@@ -44,6 +44,8 @@ struct cnode_node {
 	_Atomic uint32_t mailboxes; /* open ones */
 	int stop_fd;                /* set by cnode_node_stop, also in a signal handler */
 	struct cn_io stop_io;
+	bool stop_at_eof;           /* standard input is watched */
+	struct cn_io eof_io;
 	/* Holder of the lead. */
 	uint64_t deadline;          /* of the present stage of stopping */
 	struct cn_timer timer;      /* looks at it */

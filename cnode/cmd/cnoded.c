@@ -28,7 +28,7 @@ struct options {
 	struct cn_opt_list load, allow, connect, route;
 	const char *listen, *epmd, *log;
 	long net_ticktime, shutdown_timeout, threads;
-	bool help, version;
+	bool stop_at_eof, help, version;
 };
 
 #define AT(member) offsetof(struct options, member)
@@ -40,7 +40,7 @@ static const struct cn_opt table[] = {
 	{ "setcookie", "COOKIE", CN_OPT_TEXT, AT(setcookie), 0, 0,
 	  "the cookie; everybody on this machine can see it in ps" },
 	{ "cookie_file", "FILE", CN_OPT_TEXT, AT(cookie_file), 0, 0,
-	  "the file with the cookie, readable for its owner only; default: $CNODE_COOKIE_FILE, "
+	  "the file with the cookie, readable for its owner only; -: the first line of standard input; default: $CNODE_COOKIE_FILE, "
 	  "$CREDENTIALS_DIRECTORY/cookie, ~/.erlang.cookie" },
 	{ "hidden", NULL, CN_OPT_FLAG, AT(hidden), 0, 0, "be a hidden node (the default)" },
 	{ "visible", NULL, CN_OPT_FLAG, AT(visible), 0, 0, "be seen in nodes() of the others" },
@@ -66,6 +66,8 @@ static const struct cn_opt table[] = {
 	  "error, warning, notice (the default), info, debug or none" },
 	{ "shutdown_timeout", "SECONDS", CN_OPT_NUMBER, AT(shutdown_timeout), 1, 86400,
 	  "how long processes may take to end; default: 5" },
+	{ "stop_at_eof", NULL, CN_OPT_FLAG, AT(stop_at_eof), 0, 0,
+	  "stop when standard input is closed: for a parent that holds it by a pipe" },
 	{ "help", NULL, CN_OPT_FLAG, AT(help), 0, 0, "show this text" },
 	{ "version", NULL, CN_OPT_FLAG, AT(version), 0, 0, "show the version" },
 	{ .name = NULL },
@@ -211,6 +213,7 @@ static int configure(const struct options *o, struct cn_cookie *cookie, cnode_co
 	config->threads = (int)o->threads;
 	config->net_ticktime = (uint32_t)o->net_ticktime;
 	config->shutdown_timeout = (uint32_t)o->shutdown_timeout;
+	config->stop_at_eof = o->stop_at_eof;
 	if (!read_epmd_mode(o->epmd, &config->epmd)) {
 		cn_say(CNODE_LOG_ERROR, "-epmd %s: auto, external, embedded or none is wanted", o->epmd);
 		return CN_DAEMON_USAGE;
