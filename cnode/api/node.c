@@ -195,7 +195,8 @@ static void stop_asked(struct cn_io *io, unsigned events)
 {
 	cnode_node *node = CN_CONTAINER(io, cnode_node, stop_io);
 	(void)events;
-	cn_event_clear(node->stop_fd);
+	/* It stays set: cnode_node_run waits for it too, and would miss an event that is cleared at once. */
+	cn_io_set(&node->stop_io, 0);
 }
 
 /* Standard input: at its end the node stops. */
