@@ -95,6 +95,13 @@ CNODE_API uint16_t cnode_node_port(cnode_node *node);
 /* Begins to stop: processes exit with `shutdown`, terminate callbacks run, connections close. Also safe in a signal handler. */
 CNODE_API void cnode_node_stop(cnode_node *node);
 
+/*
+ * A descriptor that becomes readable when the node is asked to stop, by whomever; a program
+ * with a poll loop of its own then calls cnode_node_wait. Only to be polled; the node's own.
+ * -1 if cnode_node_new failed. Any thread. Since 0.2.
+ */
+CNODE_API int cnode_node_stop_fd(const cnode_node *node);
+
 /* Waits until a stopped node is down. Not from a callback. 0, CNODE_ETIMEOUT when processes had to be left behind after shutdown_timeout. */
 CNODE_API int cnode_node_wait(cnode_node *node);
 

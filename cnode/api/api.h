@@ -7,6 +7,7 @@
 #ifndef CN_API_H
 #define CN_API_H
 
+#include "cnode/access/access.h"
 #include "cnode/api/pool.h"
 #include "cnode/base/base.h"
 #include "cnode/cnode.h"
@@ -36,6 +37,7 @@ struct cnode_node {
 	struct cn_log *log;
 	struct cn_loop *loop;
 	struct cn_procs *procs;
+	struct cn_guard *guard;
 	struct cn_factories *factories;
 	struct cn_functions *functions;
 	struct cn_cluster *cluster;
@@ -46,6 +48,9 @@ struct cnode_node {
 	struct cn_io stop_io;
 	bool stop_at_eof;           /* standard input is watched */
 	struct cn_io eof_io;
+	int asked_fd;               /* readable once it is asked to stop; for programs that poll */
+	const char *(*option)(void *context, const char *key);  /* of the module that starts; by the thread that starts modules */
+	void *option_context;
 	/* Holder of the lead. */
 	uint64_t deadline;          /* of the present stage of stopping */
 	struct cn_timer timer;      /* looks at it */
@@ -57,7 +62,6 @@ struct cnode_node {
 	struct cn_cond changed;     /* life changed */
 	enum cn_life life;
 	int start_code;             /* how starting ended */
-	int down_fd;                /* readable once it is down */
 	char error[CN_ERROR_TEXT];
 };
 

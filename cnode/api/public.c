@@ -123,6 +123,97 @@ int cnode_function_allow(cnode_node *node, const char *module, const char *name,
 	return told(node, cn_function_allow(node->functions, module, name, who), "function", name, who);
 }
 
+void cnode_factory_enable(cnode_node *node, bool on)
+{
+	cn_factory_enable(node->factories, on);
+}
+
+int cnode_function_set(cnode_node *node, const char *module, const char *name, const char *who)
+{
+	return told(node, cn_function_set(node->functions, module, name, who), "function", name, who);
+}
+
+int cnode_function_list(cnode_node *node, int (*each)(void *context, const cnode_function_info *function), void *context)
+{
+	return cn_function_list(node->functions, each, context);
+}
+
+int cnode_factory_unknown(cnode_node *node, const char *name, enum cnode_unknown how)
+{
+	return told(node, cn_factory_unknown(node->factories, name, how), "factory", name, NULL);
+}
+
+const char *cnode_application(const cnode_process *self)
+{
+	return cn_spawn_application(self);
+}
+
+int cnode_set_application(cnode_process *self, const char *name)
+{
+	return cn_spawn_set_application(cnode_process_node(self)->factories, self, name);
+}
+
+int cnode_env(const cnode_process *self, const char *key, cnode_term *value)
+{
+	return cn_spawn_env(self, key, value);
+}
+
+int cnode_set_env(cnode_process *self, const char *key, cnode_term value)
+{
+	return cn_spawn_set_env(cnode_process_node(self)->factories, self, key, value);
+}
+
+/* ---- access (cnode/access.h) ---- */
+
+int cnode_access_allow(cnode_node *node, enum cnode_access kind, const char *name, const char *who)
+{
+	return told(node, cn_guard_allow(node->guard, kind, name, who), "access", name, who);
+}
+
+int cnode_access_deny(cnode_node *node, enum cnode_access kind, const char *name, const char *who)
+{
+	return told(node, cn_guard_deny(node->guard, kind, name, who), "access", name, who);
+}
+
+int cnode_access_set(cnode_node *node, enum cnode_access kind, const char *name, const char *who)
+{
+	return told(node, cn_guard_set(node->guard, kind, name, who), "access", name, who);
+}
+
+int cnode_access_list(cnode_node *node, int (*each)(void *context, const cnode_access_info *list), void *context)
+{
+	return cn_guard_list(node->guard, each, context);
+}
+
+int cnode_quota_set(cnode_node *node, const char *factory, const char *who, uint32_t processes, uint32_t spawns_per_second)
+{
+	return told(node, cn_quota_set(node->guard, factory, who, processes, spawns_per_second), "quota",
+		    factory ? factory : "for all factories", who);
+}
+
+void cnode_quota_clear(cnode_node *node)
+{
+	cn_quota_clear(node->guard);
+}
+
+void cnode_refusals(cnode_node *node, cnode_refusal_counts *counts)
+{
+	cn_guard_counts(node->guard, counts);
+}
+
+/* ---- modules (cnode/module.h) ---- */
+
+const char *cnode_module_option(cnode_node *node, const char *key)
+{
+	return node->option && key ? node->option(node->option_context, key) : NULL;
+}
+
+void cnode_module_set_options(cnode_node *node, const char *(*option)(void *context, const char *key), void *context)
+{
+	node->option = option;
+	node->option_context = context;
+}
+
 /* ---- peers (cnode/node.h) ---- */
 
 int cnode_node_set_cookie(cnode_node *node, const char *peer, const char *cookie)

@@ -14,6 +14,7 @@
 #ifndef CN_NODE_H
 #define CN_NODE_H
 
+#include "cnode/access/access.h"
 #include "cnode/base/base.h"
 #include "cnode/conn/conn.h"
 #include "cnode/loop/loop.h"
@@ -37,6 +38,7 @@ struct cn_cluster_config {
 	uint64_t max_message;
 	uint32_t max_connections;
 	uint64_t out_high_water, out_limit;
+	struct cn_guard *guard;             /* borrowed: says which names peers may reach */
 };
 
 /* A SPAWN_REQUEST of a peer; everything is borrowed. */
