@@ -27,12 +27,12 @@
 %% <tr><td>`badarg'</td><td>the factory does not take these arguments</td></tr>
 %% <tr><td>`{already_started, Pid}'</td><td>the name is taken, by this process. `{Name, Node}' instead of the pid where
 %%   the node does not tell it</td></tr>
-%% <tr><td>`{timeout, Ms}'</td><td>no answer in this time</td></tr>
+%% <tr><td>`{timeout, Ms}'</td><td>it did not start in this time; the node ends what is late, so nothing is left of it</td></tr>
 %% <tr><td>`{badopt, Option}'</td><td>an option that does not exist, or a value that it does not take</td></tr>
 %% <tr><td>`badopt'</td><td>the node does not know an option that was passed on to it: it is older</td></tr>
 %% <tr><td>`system_limit'</td><td>the node is full</td></tr>
 %% <tr><td>`notsup'</td><td>the node does not spawn for others</td></tr>
-%% <tr><td>another atom</td><td>what the `init' of the factory ended with</td></tr>
+%% <tr><td>`{init, Reason}'</td><td>the `init' of the factory ended with this reason</td></tr>
 %% </table>
 -module(cnode).
 
@@ -48,21 +48,33 @@
 
 -type options() :: #{option() => term()} | [{option(), term()}].
 %% <dl>
-%% <dt>`name'</dt><dd>registers the process on its node, before `start' returns</dd>
-%% <dt>`timeout'</dt><dd>how long to wait for the answer, in milliseconds or `infinity'; 5000</dd>
-%% <dt>`spawn_opt'</dt><dd>a list of options that go to the node as they are (see the C header `cnode/spawn.h')</dd>
+%% <dt>`name'</dt><dd>registers the process, before `start' returns</dd>
+%% <dt>`registration'</dt><dd>where: `local' on its node (the default), `global' in `global', `none' nowhere</dd>
+%% <dt>`timeout'</dt><dd>how long the start may take, in milliseconds or `infinity'; 5000</dd>
+%% <dt>`init_timeout'</dt><dd>how much of that its `init' may take</dd>
+%% <dt>`env', `application', `log_level', `mailbox'</dt><dd>what the process is given: see the options of a spawn in the C
+%%   header `cnode/spawn.h'</dd>
+%% <dt>`spawn_opt'</dt><dd>a list of further options that go to the node as they are</dd>
 %% </dl>
--type option() :: name | timeout | spawn_opt.
+-type option() :: name | registration | timeout | init_timeout | env | application | log_level | mailbox | spawn_opt.
 
--type kind() :: not_alive | {nodedown, node()} | noconnection | {already_started, pid() | {atom(), node()}}
-              | {timeout, timeout()} | {badopt, term()} | atom().
+-type kind() :: not_alive | {nodedown, node()} | noconnection | undef | not_allowed | badarg
+              | {already_started, pid() | {atom(), node()}} | {timeout, timeout()} | {init, term()}
+              | {badopt, term()} | badopt | system_limit | notsup | atom().
 %% See "Errors" above.
 
 -type name() :: {global, term()} | {local, atom()}.
 
--opaque request() :: {reference(), node(), boolean(), atom(), timeout()}.
+-record(request, {id :: reference(),
+                  node :: node(),
+                  known :: boolean(),           % it was connected when it was asked
+                  name :: none | name(),
+                  timeout :: timeout(),
+                  late :: timeout()}).          % what a start that the node ends has taken too long for
+-opaque request() :: #request{}.
 
 -define(TIMEOUT, 5000).
+-define(GRACE, 1000).                           % what the node gets to say itself that the time is over
 -define(WHEREIS_TIMEOUT, 2000).
 
 %% @equiv start(Node, Factory, Args, [])
@@ -91,7 +103,7 @@ start_monitor(Node, Factory, Args, Options) ->
     case request(Node, Factory, Args, [monitor], Options) of
         {ok, Request} ->
             case await(Request) of
-                {ok, Pid} -> {ok, {Pid, element(1, Request)}};
+                {ok, Pid} -> {ok, {Pid, Request#request.id}};
                 Error -> Error
             end;
         Error -> Error
@@ -214,43 +226,60 @@ ask(Node, Factory, Args, Flags, Options) ->
 %% @private Asks, and does not wait: the answer is a message that answer/2 knows.
 -spec request(node(), factory(), [term()], [link | monitor], options()) -> {ok, request()} | {error, kind()}.
 request(Node, Factory, Args, Flags, Options) when is_atom(Node), is_atom(Factory), is_list(Args) ->
-    case {is_alive(), read(to_list(Options), {none, ?TIMEOUT, []})} of
+    Given = to_list(Options),
+    case {is_alive(), [Bad || Bad <- Given, not is_option(Bad)]} of
         {false, _} -> {error, not_alive};
-        {true, {error, _} = Error} -> Error;
-        {true, {Name, Timeout, More}} ->
+        {true, [Bad | _]} -> {error, {badopt, Bad}};
+        {true, []} ->
             %% What is not connected yet and answers noconnection was not reached; else the connection was lost.
             Known = lists:member(Node, nodes(connected)),
-            Named = [{name, Name} || Name =/= none],
+            Timeout = proplists:get_value(timeout, Given, ?TIMEOUT),
+            Passed = lists:append([passed(O) || O <- Given]),
             Function = case lists:member(link, Flags) of true -> start_link; false -> start end,
-            try spawn_request(Node, Factory, Function, Args, Flags ++ Named ++ More) of
-                Id -> {ok, {Id, Node, Known, Name, Timeout}}
-            catch error:badarg -> {error, {badopt, More}}
-            end
+            %% The answer can only be an atom; a message has the whole reason of an init that failed.
+            Id = spawn_request(Node, Factory, Function, Args, Flags ++ Passed ++ [{timeout, Timeout}, {failure, message}]),
+            {ok, #request{id = Id, node = Node, known = Known, name = name(Given), timeout = Timeout,
+                          %% A number is less than the atom infinity.
+                          late = min(Timeout, proplists:get_value(init_timeout, Given, infinity))}}
     end.
 
-read([], Read) -> Read;
-read([{name, Name} | More], {_, T, O}) when is_atom(Name) -> read(More, {Name, T, O});
-read([{timeout, T} | More], {N, _, O}) when T =:= infinity; is_integer(T), T >= 0 -> read(More, {N, T, O});
-read([{spawn_opt, O} | More], {N, T, _}) when is_list(O) ->
-    %% The answer must come, and as ours.
-    case [X || X <- O, is_reserved(X)] of
-        [] -> read(More, {N, T, O});
-        [Bad | _] -> {error, {badopt, Bad}}
-    end;
-read([Other | _], _) -> {error, {badopt, Other}}.
+is_option({name, Name}) -> is_atom(Name);
+is_option({registration, Where}) -> lists:member(Where, [none, local, global]);
+is_option({timeout, Timeout}) -> is_timeout(Timeout);
+is_option({init_timeout, Timeout}) -> is_timeout(Timeout);
+is_option({env, Env}) -> is_list(Env);
+is_option({application, Name}) -> is_atom(Name);
+is_option({log_level, Level}) -> is_atom(Level);
+is_option({mailbox, _}) -> true;
+%% The answer must come, and as ours.
+is_option({spawn_opt, Options}) -> is_list(Options) andalso not lists:any(fun is_reserved/1, Options);
+is_option(_) -> false.
+
+is_timeout(infinity) -> true;
+is_timeout(Ms) -> is_integer(Ms) andalso Ms >= 0.
 
 is_reserved(link) -> true;
 is_reserved(monitor) -> true;
-is_reserved({Key, _}) -> lists:member(Key, [link, monitor, reply, reply_tag, name]);
+is_reserved({Key, _}) -> lists:member(Key, [link, monitor, reply, reply_tag, name, registration, timeout, answer, failure]);
 is_reserved(_) -> false.
+
+passed({timeout, _}) -> [];
+passed({spawn_opt, Options}) -> Options;
+passed(Option) -> [Option].
+
+name(Given) ->
+    case {proplists:get_value(name, Given, none), proplists:get_value(registration, Given, local)} of
+        {none, _} -> none;
+        {Name, Where} -> {Where, Name}
+    end.
 
 to_list(Options) when is_map(Options) -> maps:to_list(Options);
 to_list(Options) when is_list(Options) -> Options.
 
-await({Id, _, _, _, Timeout} = Request) ->
+await(#request{id = Id, timeout = Timeout} = Request) ->
     receive
         {spawn_reply, Id, _, _} = Message -> answer(Message, Request)
-    after Timeout ->
+    after timeout(Request) ->
         abandon(Request),
         %% The answer may have come meanwhile.
         receive
@@ -259,24 +288,38 @@ await({Id, _, _, _, Timeout} = Request) ->
         end
     end.
 
-%% @private How long to wait for it.
+%% @private How long to wait for it: the node itself keeps the time, as long as it can be heard.
 -spec timeout(request()) -> timeout().
-timeout({_, _, _, _, Timeout}) -> Timeout.
+timeout(#request{timeout = infinity}) -> infinity;
+timeout(#request{timeout = Timeout}) -> Timeout + ?GRACE.
 
 %% @private The answer to a request; false: this message is something else.
 -spec answer(term(), request()) -> {ok, pid()} | {error, kind()} | false.
-answer({spawn_reply, Id, ok, Pid}, {Id, _, _, _, _}) -> {ok, Pid};
-answer({spawn_reply, Id, error, noconnection}, {Id, Node, false, _, _}) -> {error, {nodedown, Node}};
-answer({spawn_reply, Id, error, name_taken}, {Id, Node, _, Name, _}) -> {error, {already_started, whereis_there(Node, Name)}};
-answer({spawn_reply, Id, error, Why}, {Id, _, _, _, _}) -> {error, Why};
+answer({spawn_reply, Id, ok, Pid}, #request{id = Id}) -> {ok, Pid};
+answer({spawn_reply, Id, error, Why}, #request{id = Id} = Request) ->
+    %% Sent by the node before the answer, so it is here.
+    receive {spawn_failed, Id, Reason} -> {error, failure(Why, {init, Reason}, Request)}
+    after 0 -> {error, failure(Why, Why, Request)}
+    end;
 answer(_, _) -> false.
+
+failure(noconnection, _, #request{known = false, node = Node}) -> {nodedown, Node};
+failure(name_taken, _, #request{name = Name, node = Node}) -> {already_started, whereis_there(Node, Name)};
+failure(timeout, _, #request{late = Late}) -> {timeout, Late};
+failure(badarg, _, _) -> badarg;
+failure(_, Kind, _) -> Kind.
 
 %% @private Gives up waiting. A process that is started all the same and was to be linked is ended by the link.
 -spec abandon(request()) -> ok.
-abandon({Id, _, _, _, _}) -> _ = spawn_request_abandon(Id), ok.
+abandon(#request{id = Id}) -> _ = spawn_request_abandon(Id), ok.
 
 %% Who has the name: the node says so itself if we may ask, else the process does, as every gen_server.
-whereis_there(Node, Name) ->
+whereis_there(Node, {global, Name}) ->
+    case global:whereis_name(Name) of
+        undefined -> {Name, Node};
+        Pid -> Pid
+    end;
+whereis_there(Node, {_, Name}) ->
     try erpc:call(Node, erlang, whereis, [Name], ?WHEREIS_TIMEOUT) of
         Pid when is_pid(Pid) -> Pid;
         _ -> {Name, Node}

@@ -26,6 +26,9 @@ cases() ->
      {"a node without a name gets not_alive, and stays without a name", fun not_alive/0},
      {"an option that does not exist is named", fun bad_options/0},
      {"a name that is taken leads to who has it", fun taken/0},
+     {"what init ended with is the reason, whole", fun init_fails/0},
+     {"what starts too late is ended by its node", fun init_late/0},
+     {"the options of a spawn reach the process", fun options/0},
      {"start_link links, and a failed start sends no exit signal", fun links/0},
      {"start_monitor monitors", fun monitors/0},
      {"a node that does not answer is a timeout, and no message comes late", fun late/0},
@@ -92,8 +95,8 @@ on_no_node() ->
 bad_options() ->
     ?assertEqual({error, {badopt, {colour, red}}}, cnode:start(?N, counter, [1], [{colour, red}])),
     ?assertEqual({error, {badopt, {timeout, soon}}}, cnode:start(?N, counter, [1], #{timeout => soon})),
-    ?assertEqual({error, {badopt, {reply_tag, x}}}, cnode:start(?N, counter, [1], [{spawn_opt, [{reply_tag, x}]}])),
-    ?assertEqual({error, {badopt, monitor}}, cnode:start(?N, counter, [1], [{spawn_opt, [monitor]}])),
+    ?assertEqual({error, {badopt, {spawn_opt, [{reply_tag, x}]}}}, cnode:start(?N, counter, [1], [{spawn_opt, [{reply_tag, x}]}])),
+    ?assertEqual({error, {badopt, {spawn_opt, [monitor]}}}, cnode:start(?N, counter, [1], [{spawn_opt, [monitor]}])),
     process_flag(trap_exit, true),
     ?assertEqual({error, {badopt, [colour]}}, cnode_program:start_link(#{node => ?N, colour => red})),
     ?assertEqual({error, {badopt, [load]}}, cnode_program:start_link(#{node => ?N, program => "x", load => []})).
@@ -105,6 +108,32 @@ taken() ->
         ?assertEqual({error, {already_started, Pid}}, cnode:start_link(?N, counter, [1], [{name, one}])),
         exit(Pid, kill),
         {ok, _} = until(fun() -> {ok, _} = cnode:start(?N, counter, [1], [{name, one}]) end)
+    end).
+
+init_fails() ->
+    process_flag(trap_exit, true),
+    with_node(fun() ->
+        Reason = {no_disk, [<<"/dev/sdb">>]},
+        ?assertEqual({error, {init, Reason}}, cnode:start(?N, moody, [{fail, Reason}])),
+        ?assertEqual({error, {init, broken}}, cnode:start_link(?N, moody, [{fail, broken}])),
+        ?assertEqual({error, {init, Reason}}, cnode_process:start_link(#{node => ?N, factory => moody, args => [{fail, Reason}]})),
+        ?assertEqual(none, receive {spawn_failed, _, _} = Message -> Message after 0 -> none end)
+    end).
+
+init_late() ->
+    with_node(fun() ->
+        ?assertEqual({error, {timeout, 100}}, cnode:start(?N, moody, [{sleep, 60000}], [{name, sleepy}, {timeout, 100}])),
+        ?assertEqual({error, {timeout, 50}}, cnode:start(?N, moody, [{sleep, 60000}], [{name, sleepy}, {init_timeout, 50}])),
+        {ok, _} = until(fun() -> {ok, _} = cnode:start(?N, moody, [], [{name, sleepy}]) end)
+    end).
+
+options() ->
+    with_node(fun() ->
+        {ok, Pid} = cnode:start(?N, moody, [], #{env => [{colour, red}], application => painting, log_level => warning}),
+        ?assertEqual({painting, red}, gen_server:call(Pid, env)),
+        {ok, Nameless} = cnode:start(?N, moody, [], [{name, nobody}, {registration, none}]),
+        ?assertEqual({'', none}, gen_server:call(Nameless, env)),
+        {ok, _} = cnode:start(?N, moody, [], [{name, nobody}])
     end).
 
 links() ->
@@ -474,8 +503,8 @@ build(File) ->
     end.
 
 node_options(Node, More) ->
-    maps:merge(#{node => Node, cnoded => build("cnode/cmd/cnoded"), allow => ["counter"],
-                 load => [build("examples/counter"), build("examples/codec")], log => none}, More).
+    maps:merge(#{node => Node, cnoded => build("cnode/cmd/cnoded"), allow => ["counter", "moody"], log => none,
+                 load => [build("examples/counter"), build("examples/codec"), build("tests/beam_moody")]}, More).
 
 start_node(Node) -> start_node(Node, #{}).
 start_node(Node, More) -> cnode_program:start_link(node_options(Node, More)).
