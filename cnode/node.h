@@ -62,6 +62,11 @@ typedef struct cnode_config {
 	void *log_context;
 	bool stop_at_eof;               /* the node stops when standard input is at its end: whoever held its other end is gone. What
 					   arrives there is thrown away. Since 0.2 */
+	/*
+	 * Keys of a process's environment that a spawn from it elsewhere carries on, separated by commas,
+	 * '*' stands for any text ("TRACE_*,REGION"); NULL: none. Since 0.2.
+	 */
+	const char *expose_env_remote_spawn;
 } cnode_config;
 
 #define CNODE_CONFIG_INIT { .size = sizeof(cnode_config) }

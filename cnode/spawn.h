@@ -130,6 +130,38 @@ CNODE_API int cnode_env(const cnode_process *self, const char *key, cnode_term *
 /* A zeroed value takes the key away. CNODE_EBADNAME (the key: 1 to 255 bytes), CNODE_ENOMEM, CNODE_EBADTERM. */
 CNODE_API int cnode_set_env(cnode_process *self, const char *key, cnode_term value);
 
+/* Where the name of a spawn goes. */
+enum cnode_registration {
+	CNODE_REGISTER_LOCAL = 0,       /* on the node of the process */
+	CNODE_REGISTER_NONE,
+	CNODE_REGISTER_GLOBAL,          /* in global; a C node only */
+};
+
+/*
+ * What a spawn asks for. Set with CNODE_SPAWN_INIT; 0 and NULL: nothing. Those from `name` on are
+ * options of C nodes (see above): a BEAM node takes none of them (CNODE_EBADARG).
+ */
+typedef struct cnode_spawn_options {
+	size_t size;
+	bool link;                      /* spawn_link */
+	bool monitor;                   /* spawn_monitor: the reference is in *monitor_ref, or that of the request */
+	const char *function;           /* NULL: "start" */
+	uint64_t timeout_ms;            /* for the whole spawn; 0: 5,000; CNODE_INFINITY */
+	cnode_ref *monitor_ref;
+	/* Since 0.2: */
+	const char *name;
+	enum cnode_registration registration;
+	uint64_t init_timeout_ms;
+	cnode_term env;                 /* [{Key, Value}], borrowed; over what is inherited */
+	const char *application;        /* in place of what is inherited, as the next */
+	const enum cnode_log_level *log_level;
+	uint32_t mailbox;               /* messages it holds at most */
+	bool mailbox_drops;             /* and what comes then is dropped; else the process ends */
+	bool answer_at_creation;
+	cnode_term *reason;             /* cnode_spawn_remote, CNODE_EINIT: the reason, yours; zeroed otherwise */
+} cnode_spawn_options;
+#define CNODE_SPAWN_INIT { .size = sizeof(cnode_spawn_options) }
+
 #define CNODE_SPAWN_LINK 1u     /* spawn_link */
 #define CNODE_SPAWN_MONITOR 2u  /* spawn_monitor: by the request's reference */
 
@@ -138,10 +170,18 @@ CNODE_API int cnode_set_env(cnode_process *self, const char *key, cnode_term val
  * the factory `module` there. Returns at once; the answer is a message to self,
  * {spawn_reply, Ref, ok, Pid} or {spawn_reply, Ref, error, Reason} (noconnection, notsup and
  * what the node says). The new process has the group leader of self. `args` is a list, borrowed.
- * CNODE_EBADNAME (also the own node), CNODE_EBADTERM. cnode_spawn_remote is its waiting form.
+ * node NULL, or the own one: a factory here, whatever its list says.
+ * A C node's process inherits from self: application, log level, and of the environment the
+ * keys that cnode_config.expose_env_remote_spawn allows. (They are options, and a node that
+ * refuses them, as BEAM nodes do, is asked once more without.)
+ * CNODE_EBADNAME, CNODE_EBADTERM (also: a value of the environment cannot be sent; cnode_node_error
+ * has its key). cnode_spawn_remote (cnode/mailbox.h) is its waiting form.
  */
 CNODE_API int cnode_spawn_request(cnode_process *self, const char *node, const char *module, const char *function,
 				  cnode_term args, unsigned flags, cnode_ref *ref);
+/* The same with all options; timeout_ms 0 is no limit here, and goes to a C node only. options NULL: none. Since 0.2. */
+CNODE_API int cnode_spawn_request_options(cnode_process *self, const char *node, const char *module, cnode_term args,
+					  const cnode_spawn_options *options, cnode_ref *ref);
 
 #ifdef __cplusplus
 }

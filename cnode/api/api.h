@@ -71,6 +71,13 @@ enum cn_life cn_api_life(cnode_node *node);
 /* Without threads: waits until a step is due, at most until the deadline, and makes it. */
 void cn_api_drive(cnode_node *node, uint64_t deadline);
 
+/*
+ * Asks for a spawn, here (node NULL) or elsewhere; the answer is a message to self. *why gets the key of a
+ * value that cannot be sent.
+ */
+int cn_api_spawn(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
+		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, struct cn_buf *why, cnode_ref *ref);
+
 /* ask.c: questions that only the holder of the lead can answer, from other threads. */
 
 /* Who wants to hear of the steps of connecting, numbered from 0; done counts those told. */

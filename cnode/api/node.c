@@ -356,6 +356,8 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	if (rc == 0)
 		rc = cn_factories_new(node->procs, node->log, node->guard, &node->factories);
 	if (rc == 0)
+		rc = cn_factories_expose(node->factories, cfg->expose_env_remote_spawn);
+	if (rc == 0)
 		rc = make_cluster(node, cfg, creation);
 	if (rc != 0)
 		return rc;

@@ -31,23 +31,68 @@ bool cnode_is_alive(cnode_node *node, cnode_pid pid)
 	return cn_procs_is_alive(node->procs, pid);
 }
 
-int cnode_spawn_request(cnode_process *self, const char *node, const char *module, const char *function,
-			cnode_term args, unsigned flags, cnode_ref *ref)
+int cn_api_spawn(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
+		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, struct cn_buf *why, cnode_ref *ref)
 {
+	cnode_node *home = cnode_process_node(self);
 	struct cn_spawn_order order = {
 		.owner = cnode_self(self),
 		.leader = cnode_group_leader(self),
 		.module = module,
 		.function = function,
 		.args = args,
-		.link = (flags & CNODE_SPAWN_LINK) != 0,
-		.monitor = (flags & CNODE_SPAWN_MONITOR) != 0,
+		.link = o->link,
+		.monitor = o->monitor,
+		.waited = waited,
 	};
-	cnode_node *home = cnode_process_node(self);
-	if (!node || !module || !function || !ref)
+	struct cn_outbound out;
+	bool here = !node || strcmp(node, home->name) == 0;
+	int rc = here ? 0 : cnode_name_of(node, &order.node);
+	if (rc == 0)
+		rc = cn_outbound_make(home->factories, self, o, timeout_ms, &out, why);
+	if (rc != 0)
+		return rc;
+	order.options = out.options;
+	order.extras = out.extras;
+	rc = here ? cn_spawn_here(home->factories, self, module, args, o, &out, ref)
+		  : cn_cluster_spawn(home->cluster, &order, ref);
+	cn_outbound_fini(&out);
+	return rc;
+}
+
+/* The key of a value that could not be sent becomes the node's sentence. */
+static int spawn_request(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
+			 const cnode_spawn_options *o, cnode_ref *ref)
+{
+	if (!module || !function || !ref)
 		return CNODE_EBADARG;
-	int rc = strcmp(node, home->name) == 0 ? CNODE_EBADNAME : cnode_name_of(node, &order.node);
-	return rc != 0 ? rc : cn_cluster_spawn(home->cluster, &order, ref);
+	struct cn_buf why;
+	cn_buf_init(&why, 0);
+	int rc = cn_api_spawn(self, node, module, function, args, o, o->timeout_ms, false, &why, ref);
+	if (rc != 0 && why.size > 0)
+		cn_api_fail(cnode_process_node(self), rc, "%s: the value of %.*s in the environment cannot be sent", module,
+			    (int)why.size, (char *)why.data);
+	cn_buf_fini(&why);
+	return rc;
+}
+
+int cnode_spawn_request(cnode_process *self, const char *node, const char *module, const char *function,
+			cnode_term args, unsigned flags, cnode_ref *ref)
+{
+	cnode_spawn_options o = CNODE_SPAWN_INIT;
+	o.link = (flags & CNODE_SPAWN_LINK) != 0;
+	o.monitor = (flags & CNODE_SPAWN_MONITOR) != 0;
+	return spawn_request(self, node, module, function, args, &o, ref);
+}
+
+int cnode_spawn_request_options(cnode_process *self, const char *node, const char *module, cnode_term args,
+				const cnode_spawn_options *options, cnode_ref *ref)
+{
+	cnode_spawn_options o = { 0 };
+	if (options)
+		memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+	o.reason = NULL;
+	return spawn_request(self, node, module, o.function ? o.function : "start", args, &o, ref);
 }
 
 int cnode_process_start(cnode_node *node, const char *name, const cnode_behaviour *behaviour, void *context,

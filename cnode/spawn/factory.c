@@ -37,6 +37,7 @@ void cn_factories_free(struct cn_factories *f)
 		cn_free(entry);
 	}
 	cn_mutex_fini(&f->lock);
+	cn_free(f->expose);
 	cn_free(f);
 }
 
@@ -153,6 +154,13 @@ void cn_factories_close(struct cn_factories *f)
 void cn_factory_enable(struct cn_factories *f, bool on)
 {
 	atomic_store(&f->off, !on);
+}
+
+int cn_factories_expose(struct cn_factories *f, const char *keys)
+{
+	cn_free(f->expose);
+	f->expose = keys ? cn_strdup(keys) : NULL;
+	return f->expose || !keys ? 0 : CNODE_ENOMEM;
 }
 
 int cn_factory_unknown(struct cn_factories *f, const char *name, enum cnode_unknown how)

@@ -73,7 +73,7 @@ struct cn_origin {
 	struct cn_factory *factory; /* NULL: a service, or the program */
 	struct cn_place *place;     /* in the quota of the peer; NULL: none */
 	/* Of the request: */
-	struct cn_cluster *cluster;
+	struct cn_cluster *cluster; /* NULL: a process of ours asked */
 	cnode_name peer;
 	uint64_t epoch;
 	cnode_ref id;
@@ -98,6 +98,7 @@ struct cn_factories {
 	_Atomic int unknown;        /* enum cnode_unknown of names that no factory has */
 	struct cn_register_ops global;      /* set before the node starts */
 	bool closed;                /* no answer is owed any more */
+	char *expose;               /* keys of environments that go out; NULL: none */
 	struct cn_mutex lock;       /* guards what follows */
 	struct cn_factory *table;
 	struct cn_service_entry *services;  /* only grows; entries are immutable */

@@ -20,8 +20,27 @@ struct wanted {
 
 /* ---- answers ---- */
 
+/* To a process of ours: as the node it asked would have it told. */
+static void answer_here(const struct cn_origin *r, cnode_pid pid, const char *error)
+{
+	cnode_term message;
+	int rc = error ? cnode_format(&message, "{spawn_reply,~r,error,~a}", r->id, error)
+		       : cnode_format(&message, "{spawn_reply,~r,ok,~p}", r->id, pid);
+	if (rc == 0) {
+		struct cn_target to = { .pid = r->from };
+		rc = cn_procs_send(r->factories->procs, &to, message, 0);
+		cnode_term_drop(message);
+	}
+	if (rc != 0)
+		cn_log_line(r->factories->log, CNODE_LOG_ERROR, "the answer to a spawn is lost: %s", cnode_strerror(rc));
+}
+
 static void answer(const struct cn_origin *r, cnode_pid pid, const char *error)
 {
+	if (!r->cluster) {
+		answer_here(r, pid, error);
+		return;
+	}
 	struct cn_spawn_answer a = {
 		.peer = r->peer,
 		.epoch = r->epoch,
@@ -42,7 +61,11 @@ static void tell_failure(const struct cn_origin *r, cnode_term reason)
 	if (cnode_format(&message, "{spawn_failed,~r,~t}", r->id, reason) != 0)
 		return;                     /* the answer says that it failed, all the same */
 	struct cn_signal sig = { .kind = CN_SIG_MESSAGE, .to = r->from, .node = r->peer, .epoch = r->epoch, .term = message };
-	cn_cluster_send(r->cluster, &sig, 0);
+	struct cn_target to = { .pid = r->from };
+	if (r->cluster)
+		cn_cluster_send(r->cluster, &sig, 0);
+	else
+		cn_procs_send(r->factories->procs, &to, message, 0);
 	cnode_term_drop(message);
 }
 
@@ -226,7 +249,7 @@ static int give(struct cn_origin *r, const struct cn_wishes *w)
 	return cn_term_is_none(w->env) ? 0 : cnode_term_keep(w->env, &r->env);
 }
 
-/* Starts the process. 0, or the code of the refusal; the origin is not taken then. */
+/* Starts the process; q->peer NULL: for one of ours. 0, or the code of the refusal; the origin is not taken then. */
 static int start(struct cn_factories *f, const struct cn_spawn_request *q, const struct wanted *w,
 		 const struct cn_gen_spec *gen, struct cn_origin *r)
 {
@@ -234,12 +257,13 @@ static int start(struct cn_factories *f, const struct cn_spawn_request *q, const
 	const char *why;
 	bool named = wishes->name.size && wishes->registration != CN_REGISTER_NONE;
 	bool globally = named && wishes->registration == CN_REGISTER_GLOBAL;
-	if (named && !may_register(f, q->peer, wishes->name.text))
+	if (named && q->peer && !may_register(f, q->peer, wishes->name.text))
 		return CNODE_ENOTALLOWED;
 	int rc = give(r, wishes);
 	if (rc != 0)
 		return rc;
-	rc = cn_quota_take(f->guard, q->peer, r->factory ? r->factory->name : NULL, cn_now(), &r->place, &why);
+	if (q->peer)
+		rc = cn_quota_take(f->guard, q->peer, r->factory ? r->factory->name : NULL, cn_now(), &r->place, &why);
 	if (rc == CNODE_ESYSLIMIT)
 		cn_guard_refused(f->guard, CN_REFUSED_QUOTA, q->peer, w->module, why);
 	if (rc != 0)
@@ -270,7 +294,8 @@ static int start(struct cn_factories *f, const struct cn_spawn_request *q, const
 	cnode_pid pid;
 	rc = cn_gen_spawn(f->procs, gen, &spec, &pid);
 	if (rc != 0) {
-		cn_quota_give(f->guard, r->place);
+		if (r->place)
+			cn_quota_give(f->guard, r->place);
 		if (r->factory)
 			atomic_fetch_sub(&r->factory->processes, 1);
 	} else if (globally) {
@@ -336,6 +361,47 @@ void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, cons
 	cnode_term_drop(undefined);
 	if (rc != 0)
 		answer(&at_hand, (cnode_pid){ 0 }, rc == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(rc));
+}
+
+int cn_spawn_here(struct cn_factories *f, cnode_process *self, const char *module, cnode_term args,
+		  const cnode_spawn_options *o, const struct cn_outbound *out, cnode_ref *ref)
+{
+	struct cn_spawn_request q = {
+		.from = cnode_self(self), .leader = cnode_group_leader(self), .epoch = CN_EPOCH_ANY, .args = args,
+	};
+	struct wanted w;
+	w.module = module;
+	w.args = args;
+	memset(&w.wishes, 0, offsetof(struct cn_wishes, name));
+	w.wishes.name.size = w.wishes.application.size = 0;
+	w.wishes.link = o->link;
+	w.wishes.monitor = o->monitor;
+	if (!cn_wishes_read(&w.wishes, out->options) || !cn_wishes_read(&w.wishes, out->extras) || !cn_wishes_fit(&w.wishes))
+		return CNODE_EBADARG;
+	struct cn_origin *r = cn_calloc(1, sizeof *r);
+	if (!r)
+		return CNODE_ENOMEM;
+	*ref = q.request = cn_procs_make_ref(f->procs);
+	*r = (struct cn_origin){
+		.factories = f, .id = *ref, .from = q.from, .link = o->link, .monitor = o->monitor,
+		.tells_failure = w.wishes.tells_failure,
+	};
+	atomic_init(&r->refs, 2);
+	struct cn_gen_spec gen = { .factory = module, .args = args };
+	cn_mutex_lock(&f->lock);
+	r->factory = cn_factory_find(f, module);
+	if (r->factory) {
+		gen.behaviour = r->factory->behaviour;
+		gen.context = r->factory->context;
+	}
+	cn_mutex_unlock(&f->lock);
+	int rc = !r->factory ? CNODE_EUNDEF : start(f, &q, &w, &gen, r);
+	if (rc != 0) {
+		answer(r, (cnode_pid){ 0 }, rc == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(rc));
+		atomic_store(&r->refs, 1);
+		cn_origin_unref(r);
+	}
+	return 0;
 }
 
 void cn_spawn_gone(struct cn_factories *f, void *origin)

@@ -68,6 +68,29 @@ int cn_factories_serve(struct cn_factories *f, const struct cn_service *service)
  */
 void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, const struct cn_spawn_request *request);
 
+/* Keys that spawns from processes carry on, as cnode_config.expose_env_remote_spawn. Before the node starts. 0, CNODE_ENOMEM. */
+int cn_factories_expose(struct cn_factories *factories, const char *keys);
+
+/* What a spawn by a process of ours asks for, as terms; link and monitor are not among them. */
+struct cn_outbound {
+	cnode_term options;         /* what was asked for */
+	cnode_term extras;          /* what is inherited, and what helps the waiting side: C nodes only */
+};
+/*
+ * Makes them for a spawn by self; timeout_ms 0 or CNODE_INFINITY: none. `why` gets the key of a
+ * value that cannot be sent (CNODE_EBADTERM). 0, CNODE_EBADNAME, CNODE_EBADARG, CNODE_ENOMEM. self's thread.
+ */
+int cn_outbound_make(struct cn_factories *f, const cnode_process *self, const cnode_spawn_options *o, uint64_t timeout_ms,
+		     struct cn_outbound *out, struct cn_buf *why);
+void cn_outbound_fini(struct cn_outbound *out);
+
+/*
+ * The same spawn on this node: self gets {spawn_reply, Ref, _, _} as from elsewhere. The list of the
+ * factory is for peers. 0, CNODE_ENOMEM, CNODE_EBADARG.
+ */
+int cn_spawn_here(struct cn_factories *f, cnode_process *self, const char *module, cnode_term args,
+		  const cnode_spawn_options *o, const struct cn_outbound *out, cnode_ref *ref);
+
 /* What a process was given, or gave itself: cnode_application and so on. Its own thread. */
 const char *cn_spawn_application(const cnode_process *self);
 int cn_spawn_set_application(struct cn_factories *f, cnode_process *self, const char *name);
