@@ -125,12 +125,25 @@ static void enable(void)
 	      "the name belongs to one behaviour");
 }
 
+static int find_worker(void *context, const cnode_factory_info *f)
+{
+	(void)context;
+	return strcmp(f->name, "worker") == 0;
+}
+
 static int print_factory(void *context, const cnode_factory_info *f)
 {
 	(void)context;
 	printf("   factory %s: %s %s, %llu alive, %llu refused\n", f->name, f->mode, f->allowed, (unsigned long long)f->processes,
 	       (unsigned long long)f->refused);
 	return 0;
+}
+
+/* What is there, and is this there? */
+static void list_factories(void)
+{
+	cnode_factory_list(worker_node, print_factory, NULL);
+	check(cnode_factory_list(worker_node, find_worker, NULL) == 1, "there is a factory worker");
 }
 
 /* Only these nodes. */
@@ -221,7 +234,7 @@ static void spawn_with_registration(void)
 static void spawn_from_a_process(void)
 {
 	cnode_process *self = cnode_mailbox_process(box);
-	cnode_pid pid, parent, me = cnode_self(self);
+	cnode_pid pid, parent;
 	cnode_term args, reply;
 	cnode_atom application;
 	check(cnode_set_application(self, "billing") == 0, "this process belongs to an application");
@@ -230,7 +243,7 @@ static void spawn_from_a_process(void)
 	      && strcmp(application.text, "billing") == 0, "what it spawns belongs to it too");
 	cnode_term_drop(reply);
 	check(cnode_call(box, pid, 5000, &reply, "parent") == 0 && cnode_scan(reply, "~p", &parent) == 0
-	      && memcmp(&parent, &me, sizeof me) == 0, "and knows its parent");
+	      && cnode_pid_equal(parent, cnode_self(self)), "and knows its parent");
 	cnode_term_drop(reply);
 	cnode_term_drop(args);
 }
@@ -275,6 +288,7 @@ int main(void)
 		{ "get_node", get_node },
 		{ "global_switch", global_switch },
 		{ "enable", enable },
+		{ "list_factories", list_factories },
 		{ "enable_for_a_list", enable_for_a_list },
 		{ "update_the_list", update_the_list },
 		{ "disable_for_a_node", disable_for_a_node },
