@@ -416,7 +416,10 @@ START_TEST(junk_is_dropped_and_the_scope_lives)
 	say("{join,~p,g,[~p|x]}", R(9), R(21), NONE);
 	say("{join,~p,g,[~p,x]}", R(9), R(21), NONE);
 	say("{leave,~p,~p,x}", R(9), R(21), NONE);
-	say("{leave,~p,~p,[x|y]}", R(9), R(21), NONE);
+	say("{join,~p,kept,[~p]}", R(9), R(21), NONE);
+	say("{leave,~p,~p,[kept|y]}", R(9), R(21), NONE);
+	say("{'$gen_cast',{sync,~p,[{new,[~p]},x]}}", R(9), R(22), NONE);
+	ck_assert_str_eq(groups(false), "kept");
 	say("{'$gen_cast',{sync,~p,x}}", R(9), NONE, NONE);
 	say("{'$gen_cast',{sync,~p,[x]}}", R(9), NONE, NONE);
 	say("{'$gen_cast',{sync,~p,[{g,~p}|x]}}", R(9), R(21), NONE);
