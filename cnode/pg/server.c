@@ -556,7 +556,7 @@ static void synced(struct server *v, cnode_pid pid, cnode_term groups, cnode_ter
 static bool is_peers(const struct server *v, cnode_pid pid)
 {
 	cnode_name peer = cnode_message_peer(v->self);
-	return peer != 0 && pid.node == peer;
+	return peer != 0 && pid.node == peer && !(v->scope->flags & CNODE_PG_LOCAL);
 }
 
 static int server_message(struct server *v, cnode_term message)
@@ -731,6 +731,8 @@ static int server_init(cnode_process *self, void *state, const cnode_start *how)
 	v->scope = how->context;
 	v->self = self;
 	struct cn_pg *pg = v->scope->pg;
+	if (v->scope->flags & CNODE_PG_LOCAL)
+		return 0;
 	unsigned types = CNODE_NODES_VISIBLE | (v->scope->flags & CNODE_PG_HIDDEN ? CNODE_NODES_HIDDEN : 0);
 	int rc = cnode_monitor_nodes(self, types, true);
 	return rc != 0 ? rc : pg->ops->peers(pg->ctx, greet, v);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* groups: the puppet's orders about nodes that come and go, and about process groups. */
+/* groups: the puppet's orders about nodes that come and go, process groups, and Phoenix.PubSub. */
 #include <string.h>
 
 #include "conformance/nodes/cnode/puppet.h"
@@ -165,4 +165,79 @@ int order_pg_demonitor(const struct order *o)
 	if (rc == 0)
 		rc = cnode_pg_demonitor(o->self, scope.text, ref);
 	return rc == CNODE_ENOENT ? answer(o, "false") : done(o, rc, "ok");
+}
+
+/* ---- Phoenix.PubSub ---- */
+
+int order_pubsub_start(const struct order *o)
+{
+	cnode_atom name;
+	int pool;
+	int rc = cnode_scan(o->args, "[~a,~i]", &name, &pool);
+	return done(o, rc != 0 ? rc : cnode_pubsub_start(cnode_process_node(o->self), name.text, (unsigned)pool, 0), "ok");
+}
+
+int order_pubsub_stop(const struct order *o)
+{
+	cnode_atom name;
+	int rc = cnode_scan(o->args, "[~a]", &name);
+	return done(o, rc != 0 ? rc : cnode_pubsub_stop(cnode_process_node(o->self), name.text), "ok");
+}
+
+/* A topic as C text; the suite's are short. */
+struct topic {
+	char text[256];
+};
+
+static int topic_of(cnode_term term, struct topic *topic)
+{
+	const char *text;
+	size_t size;
+	int rc = cnode_scan(term, "~z", &text, &size);
+	if (rc != 0 || size >= sizeof topic->text)
+		return CNODE_EBADARG;
+	memcpy(topic->text, text, size);
+	topic->text[size] = 0;
+	return 0;
+}
+
+static int subscription(const struct order *o, int (*act)(cnode_process *, const char *, const char *))
+{
+	cnode_atom name;
+	cnode_term term;
+	struct topic topic;
+	int rc = cnode_scan(o->args, "[~a,~t]", &name, &term);
+	if (rc == 0)
+		rc = topic_of(term, &topic);
+	return done(o, rc != 0 ? rc : act(o->self, name.text, topic.text), "ok");
+}
+
+int order_pubsub_subscribe(const struct order *o) { return subscription(o, cnode_pubsub_subscribe); }
+int order_pubsub_unsubscribe(const struct order *o) { return subscription(o, cnode_pubsub_unsubscribe); }
+
+static int broadcast(const struct order *o, unsigned flags)
+{
+	cnode_atom name;
+	cnode_term term, message;
+	struct topic topic;
+	int rc = cnode_scan(o->args, "[~a,~t,~t]", &name, &term, &message);
+	if (rc == 0)
+		rc = topic_of(term, &topic);
+	return done(o, rc != 0 ? rc : cnode_pubsub_broadcast_term(o->self, name.text, flags, topic.text, message), "ok");
+}
+
+int order_pubsub_broadcast(const struct order *o) { return broadcast(o, 0); }
+int order_pubsub_broadcast_from(const struct order *o) { return broadcast(o, CNODE_PUBSUB_FROM); }
+
+int order_pubsub_direct_broadcast(const struct order *o)
+{
+	cnode_atom node, name;
+	cnode_term term, message;
+	struct topic topic;
+	int rc = cnode_scan(o->args, "[~a,~a,~t,~t]", &node, &name, &term, &message);
+	if (rc == 0)
+		rc = topic_of(term, &topic);
+	if (rc == 0)
+		rc = cnode_pubsub_direct_broadcast(o->self, name.text, node.text, topic.text, "~t", message);
+	return done(o, rc, "ok");
 }

@@ -41,7 +41,7 @@ int done(const struct order *o, int rc, const char *result)
 static const char capabilities_list[] =
 	"[puppet, echo, register, link, monitor, exit, group_leader, alias, connect, disconnect, nodes, monitor_node,"
 	" spawn, spawn_out, acl, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out, rex, seq_trace,"
-	" old_hello, monitor_nodes, pg, pg_monitor]";
+	" old_hello, monitor_nodes, pg, pg_monitor, pubsub]";
 
 static int capabilities(const struct order *o)
 {
@@ -465,6 +465,13 @@ static const struct {
 	{ "pg_start", order_pg_start },
 	{ "pg_stop", order_pg_stop },
 	{ "ping", ping_later },
+	{ "pubsub_broadcast", order_pubsub_broadcast },
+	{ "pubsub_broadcast_from", order_pubsub_broadcast_from },
+	{ "pubsub_direct_broadcast", order_pubsub_direct_broadcast },
+	{ "pubsub_start", order_pubsub_start },
+	{ "pubsub_stop", order_pubsub_stop },
+	{ "pubsub_subscribe", order_pubsub_subscribe },
+	{ "pubsub_unsubscribe", order_pubsub_unsubscribe },
 	{ "register", register_self },
 	{ "rpc", rpc_later },
 	{ "self", self },

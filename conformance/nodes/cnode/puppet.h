@@ -24,7 +24,8 @@ int done(const struct order *o, int rc, const char *result);
 typedef int order_fn(const struct order *o);
 order_fn order_monitor_nodes, order_pg_start, order_pg_stop, order_pg_join, order_pg_leave, order_pg_members,
 	order_pg_local_members, order_pg_groups, order_pg_local_groups, order_pg_monitor, order_pg_monitor_scope,
-	order_pg_demonitor;
+	order_pg_demonitor, order_pubsub_start, order_pubsub_stop, order_pubsub_subscribe, order_pubsub_unsubscribe,
+	order_pubsub_broadcast, order_pubsub_broadcast_from, order_pubsub_direct_broadcast;
 
 /* Does an order that waits, and builds its result (yours). 0 or a code. */
 typedef int waiting_fn(cnode_mailbox *mailbox, cnode_term args, cnode_term *result);

@@ -8,7 +8,7 @@
 
 cases() ->
     [{'nodes.up_and_down', "it tells nodeup and nodedown with type, connection_id and reason", ?RULE, [raw, ?NEEDS, {varies, [visible]}], fun up_and_down/1},
-     {'nodes.reason_it_disconnects', "its own disconnect is the reason disconnect", ?RULE, [raw, ?NEEDS, {needs, [monitor_nodes, disconnect]}], fun reason_it_disconnects/1},
+     {'nodes.reason_it_disconnects', "its own disconnect is the reason disconnect", ?RULE, [raw, {needs, [monitor_nodes, disconnect]}], fun reason_it_disconnects/1},
      {'nodes.reason_tick', "a peer that falls silent: net_tick_timeout", ?RULE, [raw, fresh, slow, ?NEEDS, {timeout, 30000}], fun reason_tick/1},
      {'nodes.types', "visible and hidden nodes are told to those who asked for them", ?RULE, [raw, fresh, ?NEEDS, {only, visible}], fun types/1},
      {'nodes.counted', "three subscriptions give three messages, and one call ends all of the same options", ?RULE, [raw, ?NEEDS], fun counted/1},
@@ -16,7 +16,7 @@ cases() ->
      {'nodes.not_for_connected', "nodes that are connected already are not told", ?RULE, [raw, ?NEEDS], fun not_for_connected/1},
      {'nodes.before_messages', "nodeup comes before the first message of the connection", ?RULE, [raw, ?NEEDS, {timeout, 40000}], fun before_messages/1},
      {'nodes.behind_signals', "nodedown comes behind all that the connection brought, EXIT, DOWN and monitor_node's nodedown",
-      ?RULE, [raw, ?NEEDS, {needs, [monitor_nodes, monitor, link, monitor_node]}], fun behind_signals/1},
+      ?RULE, [raw, {needs, [monitor_nodes, monitor, link, monitor_node]}], fun behind_signals/1},
      {'nodes.down_before_up', "100 connections of one name: nodeup and nodedown alternate, connection_id grows", ?RULE, [raw, ?NEEDS, {timeout, 60000}], fun down_before_up/1},
      {'nodes.many', "300 subscribers each hear of it once", ?RULE, [raw, ?NEEDS, {timeout, 40000}], fun many/1}].
 

@@ -29,9 +29,9 @@ cases() ->
      {'pg.leave_exit_race', "leaving and ending at once is told once: the scope here lives", ?SUITE("leave_exit_race"), [?PG, {timeout, 40000}], fun leave_exit_race/1},
      {'pg.storm', "500 random steps with lost connections: the scope here lives, and both sides agree at the end", ?RULE, [?PG, {timeout, 90000}], fun storm/1},
      {'pg.kill', "kill -9 takes its members away", ?RULE, [?PG, fresh], fun kill/1},
-     {'pg.monitor', "it monitors a group: the members first, then each change", ?RULE, [?PG, {needs, [pg, pg_monitor]}], fun monitor_group/1},
-     {'pg.monitor_scope', "it monitors a scope", ?RULE, [?PG, {needs, [pg, pg_monitor]}], fun monitor_all/1},
-     {'pg.monitor_netsplit', "a lost connection is a leave of each member for who monitors", ?RULE, [?PG, {needs, [pg, pg_monitor]}], fun monitor_netsplit/1},
+     {'pg.monitor', "it monitors a group: the members first, then each change", ?RULE, [{needs, [pg, pg_monitor]}, ?PG], fun monitor_group/1},
+     {'pg.monitor_scope', "it monitors a scope", ?RULE, [{needs, [pg, pg_monitor]}, ?PG], fun monitor_all/1},
+     {'pg.monitor_netsplit', "a lost connection is a leave of each member for who monitors", ?RULE, [{needs, [pg, pg_monitor]}, ?PG], fun monitor_netsplit/1},
      {'pg.says_hello', "a scope that starts discovers a visible node, and a node that connects", ?RULE, [?PG], fun says_hello/1},
      {'pg.answers_discover', "a discover is answered with a sync, of an unknown server also with a discover", ?RULE, [?PG], fun answers_discover/1},
      {'pg.answers_discover_1', "a discover with a version is answered so that its sender can read it", ?RULE, [?PG, {from, 26}], fun answers_discover_1/1},
@@ -349,7 +349,9 @@ step(T, Scope, Groups, Ps) ->
             [cf_live:puppet(T) | lists:delete(P, Ps)];
         _ ->
             cf_live:disconnect(T),
-            cf_live:connect(T),
+            %% OTP's own nodes may need more than one try while global tidies up.
+            #{nut := Nut} = T,
+            cf:wait("it is connected again", fun() -> net_kernel:connect_node(Nut) =:= true end, 20000),
             Ps
     end.
 
@@ -382,7 +384,6 @@ monitor_group(T) ->
     ok = cf_live:ask(T, P, exit, [done]),
     {Ref, leave, g, [P]} = cf_live:saw(W),
     ok = cf_live:ask(T, W, pg_demonitor, [Scope, Ref]),
-    cf:same(false, cf_live:ask(T, W, pg_demonitor, [Scope, Ref])),
     ok = pg:leave(Scope, g, Me),
     agree(T, Scope, g, [Me]),
     done = cf_live:ask(T, W, echo, [done]),
