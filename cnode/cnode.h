@@ -13,6 +13,7 @@
 #include "cnode/node.h"
 #include "cnode/pg.h"
 #include "cnode/process.h"
+#include "cnode/pubsub.h"
 #include "cnode/server.h"
 #include "cnode/spawn.h"
 #include "cnode/term.h"
