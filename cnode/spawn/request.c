@@ -59,7 +59,7 @@ static bool read_option(cnode_term option, struct options *o)
 	else if (strcmp(key.text, "name") == 0)
 		return cnode_scan(value, "~a", &o->name) == 0;
 	else
-		return one_of(key.text, key.size, beams_own, CN_ARRAY_SIZE(beams_own));
+		return CN_MUTANT(any_spawn_option) || one_of(key.text, key.size, beams_own, CN_ARRAY_SIZE(beams_own));
 	return true;
 }
 
@@ -85,8 +85,8 @@ static void answer(const struct request *r, cnode_pid pid, const char *error)
 		.request = r->id,
 		.to = r->from,
 		.pid = pid,
-		.linked = !error && r->link,
-		.monitored = !error && r->monitor,
+		.linked = !error && r->link && !CN_MUTANT(spawn_flags_lost),
+		.monitored = !error && r->monitor && !CN_MUTANT(spawn_flags_lost),
 		.error = error,
 	};
 	cn_cluster_spawn_answer(r->cluster, &a);
@@ -165,8 +165,8 @@ static int choose(struct cn_factories *f, const struct cn_spawn_request *q, stru
 	}
 	cn_mutex_unlock(&f->lock);
 	if (!*factory)
-		return CNODE_EUNDEF;
-	if (!cn_access_allowed(&(*factory)->who, q->peer)) {
+		return CN_MUTANT(unknown_not_allowed) ? CNODE_ENOTALLOWED : CNODE_EUNDEF;
+	if (!cn_access_allowed(&(*factory)->who, q->peer) && !CN_MUTANT(acl_ignored)) {
 		atomic_fetch_add(&(*factory)->refused, 1);
 		return CNODE_ENOTALLOWED;
 	}
@@ -209,9 +209,9 @@ void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, cons
 	struct cn_process_spec spec = {
 		.parent = q->from,
 		.leader = q->leader,
-		.name = o.name.size ? o.name.text : NULL,
-		.link = o.link,
-		.monitor = o.monitor,
+		.name = o.name.size && !CN_MUTANT(spawn_name_lost) ? o.name.text : NULL,
+		.link = o.link && !CN_MUTANT(spawn_link_lost),
+		.monitor = o.monitor && !CN_MUTANT(spawn_monitor_lost),
 		.monitor_ref = q->request,
 		.epoch = q->epoch,
 		.started = started,
