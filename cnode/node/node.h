@@ -120,6 +120,7 @@ struct cn_peer_info {
 	struct cn_conn_info link;
 	struct cn_conn_counts counts;
 	uint64_t age_ns;
+	uint64_t connection_id;             /* the epoch of its connection */
 };
 /* The connected peers, at most `max`; returns how many there are. Any thread. */
 size_t cn_cluster_peers(struct cn_cluster *cluster, struct cn_peer_info *info, size_t max);
