@@ -20,7 +20,7 @@ static void close_refused(struct cn_conn *c, int rc)
 static void answer_tick(struct cn_conn *c)
 {
 	uint64_t now = cn_loop_now(c->net->config.loop);
-	if (now - c->answered < ANSWER_PAUSE || CN_MUTANT(tick_unanswered) || CN_MUTANT(no_ticks))
+	if (now - c->answered < ANSWER_PAUSE || CN_MUTANT(no_ticks))
 		return;
 	c->answered = now;
 	cn_half_tick(c);

@@ -372,7 +372,7 @@ static void unlink_acked(struct cn_procs *procs, const struct cn_signal *sig)
 		return;
 	cn_mutex_lock(&p->lock);
 	struct rel *r = is_dead(p) ? NULL : rel_find_pid(p, sig->from);
-	if (r && !r->active && (r->unlink_id == sig->unlink_id || CN_MUTANT(any_unlink_ack)))
+	if (r && ((!r->active && r->unlink_id == sig->unlink_id) || CN_MUTANT(any_unlink_ack)))
 		rel_remove(p, r);
 	else
 		r = NULL;

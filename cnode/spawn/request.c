@@ -209,7 +209,7 @@ void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, cons
 	struct cn_process_spec spec = {
 		.parent = q->from,
 		.leader = q->leader,
-		.name = o.name.size && !CN_MUTANT(spawn_name_lost) ? o.name.text : NULL,
+		.name = o.name.size ? o.name.text : NULL,
 		.link = o.link && !CN_MUTANT(spawn_link_lost),
 		.monitor = o.monitor && !CN_MUTANT(spawn_monitor_lost),
 		.monitor_ref = q->request,

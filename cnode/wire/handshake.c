@@ -293,8 +293,9 @@ static int take_challenge(struct cn_handshake *hs, struct cn_rd *r)
 	rc = check_flags(hs, UINT64_MAX);
 	if (rc)
 		return rc;
-	if ((challenge == hs->challenge && !CN_MUTANT(reflected_challenge)) ||
-	    (hs->config.own_challenge && hs->config.own_challenge(hs->config.context, challenge)))
+	if (!CN_MUTANT(reflected_challenge) &&
+	    (challenge == hs->challenge ||
+	     (hs->config.own_challenge && hs->config.own_challenge(hs->config.context, challenge))))
 		return fail(hs, CNODE_EPROTO, "%s handed this node its own challenge: somebody stands in between",
 			    who(hs).text);
 	negotiate(hs);

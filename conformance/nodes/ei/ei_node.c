@@ -18,6 +18,10 @@
 #include <unistd.h>
 
 #define CONNECT_MS 10000
+#define ACCEPTORS 8
+
+/* What ei_connect.c demands of a peer: EXTENDED_REFERENCES, EXTENDED_PIDS_PORTS, NEW_FLOATS. */
+#define MANDATORY_FLAGS 0x904
 
 /* A process of the contract. */
 struct puppet {
@@ -317,6 +321,14 @@ static void creation(const struct order *o)
 	end_answer(o, &x);
 }
 
+static void mandatory_flags(const struct order *o)
+{
+	ei_x_buff x;
+	begin_answer(o, &x);
+	ei_x_encode_long(&x, MANDATORY_FLAGS);
+	end_answer(o, &x);
+}
+
 static void send_to(const struct order *o)
 {
 	erlang_pid pid;
@@ -517,7 +529,8 @@ static void obey(const struct order *o, const char *name, int size)
 	} orders[] = {
 		{ "capabilities", capabilities, false }, { "connect", connect_node, true }, { "creation", creation, false },
 		{ "disconnect", disconnect, false }, { "echo", echo, false }, { "exit", exit_now, false },
-		{ "is_alive", is_alive, false }, { "register", register_self, false }, { "rpc", rpc, true },
+		{ "is_alive", is_alive, false }, { "mandatory_flags", mandatory_flags, false },
+		{ "register", register_self, false }, { "rpc", rpc, true },
 		{ "send", send_to, false }, { "spawn", spawn, false }, { "unregister", unregister, false },
 		{ "watch", watch, false }, { "whereis", whereis, false },
 	};
@@ -645,6 +658,17 @@ static void *read_input(void *context)
 	exit(0);
 }
 
+/* ei_accept is accept and handshake in one, so who does not hurry would keep the others waiting. */
+static void *accept_all(void *listener)
+{
+	ErlConnect peer;
+	int fd;
+	for (;;)
+		if ((fd = ei_accept(&self, *(int *)listener, &peer)) >= 0)
+			add_conn(fd, peer.nodename);
+	return NULL;
+}
+
 static const char *need(const char *name)
 {
 	const char *value = getenv(name);
@@ -661,9 +685,8 @@ int main(void)
 	const char *name = need("NUT_NAME"), *at = strchr(name, '@');
 	struct in_addr address = { .s_addr = htonl(INADDR_LOOPBACK) };
 	struct timespec now;
-	ErlConnect peer;
 	pthread_t thread;
-	int port = 0, fd;
+	int port = 0;
 	if (!at || at - name >= (long)sizeof alive)
 		die("NUT_NAME");
 	snprintf(alive, sizeof alive, "%.*s", (int)(at - name), name);
@@ -680,11 +703,12 @@ int main(void)
 	new_puppet("echo")->is_echo = true;
 	if (ei_publish(&self, port) < 0)
 		die("ei_publish");
+	for (int i = 1; i < ACCEPTORS; i++)
+		if (pthread_create(&thread, NULL, accept_all, &listener) != 0)
+			die("a thread");
 	if (pthread_create(&thread, NULL, read_input, NULL) != 0)
 		die("a thread");
 	printf("%s ready\n", name);
 	fflush(stdout);
-	for (;;)
-		if ((fd = ei_accept(&self, listener, &peer)) >= 0)
-			add_conn(fd, peer.nodename);
+	accept_all(&listener);
 }
