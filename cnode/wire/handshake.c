@@ -530,17 +530,20 @@ int cn_handshake_feed(struct cn_handshake *hs, const void *bytes, size_t size, u
 	return rc < 0 ? rc : (int)(head + body);
 }
 
-size_t cn_handshake_out(const struct cn_handshake *hs, const uint8_t **bytes)
+size_t cn_handshake_out(struct cn_handshake *hs, const uint8_t **bytes)
 {
-	*bytes = hs->out + hs->out_at;
-	return (size_t)(hs->out_size - hs->out_at);
+	const uint8_t *p = hs->out + hs->out_at;
+	if (hs->out_at == hs->out_end && hs->out_at < hs->out_size)
+		hs->out_end = (uint16_t)(hs->out_at + (hs->config.long_length ? 4 + cn_load_u32(p) : 2u + cn_load_u16(p)));
+	*bytes = p;
+	return (size_t)(hs->out_end - hs->out_at);
 }
 
 void cn_handshake_sent(struct cn_handshake *hs, size_t size)
 {
 	hs->out_at = (uint16_t)(hs->out_at + size);
 	if (hs->out_at >= hs->out_size)
-		hs->out_at = hs->out_size = 0;
+		hs->out_at = hs->out_end = hs->out_size = 0;
 }
 
 int cn_handshake_closed(struct cn_handshake *hs)

@@ -167,7 +167,7 @@ html(#{runs := Runs, cases := Cases} = Table) ->
      "<span class=\"f\">✗</span> failed in one (the link leads to the reason), <span class=\"n\">–</span> not applicable (point at it for the reason), "
      "<span class=\"o\">·</span> does not hold for that release.</p>\n",
      "<table class=\"sum\"><tr><th>node<th>what exactly<th>date<th>judged by OTP<th>passed<th>failed<th>not applicable</tr>\n",
-     [io_lib:format("<tr><td>~s<td>~ts<td>~s<td>~s<td class=\"r\">~b<td class=\"r~s\">~b<td class=\"r\">~b</tr>~n",
+     [io_lib:format("<tr><td>~ts<td>~ts<td>~s<td>~s<td class=\"r\">~b<td class=\"r~s\">~b<td class=\"r\">~b</tr>~n",
                     [Node, esc(About), Date, V, P, case F of 0 -> ""; _ -> " f" end, F, N])
       || #{node := Node, about := About, date := Date} = Run <- Runs, {R, V} <- releases(Run), {P, F, N} <- [counts(Node, R, Cases, Table)]],
      "</table>\n<table class=\"m\">\n<thead><tr><th rowspan=\"2\">case<th rowspan=\"2\">what it says",
@@ -188,7 +188,7 @@ css() ->
 
 html_group(G, Cases, Columns, Table) ->
     [io_lib:format("<tbody><tr class=\"g\"><th colspan=\"2\">~s (~b)", [G, length(Cases)]),
-     [begin {P, F, N} = counts(Node, R, Cases, Table), io_lib:format("<th title=\"~b passed, ~b failed, ~b not applicable\">~s", [P, F, N, total(P, F)]) end || {Node, R} <- Columns],
+     [begin {P, F, N} = counts(Node, R, Cases, Table), io_lib:format("<th title=\"~b passed, ~b failed, ~b not applicable\">~ts", [P, F, N, total(P, F)]) end || {Node, R} <- Columns],
      "</tr>\n",
      [["<tr><td>", atom_to_list(Id), "<td title=\"", esc(Rule), "\">", esc(Sentence), [cell(Id, Node, R, Table) || {Node, R} <- Columns], "</tr>\n"]
       || {Id, Sentence, Rule, _, _} <- Cases],
