@@ -311,12 +311,14 @@ static int finish_call(cnode_process *self, cnode_term ref, const struct call *c
 	cnode_atom class_;
 	cnode_term reason;
 	if (rc == 0)
-		return cnode_stop(self, "{~t,return,~t}", ref, result);
+		return cnode_stop(self, CN_MUTANT(erpc_result_thrown) ? "{~t,throw,~t}" : "{~t,return,~t}", ref, result);
 	if (rc == CNODE_ERAISED && cnode_scan(result, "{~a,~t}", &class_, &reason) == 0) {
 		if (strcmp(class_.text, "error") == 0)
 			return cnode_stop(self, "{~t,error,~t,[{~a,~a,~t,[]}]}", ref, reason, m, f, c->args);
 		return cnode_stop(self, "{~t,~a,~t}", ref, class_.text, reason);
 	}
+	if (CN_MUTANT(erpc_error_as_exit))
+		return cnode_stop(self, "{~t,exit,~a}", ref, cnode_error_atom(rc));
 	if (rc == CNODE_EUNDEF || rc == CNODE_EBADARG)
 		return cnode_stop(self, "{~t,error,~a,[{~a,~a,~t,[]}]}", ref, cnode_error_atom(rc), m, f, c->args);
 	return cnode_stop(self, "{~t,error,{cnode,~a,~z},[{~a,~a,~t,[]}]}", ref, cnode_error_atom(rc),

@@ -21,7 +21,7 @@ modules() ->
 
 all() -> lists:append([M:cases() || M <- modules(), code:ensure_loaded(M) =:= {module, M}]).
 
-find(Id) -> lists:keyfind(Id, 1, all()).
+find(Id) -> lists:keyfind(Id, 1, all() ++ cf_eye:cases()).
 
 option(Key, {_, _, _, Options, _}, Default) -> proplists:get_value(Key, Options, Default).
 

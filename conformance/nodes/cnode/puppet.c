@@ -537,6 +537,19 @@ static const cnode_behaviour puppet = {
 	.handle_info = puppet_info,
 };
 
+/* herald: speaks before it has been started, as its peer sees it, and ends. */
+static int herald_init(cnode_process *process, void *state, const cnode_start *how)
+{
+	cnode_pid to;
+	(void)state;
+	int rc = cnode_scan(how->args, "[~p]", &to);
+	if (rc == 0)
+		rc = cnode_send(process, to, "{herald,~p}", cnode_self(process));
+	return rc != 0 ? rc : cnode_stop(process, "normal");
+}
+
+static const cnode_behaviour herald = { CNODE_BEHAVIOUR_INIT, .init = herald_init };
+
 static int start(cnode_node *node, void **state)
 {
 	cnode_term none;
@@ -549,6 +562,8 @@ static int start(cnode_node *node, void **state)
 	cnode_term_drop(none);
 	if (rc == 0)
 		rc = cnode_factory_add(node, "puppet", &puppet, NULL, CNODE_ALL_NODES);
+	if (rc == 0)
+		rc = cnode_factory_add(node, "herald", &herald, NULL, CNODE_ALL_NODES);
 	if (rc == 0)
 		rc = cnode_factory_add(node, "closed", &puppet, NULL, CNODE_NO_NODES);
 	if (rc == 0)
