@@ -135,6 +135,10 @@ static int counter_cast(cnode_process *self, void *state, cnode_term message)
 		return cnode_monitor_node(self, "r@h", true);
 	if (cn_term_is_atom(message, "timer"))
 		return cnode_start_timer(self, 1, &ref, "{tick,1}");
+	if (cn_term_is_atom(message, "peer")) {
+		note(cnode_message_peer(self) == W.peer ? "from r@h" : cnode_message_peer(self) == 0 ? "from here" : "?", (cnode_term){ 0 });
+		return 0;
+	}
 	if (cn_term_is_atom(message, "cast"))
 		return cnode_cast(self, remote(4), "{x,~q}", (int64_t)1) | cnode_cast_name(self, "srv", "r@h", "y");
 	note("cast", message);
@@ -324,6 +328,20 @@ START_TEST(a_callback_that_fails_ends_the_process_and_the_caller_hears)
 	tell(C, "{'$gen_cast',stop}");
 	ck_assert_str_eq(noted(), "terminate {cnode,not_found,<<\"there is no such thing\">>}; terminate normal; terminate {shutdown,cast}");
 	ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+}
+END_TEST
+
+START_TEST(a_message_tells_the_node_that_it_came_from)
+{
+	cnode_term cast = text_term("{'$gen_cast',peer}");
+	struct cn_target to = { .pid = C };
+	tell(C, "{'$gen_cast',peer}");
+	run();
+	ck_assert_str_eq(noted(), "from r@h");
+	ck_assert_int_eq(cn_procs_send(W.procs, &to, cast, 0), 0);
+	run();
+	ck_assert_str_eq(noted(), "from here");
+	cnode_term_drop(cast);
 }
 END_TEST
 
@@ -848,6 +866,7 @@ int main(void)
 	tcase_add_test(t, replies_with_the_tag_as_it_came_to_where_it_says);
 	tcase_add_test(t, answers_once);
 	tcase_add_test(t, a_raw_process_sees_every_message_as_it_is);
+	tcase_add_test(t, a_message_tells_the_node_that_it_came_from);
 	tcase_add_test(t, answers_later);
 	tcase_add_test(t, a_callback_that_fails_ends_the_process_and_the_caller_hears);
 	tcase_add_test(t, what_only_looks_like_a_call_is_a_message);

@@ -33,6 +33,36 @@ START_TEST(orders_terms_as_erlang_does)
 }
 END_TEST
 
+/* The corpus holds each value in all the forms it may be sent in. */
+START_TEST(equal_terms_have_the_same_hash_and_others_hardly_ever)
+{
+	static cnode_term t[CORPUS_SIZE];
+	size_t met = 0, pairs = 0;
+	for (size_t i = 0; i < CORPUS_SIZE; i++)
+		t[i] = good_term(corpus[i].bytes, corpus[i].size);
+	for (size_t i = 0; i < CORPUS_SIZE; i++) {
+		for (size_t n = 0; n < i; n++) {
+			bool same = cn_term_hash(t[i], 7) == cn_term_hash(t[n], 7);
+			if (cnode_term_equal(t[i], t[n])) {
+				ck_assert_msg(same, "%s and %s", corpus[i].name, corpus[n].name);
+				pairs++;
+			} else if (same && cnode_term_type(t[i]) != CNODE_TYPE_FUN && cnode_term_type(t[i]) != CNODE_TYPE_RECORD &&
+				   cnode_term_type(t[i]) != CNODE_TYPE_FLOAT) {
+				met++;
+			}
+		}
+	}
+	ck_assert_uint_gt(pairs, 10);
+	ck_assert_uint_eq(met, 0);
+	cnode_term list;
+	ck_assert_int_eq(cnode_parse("[1,2,{a,<<1:3>>},#{k => 1.5, l => \"xy\"}|t]", &list, NULL), 0);
+	ck_assert_uint_ne(cn_term_hash(list, 1), cn_term_hash(list, 2));
+	cnode_term_drop(list);
+	for (size_t i = 0; i < CORPUS_SIZE; i++)
+		cnode_term_drop(t[i]);
+}
+END_TEST
+
 START_TEST(tells_equal_from_exactly_equal)
 {
 	static const struct {
@@ -854,6 +884,7 @@ TCase *value_case(void)
 	TCase *c = tcase_create("value");
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, orders_terms_as_erlang_does);
+	tcase_add_test(c, equal_terms_have_the_same_hash_and_others_hardly_ever);
 	tcase_add_test(c, tells_equal_from_exactly_equal);
 	tcase_add_test(c, equal_terms_have_the_same_hash_however_they_were_sent);
 	tcase_add_test(c, orders_what_erl_25_does_not_have);

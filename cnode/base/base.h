@@ -141,6 +141,8 @@ bool cn_log_on(const struct cn_log *log, enum cnode_log_level level);
  * line is counted and the count is logged when there is room. Any thread; log may be NULL.
  */
 void cn_log_line(struct cn_log *log, enum cnode_log_level level, const char *fmt, ...) CN_PRINTF(3, 4);
+/* The same whatever the log's level is: the caller has looked at another one. */
+void cn_log_put(struct cn_log *log, enum cnode_log_level level, const char *fmt, va_list args) CN_PRINTF(3, 0);
 /* Waits until every line queued before the call is written. Never under the lead. */
 void cn_log_flush(struct cn_log *log);
 
@@ -174,5 +176,16 @@ static inline void cn_cond_broadcast(struct cn_cond *c) { pthread_cond_broadcast
 /* Starts a thread with every signal blocked; `name` (15 bytes) shows in ps -L. CNODE_ESYSLIMIT on failure. */
 int cn_thread_start(struct cn_thread *t, const char *name, void (*run)(void *), void *arg);
 void cn_thread_join(struct cn_thread *t);
+
+/*
+ * ---- mutants: false, but in a build with --enable-mutants, where the environment's CNODE_MUTANT names the one that
+ * is true. Each CN_MUTANT breaks one behaviour on purpose, so that conformance/mutants can show that the suite notices. ----
+ */
+#ifdef CN_MUTANTS
+bool cn_mutant(const char *name);
+#define CN_MUTANT(name) cn_mutant(#name)
+#else
+#define CN_MUTANT(name) false
+#endif
 
 #endif

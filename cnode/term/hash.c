@@ -2,7 +2,8 @@
 /*
  * A hash that equal terms share, in whatever form they were sent: small integers and bignums of
  * the same value, atoms in any encoding, lists as STRING_EXT or in parts, maps in any order,
- * identifiers in old and new forms.
+ * identifiers in old and new forms. Tables that peers can fill seed it, so that none of them can
+ * choose terms that meet in one bucket.
  */
 #include "cnode/term/walk.h"
 
@@ -74,11 +75,12 @@ static const uint8_t *mix_list(uint64_t *h, const uint8_t *p, const struct cn_at
 /* Equal maps may have their keys in any order: the sum of the pairs' own hashes. */
 static const uint8_t *mix_map(uint64_t *h, const uint8_t *p, const struct cn_atoms *atoms)
 {
+	const uint64_t seed = *h;
 	uint64_t sum = 0;
 	uint32_t count = cn_load_u32(p + 1);
 	p += 5;
 	for (uint32_t i = 0; i < count; i++) {
-		uint64_t pair = SEED;
+		uint64_t pair = seed;
 		p = mix_term(&pair, p, atoms);
 		p = mix_term(&pair, p, atoms);
 		sum += pair;
@@ -169,10 +171,15 @@ static const uint8_t *mix_term(uint64_t *h, const uint8_t *p, const struct cn_at
 	return p + head.size;
 }
 
-uint64_t cnode_term_hash(cnode_term term)
+uint64_t cn_term_hash(cnode_term term, uint64_t seed)
 {
-	uint64_t h = SEED;
+	uint64_t h = seed ^ SEED;
 	if (!cn_term_is_none(term))
 		mix_term(&h, term.bytes_, term.atoms_);
 	return h;
+}
+
+uint64_t cnode_term_hash(cnode_term term)
+{
+	return cn_term_hash(term, 0);
 }

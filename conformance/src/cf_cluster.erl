@@ -4,7 +4,7 @@
 -module(cf_cluster).
 -export([with/3, finish/1, name/2, names/1, names/2, others/2, caps/2, version/2, ask/3, ask/4, later/4, answer/1, answer/2,
          puppet/1, watched/1]).
--export([connect/2, together/1, apart/1, settle/1, known/1, visible/1, free/2, kill/2, start/2, release/1, wait_known/2, ready/1]).
+-export([connect/2, together/1, apart/1, settle/1, known/1, visible/1, free/2, kill/2, start/2, release/1, wait_known/2, ready/1, twice/3]).
 
 %% Shape: a list of {Role, Prefix}, Role :: nut | hidden_nut | peer | {otp, Release}; or {net, List} with the connections between
 %% the nodes led through the suite's own relays (cf_net). The node's name begins with Prefix, so one says who sorts first.
@@ -192,6 +192,17 @@ leave(C, Name, Visible) ->
     case lists:member(global_disconnect, caps(C, Name)) of
         true -> ask(puppet(Name), global_disconnect, []);
         false -> [ask(Name, disconnect, [V]) || V <- Visible]
+    end.
+
+%% Meetings after which OTP itself is not always of one mind (in some hundred of them one node misses a name): what fails
+%% is noted and tried once more, and has to succeed then.
+twice(C, What, Fun) ->
+    try Fun()
+    catch throw:{case_failed, Why} ->
+        cf:note("~s, tried again: ~s", [What, Why]),
+        ready(C),
+        apart(C),
+        try Fun() catch throw:{case_failed, Again} -> cf:fail("~s, twice: ~s", [What, Again]) end
     end.
 
 %% True when nobody has that lock on any of the nodes.

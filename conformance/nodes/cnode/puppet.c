@@ -19,16 +19,7 @@ struct puppet {
 
 static const cnode_behaviour puppet;
 
-/* An order that is being obeyed. */
-struct order {
-	cnode_process *self;
-	struct puppet *puppet;
-	cnode_pid from;
-	cnode_ref ref;
-	cnode_term args;
-};
-
-static int answer(const struct order *o, const char *format, ...)
+int answer(const struct order *o, const char *format, ...)
 {
 	cnode_term result;
 	va_list args;
@@ -42,8 +33,7 @@ static int answer(const struct order *o, const char *format, ...)
 	return rc;
 }
 
-/* For what is just true when it is done. */
-static int done(const struct order *o, int rc, const char *result)
+int done(const struct order *o, int rc, const char *result)
 {
 	return rc != 0 ? rc : answer(o, "~a", result);
 }
@@ -51,7 +41,8 @@ static int done(const struct order *o, int rc, const char *result)
 static const char capabilities_list[] =
 	"[puppet, echo, register, link, monitor, exit, group_leader, alias, connect, disconnect, nodes, monitor_node,"
 	" spawn, spawn_out, acl, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out, rex, seq_trace,"
-	" old_hello, global, global_resolve, global_disconnect, global_pop, global_external]";
+	" old_hello, monitor_nodes, pg, pg_monitor, pubsub, global, global_resolve, global_disconnect, global_pop,"
+	" global_external]";
 
 static int capabilities(const struct order *o)
 {
@@ -478,8 +469,27 @@ static const struct {
 	{ "monitor", monitor },
 	{ "monitor_alias", monitor_alias },
 	{ "monitor_node", monitor_node },
+	{ "monitor_nodes", order_monitor_nodes },
 	{ "nodes", nodes },
+	{ "pg_demonitor", order_pg_demonitor },
+	{ "pg_groups", order_pg_groups },
+	{ "pg_join", order_pg_join },
+	{ "pg_leave", order_pg_leave },
+	{ "pg_local_groups", order_pg_local_groups },
+	{ "pg_local_members", order_pg_local_members },
+	{ "pg_members", order_pg_members },
+	{ "pg_monitor", order_pg_monitor },
+	{ "pg_monitor_scope", order_pg_monitor_scope },
+	{ "pg_start", order_pg_start },
+	{ "pg_stop", order_pg_stop },
 	{ "ping", ping_later },
+	{ "pubsub_broadcast", order_pubsub_broadcast },
+	{ "pubsub_broadcast_from", order_pubsub_broadcast_from },
+	{ "pubsub_direct_broadcast", order_pubsub_direct_broadcast },
+	{ "pubsub_start", order_pubsub_start },
+	{ "pubsub_stop", order_pubsub_stop },
+	{ "pubsub_subscribe", order_pubsub_subscribe },
+	{ "pubsub_unsubscribe", order_pubsub_unsubscribe },
 	{ "register", register_self },
 	{ "rpc", rpc_later },
 	{ "self", self },
@@ -545,6 +555,19 @@ static const cnode_behaviour puppet = {
 	.handle_info = puppet_info,
 };
 
+/* herald: speaks before it has been started, as its peer sees it, and ends. */
+static int herald_init(cnode_process *process, void *state, const cnode_start *how)
+{
+	cnode_pid to;
+	(void)state;
+	int rc = cnode_scan(how->args, "[~p]", &to);
+	if (rc == 0)
+		rc = cnode_send(process, to, "{herald,~p}", cnode_self(process));
+	return rc != 0 ? rc : cnode_stop(process, "normal");
+}
+
+static const cnode_behaviour herald = { CNODE_BEHAVIOUR_INIT, .init = herald_init };
+
 static int start(cnode_node *node, void **state)
 {
 	cnode_term none;
@@ -558,9 +581,14 @@ static int start(cnode_node *node, void **state)
 	if (rc == 0)
 		rc = cnode_factory_add(node, "puppet", &puppet, NULL, CNODE_ALL_NODES);
 	if (rc == 0)
+		rc = cnode_factory_add(node, "herald", &herald, NULL, CNODE_ALL_NODES);
+	if (rc == 0)
 		rc = cnode_factory_add(node, "closed", &puppet, NULL, CNODE_NO_NODES);
 	if (rc == 0)
 		rc = cnode_factory_add(node, "friends", &puppet, NULL, "friend@127.0.0.1");
+	/* Cases end puppets that other puppets made with exit/2, as any BEAM node may. */
+	if (rc == 0)
+		rc = cnode_access_set(node, CNODE_ACCESS_EXIT, "*", CNODE_ALL_NODES);
 	if (rc == 0)
 		rc = functions_export(node);
 	if (rc == 0)

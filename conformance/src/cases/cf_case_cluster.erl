@@ -354,26 +354,27 @@ resolve(C) -> resolve(C, [random_exit_name, random_notify_name, notify_all_name]
 resolve_own(C) -> resolve(C, [first, second, none, bad, crash], conformance_resolver).
 
 resolve(C, Functions, Module) ->
+    [cf_cluster:twice(C, atom_to_list(Lone), fun() -> resolve(C, Functions, Module, Lone) end) || Lone <- names(C)].
+
+resolve(C, Functions, Module, Lone) ->
+    apart(C),
+    Others = [First | More] = others(C, Lone),
+    [connect(First, O) || O <- More],
+    [cf_cluster:wait_known(O, Others -- [O]) || O <- Others],
+    Via = hd(Others), Holder = lists:last(Others),
+    Rows = [{F, name(), watched(Lone), watched(Holder)} || F <- Functions],
     [begin
-         apart(C),
-         Others = [First | More] = others(C, Lone),
-         [connect(First, O) || O <- More],
-         [cf_cluster:wait_known(O, Others -- [O]) || O <- Others],
-         Via = hd(Others), Holder = lists:last(Others),
-         Rows = [{F, name(), watched(Lone), watched(Holder)} || F <- Functions],
-         [begin
-              yes = ask(P, global_register, [Name, P, {Module, F}]),
-              yes = ask(Q, global_register, [Name, Q, {Module, F}])
-          end || {F, Name, P, Q} <- Rows],
-         connect(Lone, Via),
-         joined(C),
-         %% The lesser of the two that met decides; Pid2 is the one of its own side.
-         [begin
-              {Pid1, Pid2} = if Lone < Via -> {Q, P}; true -> {P, Q} end,
-              decided(C, F, Name, Pid1, Pid2)
-          end || {F, Name, P, Q} <- Rows],
-         no_lock(C)
-     end || Lone <- names(C)].
+         yes = ask(P, global_register, [Name, P, {Module, F}]),
+         yes = ask(Q, global_register, [Name, Q, {Module, F}])
+     end || {F, Name, P, Q} <- Rows],
+    connect(Lone, Via),
+    joined(C),
+    %% The lesser of the two that met decides; Pid2 is the one of its own side.
+    [begin
+         {Pid1, Pid2} = if Lone < Via -> {Q, P}; true -> {P, Q} end,
+         decided(C, F, Name, Pid1, Pid2)
+     end || {F, Name, P, Q} <- Rows],
+    no_lock(C).
 
 decided(C, F, Name, Pid1, Pid2) ->
     {Min, Max} = if node(Pid1) < node(Pid2) -> {Pid1, Pid2}; true -> {Pid2, Pid1} end,
@@ -478,7 +479,9 @@ rings() ->
                                 {simple_ring, "six nodes with one same name connect in a ring one after the other: one has it", fun(C) -> meet(C, simple_ring) end},
                                 {simple_line, "six nodes with one same name connect in a line one after the other: one has it", fun(C) -> meet(C, simple_line) end}]].
 
-meet(C, How) ->
+meet(C, How) -> cf_cluster:twice(C, atom_to_list(How), fun() -> meet_once(C, How) end).
+
+meet_once(C, How) ->
     apart(C),
     Name = name(),
     Ps = [puppet(N) || N <- names(C)],

@@ -358,11 +358,12 @@ it_drops(T, Nut) ->
     there(Nut, N, undefined).
 
 we_decide(T, Nut) ->
-    {C, N, _, Mine} = both(T, Nut, "aa", {global, random_exit_name}),
+    {C, N, P, Mine} = both(T, Nut, "aa", {global, random_exit_name}),
     #{resolved := #{ops := Ops}} =
         cf_member:join(C, #{names => [{N, Mine, exit_name()}], ops => [{insert, {N, Mine, exit_name()}}]}),
     cf:same([], Ops, "what it resolved"),
-    there(Nut, N, Mine).
+    there(Nut, N, Mine),
+    cf:check(cf_cluster:ask(Nut, is_alive, [P]), "it has killed its process").
 
 erpc_resolve(C, Method, N, Mine, Its) ->
     From = cf_fake:pid(C), [Req, Res] = [cf_fake:ref(C), cf_fake:ref(C)],

