@@ -23,8 +23,8 @@ cases() ->
         {Id, Sentence, Needs, O, Fun} <-
             [{relay, "the cluster works through the suite's relays", [], [{timeout, 60000}], fun through/1},
              {heal, "split at random, the same names on both sides, healed: one winner everywhere within 5 s", [], [{timeout, 60000 + 20000 * seeds()}], fun heal/1},
-             {cut, "the connection of two is cut: no partitions that overlap; healed, all are together again", [global_pop], [{from, 25}, {timeout, 90000}], fun cut/1},
-             {refused, "a node that some cannot reach: no partitions that overlap", [global_pop], [{from, 25}, {timeout, 60000}], fun refused/1},
+             {cut, "the connection of two is cut: no partitions that overlap; healed, all are together again", [global_pop], [{from, 25}, {timeout, 180000}], fun cut/1},
+             {refused, "a node that some cannot reach: no partitions that overlap", [global_pop], [{from, 25}, {timeout, 150000}], fun refused/1},
              {registering, "the network splits while everybody registers: all come to an end, no lock is left", [], [{timeout, 60000}], fun registering/1},
              {joining, "the network splits while a node joins: healed, it joins", [], [{timeout, 60000}], fun joining/1},
              {three, "three ways: each part has its own name, healed one has it", [], [{timeout, 60000}], fun three/1}]]
