@@ -7,6 +7,7 @@
 main(File) ->
     {ok, [#{epmd := Epmd, driver := Driver, cookie := Cookie, cases := Ids} = Job]} = file:consult(File),
     process_flag(trap_exit, true),
+    cf_eye:open(maps:get(believed, Job, none)),
     cf_epmd:start(Epmd),
     {ok, _} = net_kernel:start([Driver, longnames]),
     true = erlang:set_cookie(node(), Cookie),
@@ -23,6 +24,7 @@ main(File) ->
 
 finish(T) ->
     case cf_nut:alive(T) of true -> cf_nut:kill(T); false -> ok end,
+    cf_eye:close(),
     io:format("END~n"),
     halt(0).
 
@@ -60,11 +62,11 @@ side_by_side(Cases, T) ->
     Workers = [{spawn_link(fun() -> Self ! {self(), execute(Case, T)} end), Id} || {Id, Case} <- Asked],
     [receive {Worker, {Verdict, Why}} -> result(Id, Verdict, erlang:monotonic_time(millisecond) - Began, Why) end
      || {Worker, Id} <- Workers],
-    case cf_nut:alive(T) of
-        true -> T;
-        false ->
-            io:format("# the node under test ended while ~p ran side by side~n", [[Id || {Id, _} <- Asked]]),
-            started(T)
+    case health(T) of
+        good -> T;
+        {bad, What} ->
+            io:format("# the node under test ~s while ~p ran side by side~n", [What, [Id || {Id, _} <- Asked]]),
+            again(T)
     end.
 
 %% Cases with clusters of their own: those of one lane in turn, because they share a cluster, and a few lanes at a time.
@@ -125,22 +127,32 @@ attempt(Case, T) ->
     {Verdict, Why} = try execute(Case, if Fresh -> T#{nut => cf:unique("nut") , fresh => true}; true -> T end)
                      catch throw:{case_failed, Text} -> {fail, Text}
                      end,
-    case {Fresh, alive_after(T, Verdict)} of
-        {true, true} -> {Verdict, Why, T};
-        {_, true} -> {Verdict, Why, T};
-        {_, false} ->
-            Died = "the node under test ended in this case; its log ends:\n" ++ tail(T),
-            T1 = try started(T) catch throw:{case_failed, Again} -> io:format("# ~s~n", [Again]), T end,
-            {fail, case Verdict of fail -> [Why, "\n", Died]; _ -> Died end, T1}
+    case health_after(T, Verdict) of
+        good -> {Verdict, Why, T};
+        {bad, What} ->
+            Died = ["the node under test ", What, " in this case; its log ends:\n" | tail(T)],
+            {fail, case Verdict of fail -> [Why, "\n", Died]; _ -> Died end, again(T)}
     end.
 
-alive_after(T, pass) -> cf_nut:alive(T);
-alive_after(T, na) -> cf_nut:alive(T);
-alive_after(T, fail) -> settle(20, T).
+%% A failure must not become that of the cases behind it: the node is asked whether it still answers at all.
+health_after(T, fail) -> health(T);
+health_after(T, _) -> case cf_nut:alive(T) of true -> good; false -> {bad, "ended"} end.
 
-%% After a failure the process may be on its way out.
-settle(0, T) -> cf_nut:alive(T);
-settle(N, T) -> cf_nut:alive(T) andalso begin receive after 5 -> ok end, settle(N - 1, T) end.
+health(T) ->
+    Answers = cf_nut:alive(T) andalso
+        try in_process(fun() -> cf_fake:call(cf_fake:dial(T, #{}), echo, [here]) end) =:= here
+        catch throw:{case_failed, _} -> false
+        end,
+    case {cf_nut:alive(T), Answers} of
+        {true, true} -> good;
+        {true, false} -> {bad, "stopped answering"};
+        {false, _} -> {bad, "ended"}
+    end.
+
+%% Another one in its place.
+again(T) ->
+    case cf_nut:alive(T) of true -> cf_nut:kill(T); false -> ok end,
+    try started(T) catch throw:{case_failed, Why} -> io:format("# ~s~n", [Why]), T end.
 
 tail(#{proc := Proc}) ->
     Lines = case is_process_alive(Proc) of true -> cf_proc:output(Proc); false -> [] end,
