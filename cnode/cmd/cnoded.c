@@ -25,8 +25,8 @@ struct options {
 	const char *sname, *name;
 	const char *setcookie, *cookie_file;
 	bool hidden, visible;
-	struct cn_opt_list load, allow, connect, route;
-	const char *listen, *epmd, *log;
+	struct cn_opt_list load, allow, connect, discover, route;
+	const char *listen, *epmd, *dns, *log;
 	long net_ticktime, shutdown_timeout, threads;
 	bool help, version;
 };
@@ -51,6 +51,10 @@ static const struct cn_opt table[] = {
 	{ "connect", "NODE[,NODE...]", CN_OPT_LIST, AT(connect), 0, 0,
 	  "connect to these nodes, again and again if need be; NAME@HOST:PORT goes without epmd; "
 	  "may be repeated" },
+	{ "discover", "SOURCE", CN_OPT_LIST, AT(discover), 0, 0,
+	  "look for nodes and connect to them: epmd:[PATTERN@]HOST,..., dns:NAME@QUESTION, "
+	  "srv:NAME@QUESTION or list:NODE,...; may be repeated" },
+	{ "dns", "ADDR[:PORT],...", CN_OPT_TEXT, AT(dns), 0, 0, "DNS servers to ask; default: the system's" },
 	{ "listen", "ADDR[:PORT]", CN_OPT_TEXT, AT(listen), 0, 0,
 	  "the address to listen on, [ADDR]:PORT for IPv6, :PORT for all; default: all, any port" },
 	{ "epmd", "MODE", CN_OPT_TEXT, AT(epmd), 0, 0,
@@ -208,6 +212,7 @@ static int configure(const struct options *o, struct cn_cookie *cookie, cnode_co
 	config->long_names = o->name != NULL;
 	config->visible = o->visible;
 	config->listen = o->listen;
+	config->dns = o->dns;
 	config->threads = (int)o->threads;
 	config->net_ticktime = (uint32_t)o->net_ticktime;
 	config->shutdown_timeout = (uint32_t)o->shutdown_timeout;
@@ -371,6 +376,18 @@ static int connect_peers(const struct cn_opt_list *lists, cnode_node *node, bool
 	return 0;
 }
 
+static int discover_nodes(const struct cn_opt_list *sources, cnode_node *node)
+{
+	for (size_t i = 0; i < sources->count; i++) {
+		int rc = cnode_discover(node, sources->item[i]);
+		if (rc == 0)
+			continue;
+		cn_say(CNODE_LOG_ERROR, "-%s", cnode_node_error(node));
+		return rc == CNODE_ENOMEM ? CN_DAEMON_FAILED : CN_DAEMON_USAGE;
+	}
+	return 0;
+}
+
 /* ---- the life of the daemon ---- */
 
 static void say_ready(cnode_node *node, const cnode_config *config, const struct cn_modules *modules)
@@ -426,6 +443,8 @@ static int run(const struct options *o)
 	if (status == 0)
 		status = add_routes(&o->route, node);
 	if (status == 0)
+		status = discover_nodes(&o->discover, node);
+	if (status == 0)
 		status = load_modules(&o->load, node, &modules);
 	if (status == 0)
 		status = allow_factories(&o->allow, node);
@@ -475,6 +494,7 @@ int main(int argc, char *argv[])
 	cn_opt_list_free(&o.load);
 	cn_opt_list_free(&o.allow);
 	cn_opt_list_free(&o.connect);
+	cn_opt_list_free(&o.discover);
 	cn_opt_list_free(&o.route);
 	return status;
 }
