@@ -229,7 +229,7 @@ int cn_peer_send(struct cn_cluster *cluster, cnode_name node, uint64_t epoch, co
 	if (!(flags & CN_SEND_NOCONNECT))
 		rc = cn_peer_get(cluster, node, &peer);
 	else if (!(peer = cn_peer_find(cluster, node)) || peer->state != CN_PEER_UP)
-		goto unlock;
+		rc = CNODE_ENOCONNECTION;
 	if (rc != 0 || (epoch != CN_EPOCH_ANY && epoch != peer->epoch))
 		goto unlock;
 	if (peer->state != CN_PEER_UP) {

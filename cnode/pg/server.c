@@ -39,7 +39,8 @@ static void discover(struct server *v, const char *node)
 		rc = cnode_send_name_term(v->self, v->scope->name, node, message, CNODE_NOCONNECT);
 		cnode_term_drop(message);
 	}
-	if (rc != 0)
+	/* A node that is gone by now says so itself (nodedown). */
+	if (rc != 0 && rc != CNODE_ENOCONNECTION)
 		cn_log_line(v->scope->pg->log, CNODE_LOG_WARNING, "pg %s: %s cannot be asked for its groups: %s", v->scope->name,
 			    node, cnode_strerror(rc));
 }
@@ -49,7 +50,7 @@ static void send_to(struct server *v, struct remote *r, cnode_term message)
 {
 	char node[CNODE_NAME_SIZE];
 	int rc = cnode_send_term(v->self, r->pid, message, CNODE_NOCONNECT);
-	if (rc == 0)
+	if (rc == 0 || rc == CNODE_ENOCONNECTION)      /* its nodedown is on the way */
 		return;
 	if (rc == CNODE_ENOMEM || rc == CNODE_EEXITED || rc == CNODE_ESHUTDOWN) {
 		r->behind = true;
