@@ -369,6 +369,20 @@ teardown_file() {
 	stop "$N"
 }
 
+@test "a short name reaches a node with a long one, which only does not dial the other kind itself" {
+	needs_beam
+	tool 0 pong -sname "me$$" ping beam@127.0.0.1
+}
+
+@test "a tool that is through is no event in the log" {
+	needs_beam
+	start N ready "$bin/cnoded" -name quiet@127.0.0.1 -connect beam@127.0.0.1
+	tool 0 pong ping quiet@127.0.0.1
+	tool 0 pong ping quiet@127.0.0.1
+	stop "$N"
+	! grep -q "connection with cnode-" "$BATS_FILE_TMPDIR/N.out"
+}
+
 @test "cnoded -discover finds the nodes that epmd knows" {
 	needs_beam
 	start N ready "$bin/cnoded" -name finder@127.0.0.1 -discover "epmd:bea*@127.0.0.1"
@@ -413,8 +427,6 @@ teardown_file() {
 	tool 2 "is no node name" ping a@b:port
 	tool 2 "is no node name" ping a@b:0
 	tool 2 "is no node name" ping a@
-	tool 2 "use -name" -sname me ping a@127.0.0.1
-	tool 2 "use -sname" -name me@b.c ping a@b
 }
 
 @test "cnode shows with a caret where a term goes wrong, before it connects" {

@@ -156,13 +156,15 @@ static void row(int i, const char *name, int type, const char *value, uint16_t p
 
 static cnode_node *a, *b, *c;
 static cnode_mailbox *mb;           /* on a, and hears of nodes */
-static _Atomic unsigned notices;
+static _Atomic unsigned notices, losses;
 
 static void count_notices(void *context, enum cnode_log_level level, const char *text)
 {
 	(void)context;
 	if (level <= CNODE_LOG_NOTICE && strncmp(text, "discover", 8) == 0)
 		atomic_fetch_add(&notices, 1);
+	if (level <= CNODE_LOG_NOTICE && strcmp(text, "b@127.0.0.1: the connection is lost, trying again") == 0)
+		atomic_fetch_add(&losses, 1);
 }
 
 static cnode_node *node_at(const char *name, const char *listen, enum cnode_epmd_mode epmd, uint16_t epmd_port)
@@ -369,9 +371,52 @@ START_TEST(stays_with_a_seed)
 		cnode_node_free(b);
 		b = NULL;
 		ck_assert_str_eq(next_node(CNODE_NODEDOWN), "b@127.0.0.1");
+		while (atomic_load(&losses) < (unsigned)i + 1)
+			sched_yield();
 	}
 	/* Once it is forgotten nobody comes back by himself. */
 	ck_assert_int_eq(cnode_disconnect(a, "b@127.0.0.1"), 0);
+}
+END_TEST
+
+/* Every pair dials at the same time, and has one connection: nobody is lost or told twice. */
+START_TEST(a_crowd_that_dials_at_once_is_a_full_mesh)
+{
+	enum { N = 16 };
+	static cnode_node *node[N];
+	static cnode_mailbox *box[N];
+	char source[N * 40] = "list:", name[40];
+	size_t used = strlen(source);
+	for (int i = 0; i < N; i++) {
+		snprintf(name, sizeof name, "n%d@127.0.0.1", i);
+		node[i] = node_at(name, "127.0.0.1", CNODE_EPMD_NONE, 0);
+		used += (size_t)snprintf(source + used, sizeof source - used, "%s%s:%u", i ? "," : "", name,
+					 (unsigned)cnode_node_port(node[i]));
+		ck_assert_int_eq(cnode_mailbox_open(node[i], NULL, &box[i]), 0);
+		ck_assert_int_eq(cnode_monitor_nodes(cnode_mailbox_process(box[i]), CNODE_NODES_HIDDEN, true), 0);
+	}
+	for (int i = 0; i < N; i++)
+		ck_assert_int_eq(cnode_discover(node[i], source), 0);
+	for (int i = 0; i < N; i++) {
+		bool seen[N] = { false };
+		for (int n = 0; n < N - 1; n++) {
+			cnode_info info;
+			char peer[CNODE_NAME_SIZE];
+			ck_assert_int_eq(cnode_receive(box[i], &info, WAIT), 0);
+			ck_assert_int_eq(info.kind, CNODE_NODEUP);
+			ck_assert_int_eq(cnode_name_text(info.peer, peer), 0);
+			int k = atoi(peer + 1);
+			ck_assert(k != i && !seen[k]);
+			seen[k] = true;
+		}
+	}
+	for (int i = 0; i < N; i++) {
+		cnode_info info;
+		ck_assert_int_eq(cnode_receive(box[i], &info, 0), CNODE_ETIMEOUT);
+		cnode_mailbox_close(box[i]);
+	}
+	for (int i = 0; i < N; i++)
+		cnode_node_free(node[i]);
 }
 END_TEST
 
@@ -419,6 +464,7 @@ int main(void)
 	tcase_add_test(t, a_source_that_fails_is_asked_again_and_said_once);
 	tcase_add_test(t, connects_to_a_list);
 	tcase_add_test(t, stays_with_a_seed);
+	tcase_add_test(t, a_crowd_that_dials_at_once_is_a_full_mesh);
 	tcase_add_test(t, refuses_sources_that_make_no_sense);
 	suite_add_tcase(s, t);
 	return tap_run(s);

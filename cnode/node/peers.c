@@ -275,6 +275,7 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 	cn_mutex_lock(&cluster->lock);
 	bool was_up = peer->state == CN_PEER_UP;
 	struct cn_conn *conn = peer->conn;
+	uint64_t peer_flags = was_up ? cn_conn_info(conn)->peer_flags : 0;
 	peer->conn = NULL;
 	peer->state = CN_PEER_DOWN;
 	peer->ended = peer->epoch;
@@ -295,6 +296,8 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 		peer->tries = was_up ? 0 : peer->tries + 1;
 		/* Who asked to stay connected hears why it cannot be, and again when the cause changes; conn tells each
 		   attempt at level info. */
+		if (was_up && code == CNODE_ENOCONNECTION && !(peer_flags & CN_DFLAG_PUBLISHED))
+			cn_log_line(cluster->log, CNODE_LOG_NOTICE, "%s: the connection is lost, trying again", peer->text);
 		if (!was_up && code != 0 && code != peer->told)
 			cn_log_line(cluster->log, CNODE_LOG_NOTICE, "%s: cannot connect, trying again: %s", peer->text,
 				    text);
