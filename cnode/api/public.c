@@ -291,6 +291,18 @@ int cnode_connect(cnode_node *node, const char *peer)
 	return cn_ask_keep(node, peer);
 }
 
+int cnode_discover(cnode_node *node, const char *source)
+{
+	const char *why = "it is missing";
+	int rc = source ? cn_discover_check(source, &why) : CNODE_EBADARG;
+	if (rc != 0)
+		return cn_api_fail(node, rc, "discover %s: %s", source ? source : "(null)", why);
+	if (!node->networked)
+		return cn_api_fail(node, CNODE_ESTATE, "discover %s: this node has no name, and so no network", source);
+	rc = cn_ask_discover(node, source);
+	return rc == 0 ? 0 : cn_api_fail(node, rc, "discover %s: %s", source, cnode_strerror(rc));
+}
+
 int cnode_disconnect(cnode_node *node, const char *peer)
 {
 	if (!peer || !cn_cluster_knows(node->cluster, peer))

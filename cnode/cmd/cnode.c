@@ -231,12 +231,6 @@ static int read_words(const struct command *command, const struct options *o,
 		const char *own = o->name != NULL ? o->name : o->sname;
 		if (cn_target_read(tool->word[0], own, &tool->target, message) != 0)
 			return usage("%s", message);
-		if (o->sname != NULL && tool->target.long_names)
-			return usage("%s has a long name and -sname makes a short one, so they refuse each other: use -name",
-				     tool->target.node);
-		if (o->name != NULL && !tool->target.long_names)
-			return usage("%s has a short name and -name makes a long one, so they refuse each other: use -sname",
-				     tool->target.node);
 	}
 	if (command->term == 0 || ((command->flags & OPTIONAL) && count < command->term))
 		return CN_TOOL_OK;
@@ -276,7 +270,7 @@ static int join(const struct command *command, const struct options *o, struct c
 		config.cookie = "unused";       /* a machine without a cookie may ask epmd */
 	cn_target_own_name(&tool->target, own);
 	config.name = o->name != NULL ? o->name : o->sname != NULL ? o->sname : own;
-	config.long_names = o->name != NULL || tool->target.long_names;
+	config.long_names = o->name != NULL || (o->sname == NULL && tool->target.long_names);
 	config.hidden = true;
 	config.listen = "127.0.0.1";            /* nobody is meant to dial us */
 	config.epmd = CNODE_EPMD_NONE;

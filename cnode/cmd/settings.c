@@ -36,6 +36,10 @@ const struct cn_opt cn_options_table[] = {
 	{ "connect", "NODE[,NODE...]", CN_OPT_LIST, AT(connect), 0, 0,
 	  "connect to these nodes, again and again if need be; NAME@HOST:PORT goes without epmd; "
 	  "may be repeated" },
+	{ "discover", "SOURCE", CN_OPT_LIST, AT(discover), 0, 0,
+	  "look for nodes and connect to them: epmd:[PATTERN@]HOST,..., dns:NAME@QUESTION, "
+	  "srv:NAME@QUESTION or list:NODE,...; may be repeated" },
+	{ "dns", "ADDR[:PORT],...", CN_OPT_TEXT, AT(dns), 0, 0, "DNS servers to ask; default: the system's" },
 	{ "listen", "ADDR[:PORT]", CN_OPT_TEXT, AT(listen), 0, 0,
 	  "the address to listen on, [ADDR]:PORT for IPv6, :PORT for all; default: all, any port" },
 	{ "epmd", "MODE", CN_OPT_TEXT, AT(epmd), 0, 0,
