@@ -60,6 +60,11 @@ typedef struct cnode_config {
 	enum cnode_log_level log_level; /* 0: notice */
 	cnode_log_fn *log;              /* NULL: stderr */
 	void *log_context;
+	/*
+	 * Keys of a process's environment that a spawn from it elsewhere carries on, separated by commas,
+	 * '*' stands for any text ("TRACE_*,REGION"); NULL: none. Since 0.2.
+	 */
+	const char *expose_env_remote_spawn;
 } cnode_config;
 
 #define CNODE_CONFIG_INIT { .size = sizeof(cnode_config) }
@@ -92,6 +97,13 @@ CNODE_API uint16_t cnode_node_port(cnode_node *node);
 
 /* Begins to stop: processes exit with `shutdown`, terminate callbacks run, connections close. Also safe in a signal handler. */
 CNODE_API void cnode_node_stop(cnode_node *node);
+
+/*
+ * A descriptor that becomes readable when the node is asked to stop, by whomever; a program
+ * with a poll loop of its own then calls cnode_node_wait. Only to be polled; the node's own.
+ * -1 if cnode_node_new failed. Any thread. Since 0.2.
+ */
+CNODE_API int cnode_node_stop_fd(const cnode_node *node);
 
 /* Waits until a stopped node is down. Not from a callback. 0, CNODE_ETIMEOUT when processes had to be left behind after shutdown_timeout. */
 CNODE_API int cnode_node_wait(cnode_node *node);
