@@ -257,7 +257,7 @@ static int start(struct cn_factories *f, const struct cn_spawn_request *q, const
 	const char *why;
 	bool named = wishes->name.size && wishes->registration != CN_REGISTER_NONE;
 	bool globally = named && wishes->registration == CN_REGISTER_GLOBAL;
-	if (named && q->peer && !CN_MUTANT(anybody_registers) && !may_register(f, q->peer, wishes->name.text))
+	if (named && q->peer && !may_register(f, q->peer, wishes->name.text))
 		return CNODE_ENOTALLOWED;
 	int rc = give(r, wishes);
 	if (rc != 0)
@@ -271,7 +271,7 @@ static int start(struct cn_factories *f, const struct cn_spawn_request *q, const
 	struct cn_process_spec spec = {
 		.parent = q->from,
 		.leader = q->leader,
-		.name = named && !globally && !CN_MUTANT(spawn_name_lost) ? wishes->name.text : NULL,
+		.name = named && !globally ? wishes->name.text : NULL,
 		.origin = r,
 		.start_ns = wishes->start_ns,
 		.init_ns = wishes->init_ns,
