@@ -17,6 +17,7 @@
 #ifndef CNODE_NODE_H
 #define CNODE_NODE_H
 
+#include "cnode/global.h"
 #include "cnode/log.h"
 #include "cnode/process.h"
 
@@ -40,8 +41,9 @@ typedef struct cnode_config {
 	const char *name;               /* "a@host"; "a": the host's name is added; NULL: nonode@nohost, no network */
 	bool long_names;                /* as erl -name (the host has a dot); default as -sname */
 	const char *cookie;             /* NULL: cookie_file */
-	const char *cookie_file;        /* NULL: ~/.erlang.cookie, then $XDG_CONFIG_HOME/erlang/.erlang.cookie */
-	bool visible;                   /* default hidden */
+	const char *cookie_file;        /* NULL: ~/.erlang.cookie, then $XDG_CONFIG_HOME/erlang/.erlang.cookie; "-": a line of standard input */
+	bool hidden;                    /* erl -hidden: no part in global, not in nodes() of the others; default visible. Until 0.1 nodes
+					   were hidden, and this member was `visible` */
 	const char *listen;             /* "addr", "addr:port", "[v6]:port", ":port"; NULL: all, any port */
 	enum cnode_epmd_mode epmd;
 	uint16_t epmd_port;             /* 0: $ERL_EPMD_PORT, then 4369 */
@@ -60,11 +62,16 @@ typedef struct cnode_config {
 	enum cnode_log_level log_level; /* 0: notice */
 	cnode_log_fn *log;              /* NULL: stderr */
 	void *log_context;
+	bool stop_at_eof;               /* the node stops when standard input is at its end: whoever held its other end is gone. What
+					   arrives there is thrown away. Since 0.2 */
 	/*
 	 * Keys of a process's environment that a spawn from it elsewhere carries on, separated by commas,
 	 * '*' stands for any text ("TRACE_*,REGION"); NULL: none. Since 0.2.
 	 */
 	const char *expose_env_remote_spawn;
+	enum cnode_overlap overlap;     /* when others have lost each other (cnode/global.h). Since 0.2 */
+	uint32_t global_timeout;        /* seconds that a node may take to go on with joining global, or to answer it, before its
+					   connection is closed; 0: 60. Since 0.2 */
 } cnode_config;
 
 #define CNODE_CONFIG_INIT { .size = sizeof(cnode_config) }

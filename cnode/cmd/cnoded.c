@@ -148,11 +148,12 @@ static int configure(const struct cn_settings *s, struct cn_cookie *cookie, cnod
 
 	config->name = o->name != NULL ? o->name : o->sname;
 	config->long_names = o->name != NULL;
-	config->visible = o->visible;
+	config->hidden = o->hidden;
 	config->listen = o->listen;
 	config->threads = (int)o->threads;
 	config->net_ticktime = (uint32_t)o->net_ticktime;
 	config->shutdown_timeout = (uint32_t)o->shutdown_timeout;
+	config->stop_at_eof = o->stop_at_eof;
 	config->max_threads = (int)s->limits.max_threads;
 	config->net_setuptime = (uint32_t)s->limits.net_setuptime;
 	config->max_message = (uint64_t)s->limits.max_message;
@@ -326,7 +327,7 @@ static void say_ready(cnode_node *node, const cnode_config *config, const struct
 
 	snprintf(port, sizeof port, "port %u", cnode_node_port(node));
 	add(&p, "", port);
-	add(&p, ", ", config->visible ? "visible" : "hidden");
+	add(&p, ", ", config->hidden ? "hidden" : "visible");
 	for (size_t i = 0; i < modules->count; i++)
 		add(&p, i == 0 ? "; modules " : ", ", modules->item[i].entry->name);
 	(void)cnode_factory_list(node, name_open_factory, &open);

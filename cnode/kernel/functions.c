@@ -304,6 +304,20 @@ static int execute(cnode_process *self, struct execution *e, const struct call *
 	return f ? f->call(self, f->context, c->args, result) : CNODE_EUNDEF;
 }
 
+int cn_function_run(struct cn_functions *fs, cnode_process *self, const char *module, const char *name, cnode_term args,
+		    cnode_term *result)
+{
+	*result = (cnode_term){ 0 };
+	cnode_reader r = cnode_read(args);
+	size_t arity = cnode_read_list(&r);
+	if (r.error || arity > 255)
+		return CNODE_EBADARG;
+	cn_mutex_lock(&fs->lock);
+	struct function *f = find(fs, module, name, (int)arity, false);
+	cn_mutex_unlock(&fs->lock);
+	return f ? f->call(self, f->context, args, result) : CNODE_EUNDEF;
+}
+
 /* Ends the process with the exit reason that erpc expects. */
 static int finish_call(cnode_process *self, cnode_term ref, const struct call *c, int rc, cnode_term result)
 {

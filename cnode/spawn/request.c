@@ -157,7 +157,7 @@ static int unknown(struct cn_factories *f, const char *peer, const struct wanted
 		gen->context = NULL;
 		return 0;
 	}
-	return CN_MUTANT(unknown_not_allowed) ? CNODE_ENOTALLOWED : CNODE_EUNDEF;
+	return CNODE_EUNDEF;
 }
 
 /* Whom the request is for, and whether this peer may. 0, or the code of the refusal. */
@@ -186,7 +186,7 @@ static int choose(struct cn_factories *f, const char *peer, const struct wanted 
 	if (atomic_load_explicit(&f->off, memory_order_relaxed))
 		return refused(f, peer, w, "spawning is switched off");
 	if (!*factory)
-		return unknown(f, peer, w, how, gen);
+		return CN_MUTANT(unknown_not_allowed) ? CNODE_ENOTALLOWED : unknown(f, peer, w, how, gen);
 	if (!cn_access_allowed(&(*factory)->who, peer) && !CN_MUTANT(acl_ignored)) {
 		atomic_fetch_add(&(*factory)->refused, 1);
 		return refused(f, peer, w, "it is not on the list of the factory");

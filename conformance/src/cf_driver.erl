@@ -14,7 +14,10 @@ main(File) ->
     Cases = [cf_cases:find(Id) || Id <- Ids],
     T = Job#{caps => []},
     {Shared, Rest} = first_start(T, Cases),
-    {Slow, Others} = lists:partition(fun(Case) -> cf_cases:option(slow, Case, false) end, Rest),
+    ets:new(cf_clusters, [named_table, public]),
+    {Laned, Others1} = lists:partition(fun(Case) -> cf_cases:option(lane, Case, none) =/= none end, Rest),
+    {Slow, Others} = lists:partition(fun(Case) -> cf_cases:option(slow, Case, false) end, Others1),
+    lanes(Laned, Shared),
     Waited = side_by_side(Slow, Shared),
     End = lists:foldl(fun(Case, Now) -> run(Case, Now) end, Waited, Others),
     finish(End).
@@ -64,6 +67,40 @@ side_by_side(Cases, T) ->
         {bad, What} ->
             io:format("# the node under test ~s while ~p ran side by side~n", [What, [Id || {Id, _} <- Asked]]),
             again(T)
+    end.
+
+%% Cases with clusters of their own: those of one lane in turn, because they share a cluster, and a few lanes at a time.
+-define(LANES, 4).
+
+lanes(Cases, T) ->
+    Lanes = lists:foldl(fun(Case, Before) -> add_lane(cf_cases:option(lane, Case, none), Case, Before) end, [], Cases),
+    open_lanes([{Lane, lists:reverse(Of)} || {Lane, Of} <- lists:reverse(Lanes)], 0, T).
+
+add_lane(Lane, Case, Lanes) ->
+    case lists:keyfind(Lane, 1, Lanes) of
+        {_, Of} -> lists:keyreplace(Lane, 1, Lanes, {Lane, [Case | Of]});
+        false -> [{Lane, [Case]} | Lanes]
+    end.
+
+open_lanes([], 0, _) -> ok;
+open_lanes([{Lane, Cases} | More], Open, T) when Open < ?LANES ->
+    Self = self(),
+    spawn_link(fun() -> [judge(Case, T#{lane => Lane}) || Case <- Cases], cf_cluster:finish(Lane), Self ! {lane_done, Lane} end),
+    open_lanes(More, Open + 1, T);
+open_lanes(Lanes, Open, T) ->
+    receive {lane_done, _} -> open_lanes(Lanes, Open - 1, T) end.
+
+judge({Id, _, _, _, _} = Case, T) ->
+    case fit(Case, T) of
+        true ->
+            Began = erlang:monotonic_time(millisecond),
+            {Verdict, Why} = execute(Case, T),
+            result(Id, Verdict, erlang:monotonic_time(millisecond) - Began, Why),
+            case {Verdict, T} of
+                {fail, #{first := true}} -> finish(T);
+                _ -> ok
+            end;
+        false -> ok
     end.
 
 fit({Id, _, _, _, _} = Case, T) ->
@@ -141,6 +178,7 @@ judged(Case, Fun, #{dir := Dir} = T) ->
         T1 = case {cf_cases:option(fresh, Case, false), cf_cases:option(raw, Case, false)} of
                  {true, _} -> T;
                  {false, true} -> T;
+                 _ when is_map_key(lane, T) -> T;
                  {false, false} -> cf_live:connect(T), T
              end,
         Fun(T1#{dir => Dir}),

@@ -42,9 +42,16 @@ chosen(#{eye := true} = O) -> [C || C <- chosen(O#{eye := false}), cf_eye:usable
 chosen(#{only := []}) -> cf_cases:all();
 chosen(#{only := Only}) ->
     Cases = [C || {Id, _, _, _, _} = C <- cf_cases:all(),
-                  lists:member(atom_to_list(Id), Only) orelse lists:member(cf_cases:group(C), Only)],
+                  lists:any(fun(Pattern) -> fits(atom_to_list(Id), Pattern) end, Only) orelse lists:member(cf_cases:group(C), Only)],
     Cases =/= [] orelse usage("no case or group is called " ++ string:join(Only, ", ") ++ " (--list shows them)"),
     Cases.
+
+%% An id, or one with * for any part of it.
+fits([], "*") -> true;
+fits(Id, [$* | More] = Pattern) -> fits(Id, More) orelse (Id =/= [] andalso fits(tl(Id), Pattern));
+fits([C | Id], [C | More]) -> fits(Id, More);
+fits([], []) -> true;
+fits(_, _) -> false.
 
 list(O) ->
     Cases = chosen(O),
