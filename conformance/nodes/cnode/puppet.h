@@ -18,6 +18,10 @@ int waiting_open(cnode_node *node);
 /* Waits until no thread is left. After the node is down. */
 void waiting_close(void);
 
+/* acl.c: the order acl, and its factories. */
+int acl_order(cnode_node *node, cnode_term args, cnode_term *result);
+int acl_open(cnode_node *node);
+
 /* The functions of `erlang` that the suite calls by rpc. */
 int functions_export(cnode_node *node);
 
