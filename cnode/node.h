@@ -40,7 +40,7 @@ typedef struct cnode_config {
 	const char *name;               /* "a@host"; "a": the host's name is added; NULL: nonode@nohost, no network */
 	bool long_names;                /* as erl -name (the host has a dot); default as -sname */
 	const char *cookie;             /* NULL: cookie_file */
-	const char *cookie_file;        /* NULL: ~/.erlang.cookie, then $XDG_CONFIG_HOME/erlang/.erlang.cookie */
+	const char *cookie_file;        /* NULL: ~/.erlang.cookie, then $XDG_CONFIG_HOME/erlang/.erlang.cookie; "-": a line of standard input */
 	bool visible;                   /* default hidden */
 	const char *listen;             /* "addr", "addr:port", "[v6]:port", ":port"; NULL: all, any port */
 	enum cnode_epmd_mode epmd;
@@ -60,6 +60,8 @@ typedef struct cnode_config {
 	enum cnode_log_level log_level; /* 0: notice */
 	cnode_log_fn *log;              /* NULL: stderr */
 	void *log_context;
+	bool stop_at_eof;               /* the node stops when standard input is at its end: whoever held its other end is gone. What
+					   arrives there is thrown away. Since 0.2 */
 	/*
 	 * Keys of a process's environment that a spawn from it elsewhere carries on, separated by commas,
 	 * '*' stands for any text ("TRACE_*,REGION"); NULL: none. Since 0.2.

@@ -302,6 +302,40 @@ teardown_file() {
 	kill -INT "$N"; wait "$N"
 }
 
+@test "cnoded takes its cookie from standard input, and stops when that is closed" {
+	local input=$BATS_TEST_TMPDIR/input
+	mkfifo "$input"
+	exec 8<>"$input"
+	printf 'from-a-pipe\nwhat follows is nobody'"'"'s\n' >&8
+	start P " ready" sh -c 'exec "$0" -name piped@127.0.0.1 -cookie_file - -stop_at_eof <"$1"' "$bin/cnoded" "$input"
+	tool 0 pong -setcookie from-a-pipe ping piped@127.0.0.1
+	tool 4 "cookie" -setcookie secret ping piped@127.0.0.1
+	printf 'still here\n' >&8
+	tool 0 pong -setcookie from-a-pipe ping piped@127.0.0.1
+	exec 8>&-
+	wait "$P"                                # status 0, or the test fails
+	until grep -q "standard input has ended" "$BATS_FILE_TMPDIR/P.out"; do :; done
+}
+
+@test "cnoded does not wait for ever for processes when standard input is closed" {
+	local input=$BATS_TEST_TMPDIR/input status=0
+	mkfifo "$input"
+	exec 8<>"$input"
+	start P " ready" sh -c 'exec "$0" -name eof@127.0.0.1 -stop_at_eof -load "$2" -shutdown_timeout 1 <"$1"' \
+		"$bin/cnoded" "$input" "$BATS_FILE_TMPDIR/modules/stuck"
+	tool 0 ok call eof@127.0.0.1 stuck x
+	exec 8>&-
+	wait "$P" || status=$?
+	test "$status" -eq 7
+}
+
+@test "cnoded says what is wrong with a cookie from standard input" {
+	run "$bin/cnoded" -name x@127.0.0.1 -epmd none -cookie_file - 3>&- </dev/null
+	[[ $status -eq 4 && $output == *"standard input has ended without a cookie"* ]]
+	run sh -c 'head -c 2000 /dev/zero | tr "\0" a | "$0" -name x@127.0.0.1 -epmd none -cookie_file - 3>&-' "$bin/cnoded"
+	[[ $status -eq 4 && $output == *"too long for a cookie"* ]]
+}
+
 @test "cnoded can be the epmd of its host" {
 	command -v epmd >/dev/null || skip "no epmd here"
 	export ERL_EPMD_PORT; ERL_EPMD_PORT=$(free_port)

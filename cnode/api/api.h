@@ -48,6 +48,8 @@ struct cnode_node {
 	_Atomic uint32_t mailboxes; /* open ones */
 	int stop_fd;                /* set by cnode_node_stop, also in a signal handler */
 	struct cn_io stop_io;
+	bool stop_at_eof;           /* standard input is watched */
+	struct cn_io eof_io;
 	int asked_fd;               /* readable once it is asked to stop; for programs that poll */
 	const char *(*option)(void *context, const char *key);  /* of the module that starts; by the thread that starts modules */
 	void *option_context;

@@ -2,6 +2,7 @@
 /* The life of a node: made, started, running, stopping, down. */
 #include "cnode/api/api.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -220,7 +221,22 @@ static void stop_asked(struct cn_io *io, unsigned events)
 {
 	cnode_node *node = CN_CONTAINER(io, cnode_node, stop_io);
 	(void)events;
-	cn_event_clear(node->stop_fd);
+	/* It stays set: cnode_node_run waits for it too, and would miss an event that is cleared at once. */
+	cn_io_set(&node->stop_io, 0);
+}
+
+/* Standard input: at its end the node stops. */
+static void input_came(struct cn_io *io, unsigned events)
+{
+	cnode_node *node = CN_CONTAINER(io, cnode_node, eof_io);
+	char unused[4096];
+	(void)events;
+	ssize_t n = read(io->fd, unused, sizeof unused);
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		return;
+	cn_io_set(io, 0);
+	cn_log_line(node->log, CNODE_LOG_NOTICE, "standard input has ended: the node stops");
+	cnode_node_stop(node);
 }
 
 /* ---- making ---- */
@@ -356,9 +372,9 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	if (rc == 0)
 		rc = cn_guard_new(node->log, &node->guard);
 	if (rc == 0)
-		rc = cn_pg_new(node->procs, node->log, &pg_ops, node, &node->pg);
-	if (rc == 0)
 		rc = cn_functions_new(node->guard, &node->functions);
+	if (rc == 0)
+		rc = cn_pg_new(node->procs, node->log, &pg_ops, node, &node->pg);
 	if (rc == 0)
 		rc = cn_factories_new(node->procs, node->log, node->guard, &node->factories);
 	if (rc == 0)
@@ -401,6 +417,7 @@ int cnode_node_new(const cnode_config *config, cnode_node **made)
 	cn_task_init(&node->look, look);
 	node->stop_fd = node->asked_fd = -1;
 	node->threadless = cfg.threads == CNODE_THREADS_NONE;
+	node->stop_at_eof = cfg.stop_at_eof;
 	node->shutdown_ns = (cfg.shutdown_timeout ? cfg.shutdown_timeout : 5) * CN_NS_PER_S;
 	*made = node;
 	int rc = cn_log_new(cfg.log_level ? cfg.log_level : CNODE_LOG_NOTICE, cfg.log, cfg.log_context, &node->log);
@@ -436,6 +453,10 @@ static int start_rooms(cnode_node *node)
 	cn_timer_init(&node->timer, node->loop, timer_fired);
 	cn_io_init(&node->stop_io, node->loop, node->stop_fd, stop_asked);
 	cn_io_set(&node->stop_io, CN_READ);
+	if (node->stop_at_eof) {
+		cn_io_init(&node->eof_io, node->loop, STDIN_FILENO, input_came);
+		cn_io_set(&node->eof_io, CN_READ);
+	}
 	if (node->networked)
 		rc = cn_cluster_start(node->cluster, &text);
 	cn_lead_release(node->loop);
@@ -564,6 +585,8 @@ void cnode_node_free(cnode_node *node)
 		if (life != CN_LIFE_NEW) {
 			cn_timer_stop(&node->timer);
 			cn_io_forget(&node->stop_io);
+			if (node->stop_at_eof)
+				cn_io_forget(&node->eof_io);
 		}
 		cn_cluster_free(node->cluster);
 		cn_lead_release(node->loop);

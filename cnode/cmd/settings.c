@@ -21,7 +21,8 @@ const struct cn_opt cn_options_table[] = {
 	{ "setcookie", "COOKIE", CN_OPT_TEXT, AT(setcookie), 0, 0,
 	  "the cookie; everybody on this machine can see it in ps" },
 	{ "cookie_file", "FILE", CN_OPT_TEXT, AT(cookie_file), 0, 0,
-	  "the file with the cookie, readable for its owner only; default: $CNODE_COOKIE_FILE, "
+	  "the file with the cookie, readable for its owner only; -: the first line of standard input; default: "
+	  "$CNODE_COOKIE_FILE, "
 	  "$CREDENTIALS_DIRECTORY/cookie, ~/.erlang.cookie" },
 	{ "hidden", NULL, CN_OPT_FLAG, AT(hidden), 0, 0, "be a hidden node (the default)" },
 	{ "visible", NULL, CN_OPT_FLAG, AT(visible), 0, 0, "be seen in nodes() of the others" },
@@ -50,6 +51,8 @@ const struct cn_opt cn_options_table[] = {
 	  "error, warning, notice (the default), info, debug or none" },
 	{ "shutdown_timeout", "SECONDS", CN_OPT_NUMBER, AT(shutdown_timeout), 1, 86400,
 	  "how long processes may take to end; default: 5" },
+	{ "stop_at_eof", NULL, CN_OPT_FLAG, AT(stop_at_eof), 0, 0,
+	  "stop when standard input is closed: for a parent that holds it by a pipe" },
 	{ "config", "FILE", CN_OPT_TEXT, AT(config), 0, 0,
 	  "the configuration, or a folder with cnoded.conf and conf.d/*.conf; default: $CNODE_CONFIG, " CN_CONFDIR },
 	{ "check", NULL, CN_OPT_FLAG, AT(check), 0, 0,

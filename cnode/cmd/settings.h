@@ -23,7 +23,7 @@ struct cn_options {
 	struct cn_opt_list load, allow, allow_fun, connect, route;
 	const char *listen, *epmd, *log, *config;
 	long net_ticktime, shutdown_timeout, threads;
-	bool check, help, version;
+	bool stop_at_eof, check, help, version;
 };
 
 /* Limits of the node; 0: the library's default. */
