@@ -403,6 +403,8 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	rc = cn_pool_new(&pool, &node->pool);
 	if (rc == 0)
 		rc = cn_kernel_start(node->procs, node->factories, node->functions);
+	if (rc == 0)
+		rc = cn_kernel_registry(node->procs, node->factories, node->functions);
 	return rc == 0 ? cn_api_global(node, cfg) : rc;
 }
 

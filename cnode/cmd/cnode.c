@@ -74,6 +74,12 @@ static const struct command {
 	  cn_tool_global, "the names and locks of the cluster (global), as the node has them; NAME is a term" },
 	{ "spawn", "NODE FACTORY ['ARGS']", 2, 3, 3, LIST | CONNECT, cn_tool_spawn,
 	  "spawn FACTORY:start(ARGS...) and show its pid; ARGS is a list, default []" },
+	{ "factories", "NODE", 1, 1, 0, CONNECT, cn_tool_factories,
+	  "list what a C node lets others spawn, who may, and how often it was asked" },
+	{ "allow", "NODE FACTORY WHO", 3, 3, 0, CONNECT, cn_tool_allow,
+	  "let nodes spawn the factory; WHO is all or NODE[,NODE...], '*' in a name is any text" },
+	{ "deny", "NODE FACTORY WHO", 3, 3, 0, CONNECT, cn_tool_deny,
+	  "let nodes spawn the factory no more" },
 };
 
 static void help(void)
@@ -332,7 +338,7 @@ int main(int argc, char *argv[])
 	else if (o.version)
 		printf("cnode %s\n", PACKAGE_VERSION);
 	else if (words.count == 0)
-		status = usage("a command is missing: ping, await, names, info, rpc, call, cast, send or spawn (see -help)");
+		status = usage("a command is missing: ping, await, names, info, rpc, call, cast, send, spawn, factories, allow or deny (see -help)");
 	else if ((command = find_command(words.item[0])) == NULL)
 		status = usage("unknown command '%.100s' (see -help)", words.item[0]);
 	else
