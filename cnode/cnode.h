@@ -3,6 +3,7 @@
 #ifndef CNODE_H
 #define CNODE_H
 
+#include "cnode/access.h"
 #include "cnode/error.h"
 #include "cnode/function.h"
 #include "cnode/log.h"

@@ -60,6 +60,11 @@ typedef struct cnode_config {
 	enum cnode_log_level log_level; /* 0: notice */
 	cnode_log_fn *log;              /* NULL: stderr */
 	void *log_context;
+	/*
+	 * Keys of a process's environment that a spawn from it elsewhere carries on, separated by commas,
+	 * '*' stands for any text ("TRACE_*,REGION"); NULL: none. Since 0.2.
+	 */
+	const char *expose_env_remote_spawn;
 } cnode_config;
 
 #define CNODE_CONFIG_INIT { .size = sizeof(cnode_config) }

@@ -7,6 +7,7 @@
 #ifndef CN_API_H
 #define CN_API_H
 
+#include "cnode/access/access.h"
 #include "cnode/api/pool.h"
 #include "cnode/base/base.h"
 #include "cnode/cnode.h"
@@ -36,6 +37,7 @@ struct cnode_node {
 	struct cn_log *log;
 	struct cn_loop *loop;
 	struct cn_procs *procs;
+	struct cn_guard *guard;
 	struct cn_factories *factories;
 	struct cn_functions *functions;
 	struct cn_cluster *cluster;
@@ -66,6 +68,13 @@ int cn_api_fail(cnode_node *node, int code, const char *fmt, ...) CN_PRINTF(3, 4
 enum cn_life cn_api_life(cnode_node *node);
 /* Without threads: waits until a step is due, at most until the deadline, and makes it. */
 void cn_api_drive(cnode_node *node, uint64_t deadline);
+
+/*
+ * Asks for a spawn, here (node NULL) or elsewhere; the answer is a message to self. *why gets the key of a
+ * value that cannot be sent.
+ */
+int cn_api_spawn(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
+		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, struct cn_buf *why, cnode_ref *ref);
 
 /* ask.c: questions that only the holder of the lead can answer, from other threads. */
 

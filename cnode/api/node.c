@@ -77,19 +77,25 @@ static void timers_due(void *ctx)
 		cn_pool_due(node->pool);
 }
 
-static void process_gone(void *ctx, cnode_pid pid, const char *label, cnode_pid parent)
+static bool may_exit(void *ctx, cnode_name peer, const struct cn_exit_target *target)
+{
+	cnode_node *node = ctx;
+	return cn_spawn_may_exit(node->factories, peer, target);
+}
+
+static void process_gone(void *ctx, cnode_pid pid, void *origin)
 {
 	cnode_node *node = ctx;
 	(void)pid;
-	if (!cnode_pid_is_none(parent))
-		cn_spawn_gone(node->factories, label);
+	if (origin)
+		cn_spawn_gone(node->factories, origin);
 	if (atomic_load(&node->stop))
 		cn_wake_post(node->loop, &node->look);
 }
 
 static const struct cn_procs_ops procs_ops = {
 	.send = send_signal, .epoch = epoch_of, .connect = want, .has_alias = has_alias,
-	.runnable = runnable, .due = timers_due, .gone = process_gone,
+	.runnable = runnable, .due = timers_due, .gone = process_gone, .may_exit = may_exit,
 };
 
 static void spawn_request(void *ctx, const struct cn_spawn_request *request)
@@ -288,6 +294,7 @@ static int make_cluster(cnode_node *node, const cnode_config *cfg, uint32_t crea
 		.max_connections = cfg->max_connections,
 		.out_high_water = cfg->out_high_water,
 		.out_limit = cfg->out_limit,
+		.guard = node->guard,
 	};
 	cn_lead_take(node->loop);
 	rc = cn_cluster_new(&config, node->loop, node->procs, node->log, &cluster_ops, node, &node->cluster);
@@ -327,9 +334,13 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	};
 	rc = cn_procs_new(&procs, &procs_ops, node, &node->procs);
 	if (rc == 0)
-		rc = cn_functions_new(&node->functions);
+		rc = cn_guard_new(node->log, &node->guard);
 	if (rc == 0)
-		rc = cn_factories_new(node->procs, node->log, &node->factories);
+		rc = cn_functions_new(node->guard, &node->functions);
+	if (rc == 0)
+		rc = cn_factories_new(node->procs, node->log, node->guard, &node->factories);
+	if (rc == 0)
+		rc = cn_factories_expose(node->factories, cfg->expose_env_remote_spawn);
 	if (rc == 0)
 		rc = make_cluster(node, cfg, creation);
 	if (rc != 0)
@@ -533,10 +544,12 @@ void cnode_node_free(cnode_node *node)
 		cn_cluster_free(node->cluster);
 		cn_lead_release(node->loop);
 	}
+	cn_factories_close(node->factories);
 	cn_procs_free(node->procs);
 	cn_pool_free(node->pool);
 	cn_factories_free(node->factories);
 	cn_functions_free(node->functions);
+	cn_guard_free(node->guard);
 	cn_loop_free(node->loop);
 	if (node->stop_fd >= 0)
 		close(node->stop_fd);

@@ -146,11 +146,19 @@ void cn_log_line(struct cn_log *log, enum cnode_log_level level, const char *fmt
 {
 	if (!cn_log_on(log, level))
 		return;
-	va_list args, again;
+	va_list args;
 	va_start(args, fmt);
+	cn_log_put(log, level, fmt, args);
+	va_end(args);
+}
+
+void cn_log_put(struct cn_log *log, enum cnode_log_level level, const char *fmt, va_list args)
+{
+	if (!log || level == CNODE_LOG_NONE)
+		return;
+	va_list again;
 	va_copy(again, args);
 	int size = vsnprintf(NULL, 0, fmt, args);
-	va_end(args);
 	struct line *l = size < 0 ? NULL : cn_malloc(sizeof *l + (size_t)size + 1);
 	if (l) {
 		l->next = NULL;

@@ -9,6 +9,8 @@
  */
 #include "cnode/kernel/kernel.h"
 
+#include <stdio.h>
+
 struct function {
 	struct function *next;
 	char *module, *name;
@@ -27,6 +29,7 @@ struct grant {
 
 /* Entries are never removed, so whoever found one may use it without the lock. */
 struct cn_functions {
+	struct cn_guard *guard;
 	struct cn_mutex lock;
 	struct function *first;
 	struct grant *grants;
@@ -48,11 +51,12 @@ int cnode_raise(cnode_term *result, const char *exception_class, const char *for
 
 /* ---- the table ---- */
 
-int cn_functions_new(struct cn_functions **functions)
+int cn_functions_new(struct cn_guard *guard, struct cn_functions **functions)
 {
 	struct cn_functions *fs = cn_calloc(1, sizeof *fs);
 	if (!fs)
 		return CNODE_ENOMEM;
+	fs->guard = guard;
 	cn_mutex_init(&fs->lock);
 	*functions = fs;
 	return 0;
@@ -250,7 +254,12 @@ static int may(struct cn_functions *fs, const char *peer, cnode_term args, bool 
 			  (strcmp(g->name, "*") == 0 || strcmp(g->name, c.name.text) == 0) &&
 			  cn_access_allowed(&g->who, peer);
 	cn_mutex_unlock(&fs->lock);
-	return allowed ? 0 : CNODE_ENOTALLOWED;
+	if (allowed)
+		return 0;
+	char name[128];
+	snprintf(name, sizeof name, "%.50s:%.50s/%d", c.module.text, c.name.text, c.arity);
+	cn_guard_refused(fs->guard, CN_REFUSED_FUNCTION, peer, name, "it is not on the list of the function");
+	return CNODE_ENOTALLOWED;
 }
 
 int cn_functions_may_call(void *functions, const char *peer, cnode_term args)

@@ -16,8 +16,8 @@
 
 struct cn_functions;
 
-/* *functions is yours. 0, CNODE_ENOMEM. */
-int cn_functions_new(struct cn_functions **functions);
+/* *functions is yours; guard is borrowed: it is told of refusals. 0, CNODE_ENOMEM. */
+int cn_functions_new(struct cn_guard *guard, struct cn_functions **functions);
 /* Behind the end of all processes. Takes NULL. */
 void cn_functions_free(struct cn_functions *functions);
 /* As the public functions of similar names (cnode/function.h). Any thread. */
