@@ -11,6 +11,7 @@
 #include "cnode/memory.h"
 #include "cnode/module.h"
 #include "cnode/node.h"
+#include "cnode/pg.h"
 #include "cnode/process.h"
 #include "cnode/server.h"
 #include "cnode/spawn.h"

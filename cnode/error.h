@@ -39,6 +39,7 @@ extern "C" {
 	X(EBADNAME, -16, "bad_name", "the name is not a valid node or process name") \
 	X(ERAISED, -17, "raised", "the function raised an exception") \
 	X(EINIT, -18, "init_failed", "the process could not start") \
+	X(ENOTJOINED, -20, "not_joined", "the process is not a member of the group") \
 	X(EPROTO, -100, "protocol_error", "the peer broke the distribution protocol") \
 	X(ECOOKIE, -101, "bad_cookie", "the cookies of the two nodes differ") \
 	X(EFLAGS, -102, "missing_flags", "the peer lacks a mandatory capability") \

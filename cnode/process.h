@@ -61,6 +61,7 @@ CNODE_API int cnode_log_level(const cnode_process *self, enum cnode_log_level *l
 /* ---- messages ---- */
 
 #define CNODE_NOSUSPEND 1u      /* CNODE_EBUSY, and nothing is sent, where the sender would be suspended */
+#define CNODE_NOCONNECT 2u      /* CNODE_ENOCONNECTION, and nothing is sent, where a connection would have to be made. Since 0.2 */
 
 /* erlang:send/2. A message to a process that does not exist is dropped, as in the BEAM. */
 CNODE_API int cnode_send(cnode_process *self, cnode_pid to, const char *format, ...);

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cnode/error.h"
@@ -122,6 +123,27 @@ int cn_processors(void)
 	CPU_ZERO(&set);
 	int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
 	return count > 0 ? count : 1;
+}
+
+int cn_thread_id(void)
+{
+#ifdef SYS_gettid
+	return (int)syscall(SYS_gettid);
+#else
+	return 0;
+#endif
+}
+
+void cn_thread_lower(int id)
+{
+#ifdef __linux__
+	errno = 0;
+	int nice = getpriority(PRIO_PROCESS, (id_t)id);
+	if (errno == 0)
+		(void)!setpriority(PRIO_PROCESS, (id_t)id, nice + 10);        /* cut off at 19 */
+#else
+	(void)id;
+#endif
 }
 
 int cn_host_name(char *name, size_t room, int full)

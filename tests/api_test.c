@@ -306,6 +306,24 @@ START_TEST(a_node_that_is_not_there_is_noconnection)
 }
 END_TEST
 
+START_TEST(noconnect_sends_nothing_and_makes_no_connection)
+{
+	cnode_process *self = cnode_mailbox_process(mb);
+	cnode_mailbox *there;
+	cnode_term first = args("[first]"), second = args("[second]");
+	cnode_info info;
+	ck_assert_int_eq(cnode_mailbox_open(b, "there", &there), 0);
+	ck_assert_int_eq(cnode_send_name_term(self, "there", "b@127.0.0.1", first, CNODE_NOCONNECT), CNODE_ENOCONNECTION);
+	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", WAIT), 0);
+	ck_assert_int_eq(cnode_send_name_term(self, "there", "b@127.0.0.1", second, CNODE_NOCONNECT), 0);
+	ck_assert_int_eq(cnode_receive(there, &info, WAIT), 0);
+	ck_assert(cnode_term_equal(info.message, second));
+	cnode_mailbox_close(there);
+	cnode_term_drop(first);
+	cnode_term_drop(second);
+}
+END_TEST
+
 START_TEST(the_descriptor_of_a_mailbox_is_readable_while_a_message_waits)
 {
 	int fd = cnode_mailbox_fd(mb);
@@ -525,6 +543,7 @@ static void add_common(TCase *tc)
 	tcase_add_test(tc, functions_are_opened_and_closed_by_name_while_the_node_runs);
 	tcase_add_test(tc, the_list_of_a_factory_is_told_as_it_can_be_set);
 	tcase_add_test(tc, an_unknown_name_is_noproc);
+	tcase_add_test(tc, noconnect_sends_nothing_and_makes_no_connection);
 	tcase_add_test(tc, a_node_that_is_not_there_is_noconnection);
 	tcase_add_test(tc, the_descriptor_of_a_mailbox_is_readable_while_a_message_waits);
 	tcase_add_test(tc, peers_are_listed_and_disconnected);

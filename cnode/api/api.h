@@ -14,6 +14,7 @@
 #include "cnode/kernel/kernel.h"
 #include "cnode/loop/loop.h"
 #include "cnode/node/node.h"
+#include "cnode/pg/pg.h"
 #include "cnode/proc/proc.h"
 #include "cnode/spawn/spawn.h"
 
@@ -41,6 +42,7 @@ struct cnode_node {
 	struct cn_factories *factories;
 	struct cn_functions *functions;
 	struct cn_cluster *cluster;
+	struct cn_pg *pg;
 	struct cn_pool *pool;
 	_Atomic bool stop;          /* asked to stop */
 	_Atomic uint32_t mailboxes; /* open ones */

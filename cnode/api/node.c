@@ -127,6 +127,26 @@ static void ready(void *ctx, int code, const char *text)
 
 static const struct cn_cluster_ops cluster_ops = { .spawn_request = spawn_request, .ready = ready };
 
+/* cn_pg_ops.peers */
+struct each_peer {
+	int (*each)(void *context, const char *name, bool visible);
+	void *context;
+};
+
+static int one_peer(void *context, const cnode_peer *peer)
+{
+	struct each_peer *e = context;
+	return e->each(e->context, peer->name, peer->visible);
+}
+
+static int all_peers(void *ctx, int (*each)(void *context, const char *name, bool visible), void *context)
+{
+	struct each_peer e = { each, context };
+	return cnode_peers(ctx, one_peer, &e);
+}
+
+static const struct cn_pg_ops pg_ops = { .peers = all_peers };
+
 /* ---- stopping, by the holder of the lead ---- */
 
 static void begin_stage(cnode_node *node, enum cn_life life, uint64_t ns)
@@ -335,6 +355,8 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	rc = cn_procs_new(&procs, &procs_ops, node, &node->procs);
 	if (rc == 0)
 		rc = cn_guard_new(node->log, &node->guard);
+	if (rc == 0)
+		rc = cn_pg_new(node->procs, node->log, &pg_ops, node, &node->pg);
 	if (rc == 0)
 		rc = cn_functions_new(node->guard, &node->functions);
 	if (rc == 0)
@@ -549,6 +571,7 @@ void cnode_node_free(cnode_node *node)
 	cn_pool_free(node->pool);
 	cn_factories_free(node->factories);
 	cn_functions_free(node->functions);
+	cn_pg_free(node->pg);
 	cn_guard_free(node->guard);
 	cn_loop_free(node->loop);
 	if (node->stop_fd >= 0)

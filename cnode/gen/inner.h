@@ -40,6 +40,7 @@ struct gen {
 	struct requests *requests;      /* NULL until the first */
 	cnode_ref idle;                 /* the idle timer */
 	uint64_t last;                  /* when the last message came */
+	cnode_name peer;                /* whose connection brought the one that is being handled; 0: this node */
 	bool began;                     /* the program's init was called */
 	bool suspended;
 	struct cn_message *waiting, *waiting_last;  /* what came while it is suspended */

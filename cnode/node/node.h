@@ -115,6 +115,8 @@ typedef void cn_watch_fn(void *ctx, int code, const char *text);
 int cn_cluster_connect(struct cn_cluster *cluster, const char *peer, bool keep, cn_watch_fn *tell, void *ctx);
 /* Ends the connection, and does not keep it any more. CNODE_ENOENT. Lead. */
 int cn_cluster_disconnect(struct cn_cluster *cluster, const char *peer);
+/* Ends the connection if there is one; a peer that is kept is connected again later. Lead. */
+void cn_cluster_drop(struct cn_cluster *cluster, cnode_name peer);
 
 /* One connected peer. */
 struct cn_peer_info {

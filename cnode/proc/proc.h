@@ -88,7 +88,8 @@ int cn_procs_deliver(struct cn_procs *procs, const struct cn_signal *sig);
 
 #define CN_SEND_SUSPEND 1u      /* ops->send may return CN_SUSPEND */
 #define CN_SEND_NOSUSPEND 2u    /* ops->send returns CNODE_EBUSY, sending nothing, where it would return CN_SUSPEND */
-/* Neither: the signal is accepted whatever the queue holds (answers, prompt processes). */
+#define CN_SEND_NOCONNECT 4u    /* ops->send returns CNODE_ENOCONNECTION, sending nothing, where it would connect */
+/* Neither of the first two: the signal is accepted whatever the queue holds (answers, prompt processes). */
 
 /* Whom an exit signal is for. */
 struct cn_exit_target {
@@ -385,7 +386,7 @@ struct cn_target {
 /* A target by name: node text NULL is this node. CNODE_EBADNAME. */
 int cn_target_name(struct cn_target *target, const char *name, const char *node);
 
-/* Sends a message, flags CNODE_NOSUSPEND. As cnode_send_term. */
+/* Sends a message, flags CNODE_NOSUSPEND, CNODE_NOCONNECT. As cnode_send_term. */
 int cn_process_send(struct cnode_process *self, const struct cn_target *to, cnode_term message, unsigned flags);
 
 enum cn_alias_mode {

@@ -21,6 +21,8 @@ static inline void leave(struct cnode_process *self, struct work *w)
 static int send_remote(struct cnode_process *self, const struct cn_signal *sig, unsigned flags)
 {
 	unsigned how = self->class->flags & CN_PROC_PROMPT ? 0 : flags & CNODE_NOSUSPEND ? CN_SEND_NOSUSPEND : CN_SEND_SUSPEND;
+	if (flags & CNODE_NOCONNECT)
+		how |= CN_SEND_NOCONNECT;
 	int rc = self->procs->ops->send(self->procs->ctx, sig, how);
 	if (rc != CN_SUSPEND)
 		return rc;
@@ -227,7 +229,8 @@ int cn_procs_send(struct cn_procs *procs, const struct cn_target *to, cnode_term
 	if (node != procs->node) {
 		struct cn_signal sig = signal_to(CN_SIG_MESSAGE, cn_procs_root(procs), to, node);
 		sig.term = message;
-		return procs->ops->send(procs->ctx, &sig, flags & CNODE_NOSUSPEND ? CN_SEND_NOSUSPEND : 0);
+		unsigned how = flags & CNODE_NOSUSPEND ? CN_SEND_NOSUSPEND : 0;
+		return procs->ops->send(procs->ctx, &sig, flags & CNODE_NOCONNECT ? how | CN_SEND_NOCONNECT : how);
 	}
 	struct work w = { .inside = false };
 	int rc = deliver_message(procs, to, message, 0, &w);
