@@ -255,6 +255,12 @@ int cnode_quota_set(cnode_node *node, const char *factory, const char *who, uint
 		    factory ? factory : "for all factories", who);
 }
 
+int cnode_quotas_set(cnode_node *node, const cnode_quota *quotas, size_t count)
+{
+	int rc = quotas || count == 0 ? cn_quotas_set(node->guard, quotas, count) : CNODE_EBADARG;
+	return rc == 0 ? 0 : cn_api_fail(node, rc, "quotas: %s", cnode_strerror(rc));
+}
+
 void cnode_quota_clear(cnode_node *node)
 {
 	cn_quota_clear(node->guard);
