@@ -436,6 +436,32 @@ START_TEST(a_guard_without_memory_changes_nothing)
 }
 END_TEST
 
+static _Atomic bool watching;
+static _Atomic uint64_t looked, seen;
+
+static void watch(void *arg)
+{
+	(void)arg;
+	while (atomic_load(&watching)) {
+		atomic_fetch_add(&seen, cn_access_allowed(&list, "evil@h"));
+		atomic_fetch_add(&looked, 1);
+	}
+}
+
+START_TEST(no_reader_sees_a_moment_wider_than_before_or_after)
+{
+	struct cn_thread watcher;
+	atomic_store(&watching, true);
+	cn_access_set(&list, "a@h");
+	ck_assert_int_eq(cn_thread_start(&watcher, "watcher", watch, NULL), 0);
+	for (int i = 0; i < 2000 || atomic_load(&looked) < 2000; i++)
+		ck_assert_int_eq(cn_access_set(&list, i % 2 ? "a@h" : "*,b@h,!evil@h"), 0);
+	atomic_store(&watching, false);
+	cn_thread_join(&watcher);
+	ck_assert_uint_eq(atomic_load(&seen), 0);
+}
+END_TEST
+
 static void change_list(void)
 {
 	struct cn_access a;
@@ -467,6 +493,7 @@ int main(void)
 	tcase_add_test(tc, patterns_match_and_the_last_rule_decides);
 	tcase_add_test(tc, refuses_a_bad_entry_and_changes_nothing);
 	tcase_add_test(tc, one_change_allows_and_denies);
+	tcase_add_test(tc, no_reader_sees_a_moment_wider_than_before_or_after);
 	tcase_add_test(tc, agrees_with_a_model_on_random_operations);
 	tcase_add_test(tc, a_change_without_memory_changes_nothing);
 	tcase_add_test(tc, a_partial_list_speaks_of_those_it_names);

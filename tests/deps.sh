@@ -10,7 +10,7 @@
 # As root, or with sudo.
 set -eu
 
-build="autoconf automake build-essential erlang-base erlang-dev libc-ares-dev libev-dev libssl-dev libtool pkg-config uthash-dev"
+build="autoconf automake build-essential erlang-base erlang-dev libc-ares-dev libconfuse-dev libev-dev libssl-dev libtool pkg-config uthash-dev"
 test="bats check debian-archive-keyring elixir erlang-crypto erlang-edoc erlang-eunit erlang-runtime-tools erlang-ssl erlang-tools git iproute2 libsqlite3-dev mandoc perl procps xz-utils"
 
 mode=install

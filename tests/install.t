@@ -109,12 +109,23 @@ not_here() { ! loads stray; }
 check "a bare name is never looked for in the current folder" not_here
 
 pages() {
-	for p in share/man/man1/cnode.1 share/man/man8/cnoded.8; do
+	for p in share/man/man1/cnode.1 share/man/man8/cnoded.8 share/man/man5/cnoded.conf.5; do
 		test -s "$root/$p" || { echo "missing: $p"; return 1; }
 	done
 }
 check "the manual pages are installed" pages
 
+sample() {
+	printf secret >"$tmp/cookie" && chmod 600 "$tmp/cookie"
+	set -- $(find "$root/share/doc" -name cnoded.conf) && test $# -eq 1 && "$root/bin/cnoded" -check -config "$1" -cookie_file "$tmp/cookie"
+}
+check "a sample of the configuration is installed as documentation, and is good" sample
+
+reloads() {
+	unit=$(find "$tmp/root" -name cnoded.service)
+	test -z "$unit" || { grep -q '^ExecReload=/bin/kill -HUP' "$unit" && grep -q "^LoadCredential=cookie:" "$unit"; }
+}
+check "the unit, if one is installed, reloads by SIGHUP and hands over the cookie" reloads
 application() {
 	beam=$(pkg-config --define-variable=prefix="$root" --variable=beamdir cnode)
 	for f in mix.exs rebar.config src/cnode.erl src/cnode.app.src lib/cnode.ex lib/cnode/pool.ex; do

@@ -65,6 +65,56 @@ static inline int log_lines(const char *text)
 
 struct probe { int64_t messages; };
 
+/* A door at which init waits when it is told to. */
+static pthread_mutex_t door_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t door_moved = PTHREAD_COND_INITIALIZER;
+static bool door_open;
+static int at_door, cancelled_at_door;
+
+static inline void open_door(void)
+{
+	pthread_mutex_lock(&door_lock);
+	door_open = true;
+	pthread_cond_broadcast(&door_moved);
+	pthread_mutex_unlock(&door_lock);
+}
+
+/* Waits until so many inits stand at the door. */
+static inline void await_at_door(int count)
+{
+	pthread_mutex_lock(&door_lock);
+	while (at_door < count)
+		pthread_cond_wait(&door_moved, &door_lock);
+	pthread_mutex_unlock(&door_lock);
+}
+
+static void wait_at_door(cnode_process *self)
+{
+	pthread_mutex_lock(&door_lock);
+	at_door++;
+	pthread_cond_broadcast(&door_moved);
+	while (!door_open)
+		pthread_cond_wait(&door_moved, &door_lock);
+	cancelled_at_door += cnode_cancelled(self);
+	pthread_mutex_unlock(&door_lock);
+}
+
+/* [], [{fail, Reason}], [wait], [{wait, Reason}]: waits at the door, and then fails. */
+static int probe_init(cnode_process *self, void *state, const cnode_start *how)
+{
+	cnode_term reason;
+	(void)state;
+	if (cnode_scan(how->args, "[{fail,~t}]", &reason) == 0)
+		return cnode_stop(self, "~t", reason);
+	if (cnode_scan(how->args, "[wait]") == 0)
+		wait_at_door(self);
+	if (cnode_scan(how->args, "[{wait,~t}]", &reason) == 0) {
+		wait_at_door(self);
+		return cnode_stop(self, "~t", reason);
+	}
+	return 0;
+}
+
 static int probe_call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
 {
 	struct probe *p = state;
@@ -72,6 +122,23 @@ static int probe_call(cnode_process *self, void *state, cnode_from *from, cnode_
 		return cnode_reply(from, "~q", p->messages);
 	if (cnode_scan(request, "parent") == 0)
 		return cnode_reply(from, "~p", cnode_parent(self));
+	if (cnode_scan(request, "application") == 0)
+		return cnode_reply(from, "~a", cnode_application(self));
+	enum cnode_log_level level;
+	if (cnode_scan(request, "log_level") == 0)
+		return cnode_reply(from, "~a", cnode_log_level(self, &level) == 0 ? cnode_log_level_name(level) : "undefined");
+	cnode_atom key;
+	cnode_term value;
+	if (cnode_scan(request, "{env,~a}", &key) == 0)
+		return cnode_env(self, key.text, &value) == 0 ? cnode_reply(from, "~t", value) : cnode_reply(from, "undefined");
+	if (cnode_scan(request, "{log,~a}", &key) == 0) {
+		cnode_log(self, CNODE_LOG_DEBUG, "says %s", key.text);
+		return cnode_reply(from, "ok");
+	}
+	if (cnode_scan(request, "wait") == 0) {
+		wait_at_door(self);
+		return cnode_reply(from, "ok");
+	}
 	return cnode_reply(from, "{error,bad_request}");
 }
 
@@ -84,7 +151,8 @@ static int probe_info(cnode_process *self, void *state, const cnode_info *info)
 }
 
 static const cnode_behaviour probe = {
-	CNODE_BEHAVIOUR_INIT, .state_size = sizeof(struct probe), .handle_call = probe_call, .handle_info = probe_info,
+	CNODE_BEHAVIOUR_INIT, .state_size = sizeof(struct probe), .init = probe_init, .handle_call = probe_call,
+	.handle_info = probe_info,
 };
 static const cnode_behaviour other_probe = {
 	CNODE_BEHAVIOUR_INIT, .state_size = sizeof(struct probe), .handle_call = probe_call, .handle_info = probe_info,
@@ -112,6 +180,7 @@ static inline cnode_node *new_node(const char *name, int threads, cnode_log_fn *
 	cfg.shutdown_timeout = 10;
 	cfg.log_level = log ? CNODE_LOG_WARNING : CNODE_LOG_NONE;
 	cfg.log = log ? log : keep_log;
+	cfg.expose_env_remote_spawn = "SHOWN, TRACE_*";
 	ck_assert_msg(cnode_node_new(&cfg, &node) == 0, "%s", cnode_node_error(node));
 	return node;
 }
@@ -134,6 +203,8 @@ static inline void open_nodes(void)
 {
 	char address[64];
 	log_kept[0] = 0;
+	door_open = false;
+	at_door = cancelled_at_door = 0;
 	b = new_node(B, CNODE_THREADS_AUTO, keep_log);
 	ck_assert_int_eq(cnode_factory_add(b, "probe", &probe, NULL, A), 0);
 	ck_assert_int_eq(cnode_factory_add(b, "closed", &probe, NULL, CNODE_NO_NODES), 0);
@@ -150,6 +221,7 @@ static inline void open_nodes(void)
 
 static inline void close_nodes(void)
 {
+	open_door();
 	cnode_mailbox_close(mb);
 	cnode_node_free(a);
 	cnode_node_free(b);
@@ -165,6 +237,32 @@ static inline int spawn(const char *factory, const char *arguments, const cnode_
 	int rc = cnode_spawn_remote(mb, B, factory, list, options, pid);
 	cnode_term_drop(list);
 	return rc;
+}
+
+/* The answer of a process as text. */
+static inline const char *ask(cnode_pid pid, const char *request)
+{
+	static char text[256];
+	cnode_term reply, term = args(request);
+	ck_assert_msg(cnode_call(mb, pid, WAIT, &reply, "~t", term) == 0, "%s", cnode_mailbox_error(mb));
+	cnode_term_print(reply, text, sizeof text);
+	cnode_term_drop(reply);
+	cnode_term_drop(term);
+	return text;
+}
+
+static inline int count_process(void *context, const cnode_factory_info *factory)
+{
+	*(uint64_t *)context += factory->processes;
+	return 0;
+}
+
+/* Processes of factories on b. */
+static inline uint64_t processes(void)
+{
+	uint64_t count = 0;
+	ck_assert_int_eq(cnode_factory_list(b, count_process, &count), 0);
+	return count;
 }
 
 /* A call's code; the reply is dropped. */

@@ -594,8 +594,8 @@ void cnode_node_free(cnode_node *node)
 	cn_pool_free(node->pool);
 	cn_factories_free(node->factories);
 	cn_functions_free(node->functions);
-	cn_guard_free(node->guard);
 	cn_pg_free(node->pg);
+	cn_guard_free(node->guard);
 	cn_loop_free(node->loop);
 	if (node->stop_fd >= 0)
 		close(node->stop_fd);
