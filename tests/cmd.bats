@@ -332,6 +332,12 @@ teardown_file() {
 	test "$status" -eq 7
 }
 
+@test "cnoded ends well when it is asked to stop while it starts" {
+	run sh -c 'echo a-cookie | "$0" -name early@127.0.0.1 -epmd none -cookie_file - -stop_at_eof 3>&-' "$bin/cnoded"
+	[[ $status -eq 0 && $output == *"standard input has ended"* ]]
+	[[ $output != *"cnoded: "* ]]
+}
+
 @test "cnoded says what is wrong with a cookie from standard input" {
 	run "$bin/cnoded" -name x@127.0.0.1 -epmd none -cookie_file - 3>&- </dev/null
 	[[ $status -eq 4 && $output == *"standard input has ended without a cookie"* ]]
