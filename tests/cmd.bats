@@ -393,7 +393,7 @@ teardown_file() {
 @test "cnoded -discover finds the nodes that epmd knows" {
 	needs_beam
 	start N ready "$bin/cnoded" -name finder@127.0.0.1 -discover "epmd:bea*@127.0.0.1"
-	run timeout 20 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang nodes '[hidden]' | grep finder@127.0.0.1; do :; done"
+	run timeout 20 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang nodes '[connected]' | grep finder@127.0.0.1; do :; done"
 	test "$status" -eq 0
 	stop "$N"
 }
