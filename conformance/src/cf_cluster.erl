@@ -2,9 +2,9 @@
 %% Clusters of several nodes, all of them obeying CONTRACT.md: nodes under test and OTP nodes of any release. The
 %% driver's own connection to each is hidden, so it is no member. The cases of a lane (cf_driver) take turns with one.
 -module(cf_cluster).
--export([with/3, finish/1, name/2, names/1, names/2, others/2, caps/2, version/2, ask/3, ask/4, later/4, answer/1, answer/2,
+-export([with/3, finish/1, name/2, names/1, names/2, others/2, caps/2, ask/3, ask/4, later/4, answer/1, answer/2,
          puppet/1, watched/1]).
--export([connect/2, together/1, apart/1, settle/1, no_overlap/1, known/1, visible/1, free/2, kill/2, died/1, again/3, start/2, release/1, wait_known/2, ready/1, twice/3]).
+-export([connect/2, together/1, apart/1, settle/1, no_overlap/1, known/1, visible/1, free/2, kill/2, died/1, again/3, wait_known/2, twice/3]).
 
 %% Shape: a list of {Role, Prefix}, Role :: nut | hidden_nut | peer | {otp, Release}; or {net, List} with the connections between
 %% the nodes led through the suite's own relays (cf_net). The node's name begins with Prefix, so one says who sorts first.
@@ -109,13 +109,9 @@ release(R) ->
     end.
 
 names(#{nodes := Nodes}) -> lists:sort([Name || #{name := Name} <- Nodes]).
-names(#{nodes := Nodes}, Role) -> [Name || #{name := Name, role := R} <- Nodes, R =:= Role orelse (Role =:= beam andalso R =/= nut)].
+names(#{nodes := Nodes}, Role) -> [Name || #{name := Name, role := R} <- Nodes, R =:= Role].
 others(C, Name) -> names(C) -- [Name].
 caps(#{nodes := Nodes}, Name) -> hd([Caps || #{name := N, caps := Caps} <- Nodes, N =:= Name]).
-
-%% The version of global's protocol that a node speaks.
-version(#{nodes := _} = C, Name) -> lists:member(Name, names(C)) orelse cf:fail("~p is not in the cluster", [Name]), version(Name).
-version(Name) -> gen_server:call({global_name_server, Name}, get_protocol_version).
 
 %% Orders, to a node's conformance process or to a puppet. Limit is how long it may take.
 ask(Whom, Op, Args) -> ask(Whom, Op, Args, 15000).

@@ -378,10 +378,9 @@ resolve_it_fun(T, Nut) -> resolve_both(T, Nut, fun this_fun/1).
 this_fun(_) ->
     N = name(),
     yes = global:register_name(N, self()),
-    [Method] = [M || {Name, _, M} <- ets:tab2list(global_names), Name =:= N] ++ [M || {Name, _, M, _, _} <- ets:tab2list(global_names), Name =:= N]
-        ++ [M || {Name, _, M, _} <- ets:tab2list(global_names), Name =:= N],
+    [Method] = [element(3, Row) || Row <- ets:tab2list(global_names), element(1, Row) =:= N],
     global:unregister_name(N),
-    <<131, Bytes/binary>> = term_to_binary(Method),
+    <<131, Bytes/binary>> = term_to_binary(Method, [{minor_version, 2}]),
     {'$fun', Bytes}.
 
 resolve_both(T, Nut, Method) ->
@@ -519,7 +518,7 @@ old_casts(T, Nut) ->
     there(Nut, N, P),
     locked(Nut, N).
 
-%% Somebody else is answered in a second while Fun does its worst.
+%% Somebody else is answered soon while Fun does its worst.
 meanwhile(T, Nut, Fun) ->
     H = dial(T, Nut, #{flags => cf_hs:hidden(cf_hs:flags(maps:get(release, T)))}),
     R = name(), P = cf_fake:pid(H),
@@ -528,7 +527,7 @@ meanwhile(T, Nut, Fun) ->
     true = cf_member:call_from(H, P, {set_lock, {R, P}}),
     true = cf_member:call_from(H, P, {del_lock, {R, P}}),
     Took = erlang:monotonic_time(millisecond) - Began,
-    cf:check(Took < 2000, "somebody else waited ~p ms for two answers", [Took]).
+    cf:check(Took < 4000, "somebody else waited ~p ms for two answers", [Took]).
 
 flood(T, Nut) ->
     C = dial(T, Nut),
