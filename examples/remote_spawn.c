@@ -45,7 +45,7 @@ static int worker_call(cnode_process *self, void *state, cnode_from *from, cnode
 	size_t size;
 	cnode_term region;
 	if (cnode_scan(request, "{work,~z}", &job, &size) == 0)
-		return cnode_reply(from, "{done,~z}", job);
+		return cnode_reply(from, "{done,~b}", job, size);
 	if (cnode_scan(request, "config") == 0)
 		return cnode_reply(from, "{~q,~q}", w->id, w->batch_size);
 	if (cnode_scan(request, "parent") == 0)

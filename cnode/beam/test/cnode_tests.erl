@@ -177,7 +177,18 @@ late() ->
     end).
 
 one_local() -> with_node(fun() -> one({local, single}) end).
-one_global() -> with_node(fun() -> one({global, {single, make_ref()}}) end).
+one_global() ->
+    with_node(fun() ->
+        {ok, Before} = cnode:start(?N, counter, [1]),
+        one({global, {single, make_ref()}}),
+        {ok, After} = cnode:start(?N, counter, [1]),
+        %% One, and another when that one was killed: a C node counts its processes.
+        ?assertEqual(3, number(After) - number(Before))
+    end).
+
+number(Pid) ->
+    [_, Number, _] = string:lexemes(pid_to_list(Pid), "."),
+    list_to_integer(Number).
 
 one(Name) ->
     Self = self(),
@@ -502,7 +513,7 @@ routes() ->
     %% A BEAM that has no epmd to ask either.
     Arguments = "-name cnode_tests_routed@127.0.0.1 -start_epmd false -epmd_module cnode_epmd -cnode_register false"
         " -cnode_route nonsense -cnode_route " ++ atom_to_list(?N2) ++ "=127.0.0.1:" ++ At,
-    ?assertEqual("ok", other_beam(Arguments, without_epmd)),
+    ?assertEqual("ok", other_beam("ERL_EPMD_PORT=1 ", Arguments, without_epmd)),
     port_close(Port).
 
 without_epmd() ->
@@ -577,9 +588,11 @@ until(Fun, Deadline) ->
     end.
 
 %% Runs a function of this module in a BEAM of its own, and returns what it wrote.
-other_beam(Arguments, Function) ->
+other_beam(Arguments, Function) -> other_beam("", Arguments, Function).
+
+other_beam(Environment, Arguments, Function) ->
     Path = lists:append([" -pa " ++ D || D <- lists:usort([filename:dirname(code:which(M)) || M <- [?MODULE, cnode]])]),
     Cookie = " -setcookie " ++ atom_to_list(erlang:get_cookie()),
-    string:trim(os:cmd(os:getenv("ERL", "erl") ++ " -noshell -noinput " ++ Arguments ++ case Arguments of "" -> ""; _ -> Cookie end ++ Path
+    string:trim(os:cmd(Environment ++ os:getenv("ERL", "erl") ++ " -noshell -noinput " ++ Arguments ++ case Arguments of "" -> ""; _ -> Cookie end ++ Path
                        ++ " -eval 'logger:set_primary_config(level, none), " ++ atom_to_list(?MODULE) ++ ":" ++ atom_to_list(Function)
                        ++ "(), halt().' 2>&1")).
