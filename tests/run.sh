@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # run.sh: sets up everything and runs all tests. What CI runs.
 #
-#   run.sh            build, tests under ASan and UBSan and under TSan, packaging, every OTP release
+#   run.sh            build, tests under ASan and UBSan and under TSan, packaging, every OTP release, RabbitMQ, Elixir, tshark's view, 20 mutants
 #   run.sh --quick    for work in progress: one build, its tests, one OTP release
-#   run.sh --long     everything, also a live release under the sanitizers, and what takes hours
+#   run.sh --long     everything, also a live release under the sanitizers, all mutants, and what takes hours
 #   run.sh --list     the names of the stages
 #   run.sh --only S   only the stages named (S: names separated by commas)
 #
@@ -114,14 +114,40 @@ distcheck() {
 		TESTS="tests/base.t tests/layers.t"
 }
 
+# The suite notices a node that is broken on purpose: one mutant of each kind, with --long all of them, and OTP's too.
+mutants() {
+	build_in build-mutants --enable-mutants --enable-tests=no || return
+	CNODE_BUILD=$top/build-mutants
+	export CNODE_BUILD
+	if [ "$mode" = long ]; then
+		conformance/mutants --node cnode --jobs "$jobs" && conformance/mutants --node otp --jobs "$jobs"
+	else
+		conformance/mutants --node cnode --jobs "$jobs" acl_ignored alias_answers_twice cache_slot_off_by_one down_twice \
+			epmd_old_versions erpc_result_thrown fragment_order kill_is_trapped late_spawn_reply late_ticks \
+			link_without_noproc no_cookie_check no_flag_check no_nodedown no_unlink_ack ping_says_no reply_tag_lost \
+			spoofed_sender suspend_ignored wrong_creation
+	fi
+}
+
+# What stands beside the releases: the third eye, and neighbours that are more than an OTP node.
+besides() {
+	if [ "$mode" != quick ]; then
+		for t in eye elixir rabbitmq; do
+			if [ -e "conformance/$t.t" ]; then printf '%s ' "conformance/$t.t"; fi
+		done
+	fi
+}
+
+# Work in progress is judged two tests at a time; what CI runs, one after the other.
 matrix() {
 	CNODE_BUILD=$top/build-test
 	export CNODE_BUILD
 	make --no-print-directory -C build-test prove TEST_TIMEOUT=2400 \
-		TESTS="$(make -s -C build-test list-tests) $(live $releases)"
+		PROVE_FLAGS="-f -o$(if [ "$mode" = quick ]; then echo " -j$jobs"; fi)" \
+		TESTS="$(live $releases)$(besides)$(make -s -C build-test list-tests)"
 }
 
-stages="packages otp bootstrap build asan tsan distcheck matrix"
+stages="packages otp bootstrap build asan tsan distcheck mutants matrix"
 describe() {
 	case $1 in
 	packages) echo "Debian packages" ;;
@@ -131,6 +157,7 @@ describe() {
 	asan) echo "tests under AddressSanitizer and UBSan" ;;
 	tsan) echo "tests under ThreadSanitizer" ;;
 	distcheck) echo "make distcheck" ;;
+	mutants) echo "the suite notices broken nodes" ;;
 	matrix) echo "all tests, OTP $releases" ;;
 	esac
 }

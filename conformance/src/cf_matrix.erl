@@ -15,11 +15,28 @@ keep(Jobs, Node, Dir) ->
     ok = write(filename:join(Dir, "results"), io_lib:format("%% coding: utf-8~n~tp.~n", [Run])),
     pages([Run], Dir).
 
-%% [Out, Results…]: the pages of several runs as one.
+%% [Out, Results…]: the pages of several runs as one. Of the same node, jobs of a later file add to those of earlier ones, and
+%% a case's later result counts.
 main([Out | Files]) ->
-    Runs = [begin {ok, [Run]} = file:consult(F), Run end || F <- Files],
+    Runs = lists:foldl(fun(File, Before) -> {ok, [Run]} = file:consult(File), joined(Run, Before) end, [], Files),
     pages(Runs, Out),
     halt(0).
+
+joined(#{node := Node, jobs := Jobs} = Run, Before) ->
+    case lists:partition(fun(#{node := N}) -> N =:= Node end, Before) of
+        {[], _} -> Before ++ [Run];
+        {[#{jobs := Old} = Same], _} ->
+            All = lists:foldl(fun job/2, Old, Jobs),
+            [case R of Same -> Same#{jobs := All}; _ -> R end || R <- Before]
+    end.
+
+job(#{release := R, dial := D, visible := V, results := New} = Job, Jobs) ->
+    case [J || #{release := R1, dial := D1, visible := V1} = J <- Jobs, {R1, D1, V1} =:= {R, D, V}] of
+        [] -> Jobs ++ [Job];
+        [#{results := Old} = Same] ->
+            Results = [case lists:keyfind(Id, 1, New) of false -> Result; Later -> Later end || {Id, _, _, _} = Result <- Old],
+            [case J of Same -> Same#{results := Results}; _ -> J end || J <- Jobs]
+    end.
 
 pages(Runs, Dir) ->
     Cases = [C || {Id, _, _, _, _} = C <- cf_cases:all(), lists:any(fun(Run) -> verdicts(Id, Run) =/= [] end, Runs)],
