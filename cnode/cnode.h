@@ -6,6 +6,7 @@
 #include "cnode/access.h"
 #include "cnode/error.h"
 #include "cnode/function.h"
+#include "cnode/global.h"
 #include "cnode/log.h"
 #include "cnode/mailbox.h"
 #include "cnode/memory.h"

@@ -179,6 +179,7 @@ static bool turn(void *ctx)
 	case CN_LIFE_NEW:
 	case CN_LIFE_STARTING:
 	case CN_LIFE_RUNNING:
+		cn_global_leave(node->global);
 		cn_procs_close(node->procs);
 		node->spared = cn_procs_count_prompt(node->procs);
 		begin_stage(node, CN_LIFE_STOPPING, node->shutdown_ns);
@@ -319,7 +320,7 @@ static int make_cluster(cnode_node *node, const cnode_config *cfg, uint32_t crea
 		.name = node->name,
 		.networked = node->networked,
 		.creation = creation,
-		.visible = cfg->visible,
+		.visible = !cfg->hidden,
 		.cookie = cookie,
 		.listen = cfg->listen,
 		.epmd = modes[cfg->epmd],
@@ -402,7 +403,7 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	rc = cn_pool_new(&pool, &node->pool);
 	if (rc == 0)
 		rc = cn_kernel_start(node->procs, node->factories, node->functions);
-	return rc;
+	return rc == 0 ? cn_api_global(node, cfg) : rc;
 }
 
 int cnode_node_new(const cnode_config *config, cnode_node **made)
@@ -416,6 +417,7 @@ int cnode_node_new(const cnode_config *config, cnode_node **made)
 	if (!node)
 		return CNODE_ENOMEM;
 	cn_mutex_init(&node->lock);
+	cn_mutex_init(&node->drops.lock);
 	cn_cond_init(&node->changed);
 	cn_task_init(&node->look, look);
 	node->stop_fd = node->asked_fd = -1;
@@ -596,6 +598,9 @@ void cnode_node_free(cnode_node *node)
 	}
 	cn_factories_close(node->factories);
 	cn_procs_free(node->procs);
+	cn_global_free(node->global);
+	cn_mutex_fini(&node->drops.lock);
+	cn_free(node->drops.names);
 	cn_pool_free(node->pool);
 	cn_factories_free(node->factories);
 	cn_functions_free(node->functions);

@@ -28,6 +28,13 @@ int cn_function_set(struct cn_functions *fs, const char *module, const char *nam
 int cn_function_list(struct cn_functions *fs, int (*each)(void *context, const cnode_function_info *function), void *context);
 
 /*
+ * Runs an exported function in the calling process, whoever it is open to. The codes of
+ * cnode_function, and CNODE_EUNDEF; *result is yours if it is not empty.
+ */
+int cn_function_run(struct cn_functions *fs, cnode_process *self, const char *module, const char *name, cnode_term args,
+		    cnode_term *result);
+
+/*
  * Lets erpc's spawns reach the functions, and starts net_kernel and rex. Before the node
  * is known to anybody. 0, CNODE_ENOMEM, CNODE_ENAMETAKEN.
  */
