@@ -60,6 +60,8 @@ typedef struct cnode_config {
 	enum cnode_log_level log_level; /* 0: notice */
 	cnode_log_fn *log;              /* NULL: stderr */
 	void *log_context;
+	cnode_output_fn *output;        /* what processes write to the node's `user` (cnode_printf); NULL: stdout */
+	void *output_context;
 } cnode_config;
 
 #define CNODE_CONFIG_INIT { .size = sizeof(cnode_config) }

@@ -110,6 +110,8 @@ CNODE_API int cnode_reply(cnode_from *from, const char *format, ...);
 CNODE_API int cnode_reply_term(cnode_from *from, cnode_term reply);
 /* Who calls. */
 CNODE_API cnode_pid cnode_from_pid(const cnode_from *from);
+/* The node whose authenticated connection the call came by, whatever the pid says; 0: this node. Since 0.2. */
+CNODE_API cnode_name cnode_from_peer(const cnode_from *from);
 /*
  * Makes `from` outlive the callback, for an answer later by the same process. *kept is
  * yours: cnode_reply does not free it, cnode_from_drop does, or the end of the process
@@ -117,6 +119,14 @@ CNODE_API cnode_pid cnode_from_pid(const cnode_from *from);
  */
 CNODE_API int cnode_from_keep(cnode_from *from, cnode_from **kept);
 CNODE_API void cnode_from_drop(cnode_from *from);
+
+/*
+ * gen_server:reply/2 by another process: cnode_from_term gives {Pid, Tag}, yours, to be handed
+ * on in a message; whoever gets it answers with cnode_reply_to. That nobody else does is theirs
+ * to see to: the library no longer counts. CNODE_EBADARG: `from` is no {Pid, Tag}. Since 0.2.
+ */
+CNODE_API int cnode_from_term(const cnode_from *from, cnode_term *term);
+CNODE_API int cnode_reply_to(cnode_process *self, cnode_term from, const char *format, ...);
 
 /* gen_server:cast/2. */
 CNODE_API int cnode_cast(cnode_process *self, cnode_pid to, const char *format, ...);

@@ -38,6 +38,8 @@ struct cnode_node {
 	struct cn_procs *procs;
 	struct cn_factories *factories;
 	struct cn_functions *functions;
+	struct cn_output output;    /* immutable */
+	cnode_pid user;             /* its io server; immutable */
 	struct cn_cluster *cluster;
 	struct cn_pool *pool;
 	_Atomic bool stop;          /* asked to stop */

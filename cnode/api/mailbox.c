@@ -76,7 +76,7 @@ int cnode_mailbox_open(cnode_node *node, const char *name, cnode_mailbox **made)
 	cn_mutex_init(&mb->lock);
 	cn_cond_init(&mb->arrived);
 	struct cn_process_spec spec = { .class = &mailbox_class, .state_size = sizeof(struct mailbox_state), .arg = mb,
-					.name = name };
+					.name = name, .leader = node->user };
 	atomic_fetch_add(&node->mailboxes, 1);
 	int rc = cn_process_open(node->procs, &spec, &mb->self);
 	if (rc != 0) {
@@ -433,7 +433,7 @@ int cnode_spawn_remote(cnode_mailbox *mb, const char *node, const char *module, 
 		memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
 	struct cn_spawn_order order = {
 		.owner = cnode_self(mb->self),
-		.leader = cnode_self(mb->self),
+		.leader = cnode_group_leader(mb->self),
 		.module = module,
 		.function = o.function ? o.function : "start",
 		.args = args,
@@ -493,7 +493,7 @@ int cnode_rpc(cnode_mailbox *mb, const char *node, const char *module, const cha
 	*result = (cnode_term){ 0 };
 	uint64_t deadline = deadline_of(timeout_ms);
 	struct cn_spawn_order order = {
-		.owner = cnode_self(mb->self), .leader = cnode_self(mb->self),
+		.owner = cnode_self(mb->self), .leader = cnode_group_leader(mb->self),
 		.module = "erpc", .function = "execute_call", .monitor = true,
 	};
 	if (cnode_name_of(node, &order.node) != 0 || strcmp(node, mb->node->name) == 0)

@@ -199,6 +199,13 @@ static void stop_asked(struct cn_io *io, unsigned events)
 
 /* ---- making ---- */
 
+static void write_stdout(void *context, const char *text, size_t size)
+{
+	(void)context;
+	fwrite(text, 1, size, stdout);
+	fflush(stdout);
+}
+
 /* What erl takes as the part before the '@' (net_kernel.erl, valid_name_head). */
 static bool is_plain(const char *name)
 {
@@ -347,7 +354,7 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	};
 	rc = cn_pool_new(&pool, &node->pool);
 	if (rc == 0)
-		rc = cn_kernel_start(node->procs, node->factories, node->functions);
+		rc = cn_kernel_start(node->procs, node->cluster, node->factories, node->functions, &node->output, &node->user);
 	return rc;
 }
 
@@ -365,6 +372,7 @@ int cnode_node_new(const cnode_config *config, cnode_node **made)
 	cn_cond_init(&node->changed);
 	cn_task_init(&node->look, look);
 	node->stop_fd = node->down_fd = -1;
+	node->output = (struct cn_output){ cfg.output ? cfg.output : write_stdout, cfg.output_context };
 	node->threadless = cfg.threads == CNODE_THREADS_NONE;
 	node->shutdown_ns = (cfg.shutdown_timeout ? cfg.shutdown_timeout : 5) * CN_NS_PER_S;
 	*made = node;

@@ -9,6 +9,7 @@ struct cnode_from {
 	struct gen *gen;
 	cnode_pid pid;
 	cnode_term tag;                 /* borrowed from the message; ours once it is kept */
+	cnode_name peer;                /* the node whose connection the call came by; 0: ours */
 	uint32_t refs;                  /* the callback's, the user's */
 	bool kept;
 	bool answered;

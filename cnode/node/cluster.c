@@ -589,6 +589,11 @@ int cn_cluster_disconnect(struct cn_cluster *cluster, const char *text)
 	return 0;
 }
 
+uint64_t cn_cluster_busy_limit(const struct cn_cluster *cluster)
+{
+	return cluster->config.out_high_water;
+}
+
 size_t cn_cluster_peers(struct cn_cluster *cluster, struct cn_peer_info *info, size_t max)
 {
 	size_t count = 0;

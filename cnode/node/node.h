@@ -121,6 +121,8 @@ struct cn_peer_info {
 	struct cn_conn_counts counts;
 	uint64_t age_ns;
 };
+/* out_high_water of the config, with its default. */
+uint64_t cn_cluster_busy_limit(const struct cn_cluster *cluster);
 /* The connected peers, at most `max`; returns how many there are. Any thread. */
 size_t cn_cluster_peers(struct cn_cluster *cluster, struct cn_peer_info *info, size_t max);
 

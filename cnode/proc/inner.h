@@ -177,6 +177,7 @@ struct cnode_process {
 	/* constant */
 	struct cn_procs *procs;
 	const struct cn_process_class *class;
+	size_t state_size;
 	uint64_t number;
 	cnode_pid pid;
 	cnode_pid parent;

@@ -459,6 +459,11 @@ bool cn_procs_has_alias(struct cn_procs *procs, cnode_name node)
 	return node == procs->node || procs->ops->has_alias(procs->ctx, node);
 }
 
+uint32_t cn_procs_limit(const struct cn_procs *procs)
+{
+	return procs->max_processes;
+}
+
 uint32_t cn_procs_count_prompt(const struct cn_procs *procs)
 {
 	return atomic_load(&procs->prompt_count);

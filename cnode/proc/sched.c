@@ -128,7 +128,7 @@ void process_remains(struct cnode_process *p)
 		message_drop(m);
 	}
 	p->mailbox.first = p->mailbox.last = NULL;
-	if (p->class->flags & CN_PROC_PROMPT)
+	if (p->class->flags & (CN_PROC_PROMPT | CN_PROC_LAST))
 		atomic_fetch_sub(&procs->prompt_count, 1);
 	atomic_fetch_sub(&procs->count, 1);
 	if (procs->ops->gone)

@@ -50,7 +50,7 @@ static int done(const struct order *o, int rc, const char *result)
 
 static const char capabilities_list[] =
 	"[puppet, echo, register, link, monitor, exit, group_leader, alias, connect, disconnect, nodes, monitor_node,"
-	" spawn, spawn_out, acl, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out, rex, seq_trace,"
+	" spawn, spawn_out, acl, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out, rex, builtins, io, seq_trace,"
 	" old_hello]";
 
 static int capabilities(const struct order *o)
@@ -85,6 +85,14 @@ static int spawn(const struct order *o)
 	rc = cnode_process_start(cnode_process_node(o->self), NULL, &puppet, NULL, none, &pid);
 	cnode_term_drop(none);
 	return rc != 0 ? rc : answer(o, "~p", pid);
+}
+
+static int print(const struct order *o)
+{
+	const char *text;
+	size_t size;
+	int rc = cnode_scan(o->args, "[~s]", &text, &size);
+	return done(o, rc != 0 ? rc : cnode_printf(o->self, "%.*s", (int)size, text), "ok");
 }
 
 static int watch(const struct order *o)
@@ -463,6 +471,7 @@ static const struct {
 	{ "monitor_node", monitor_node },
 	{ "nodes", nodes },
 	{ "ping", ping_later },
+	{ "print", print },
 	{ "register", register_self },
 	{ "rpc", rpc_later },
 	{ "self", self },

@@ -30,6 +30,7 @@ loop(Watcher) ->
 do(capabilities, []) -> capabilities();
 do(echo, [Term]) -> Term;
 do(self, []) -> self();
+do(print, [Text]) -> io:put_chars(Text);
 do(spawn, []) -> spawn(puppet, start, []);
 do(trap_exit, [Bool]) -> process_flag(trap_exit, Bool);
 do(send, [To, Message]) -> To ! Message, ok;
@@ -93,7 +94,7 @@ bif_module(Module, Function, Args) -> apply(Module, Function, Args).
 capabilities() ->
     [otp, puppet, echo, register, link, monitor, exit, group_leader, connect, disconnect, nodes, monitor_node,
      spawn, spawn_out, spawn_anything, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out,
-     rex, global, pg, dynamic_names, seq_trace, deep_terms, strict_terms]
+     rex, builtins, io, global, pg, dynamic_names, seq_trace, deep_terms, strict_terms]
         ++ [alias || erlang:function_exported(erlang, alias, 1)]
         ++ [old_hello || old_hello()].
 
