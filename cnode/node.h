@@ -141,6 +141,7 @@ typedef struct cnode_peer {
 	uint64_t since_ms;              /* how long it is connected */
 	uint64_t packets_in, packets_out, bytes_in, bytes_out;
 	uint64_t queued;                /* bytes waiting to be written */
+	uint64_t connection_id;         /* as cnode_monitor_nodes tells it. Since 0.2 */
 } cnode_peer;
 
 /* Calls `each` for every connected peer; its argument is borrowed for the call. Stops when each returns another than 0, and returns that. */

@@ -108,6 +108,32 @@ CNODE_API int cnode_demonitor(cnode_process *self, cnode_ref ref, unsigned flags
 /* erlang:monitor_node/2, counted: one CNODE_NODEDOWN for each call with true. Connects. CNODE_EBADNAME. */
 CNODE_API int cnode_monitor_node(cnode_process *self, const char *node, bool on);
 
+#define CNODE_NODES_VISIBLE 1u  /* node_type => visible */
+#define CNODE_NODES_HIDDEN 2u   /* node_type => hidden; both: all */
+/*
+ * net_kernel:monitor_nodes/2 with node_type, nodedown_reason and connection_id: tells self of every node of
+ * these types that comes and goes from now on, as CNODE_NODEUP and CNODE_NODEDOWN information with `peer`
+ * and `connection_id` (which cnode_monitor_node's nodedown leaves 0), and the messages
+ *
+ *     {nodeup, Node, #{node_type := visible | hidden, connection_id := N}}
+ *     {nodedown, Node, #{node_type := visible | hidden, nodedown_reason := Reason, connection_id := N}}
+ *
+ * Reasons: connection_closed (by the peer or the network), disconnect (by this node, as asked),
+ * net_tick_timeout, net_kernel_terminated (this node stops), shutdown (by this node, for a fault of the peer
+ * or a limit). N is this node's number of the connection; it grows.
+ *
+ * Subscriptions nest: each call with on gives one more message for each event, and a call with !on ends all
+ * that were made with the same types. They end with the process. Nodes that are connected already are not
+ * told: list them afterwards (cnode_peers), and use the connection's number to tell one from the other.
+ *
+ * nodeup comes when the node is among cnode_peers, before everything that its connection brings; nodedown
+ * when it is not any more, behind all that came by the connection and behind the EXIT, DOWN and nodedown that
+ * its end causes; the nodedown of one connection before the nodeup of the next. A subscriber that there is no
+ * memory to tell is killed with the reason enomem. CNODE_EBADARG (types). Since 0.2.
+ * Follows: net_kernel(3), monitor_nodes/2 of OTP 25.
+ */
+CNODE_API int cnode_monitor_nodes(cnode_process *self, unsigned types, bool on);
+
 #define CNODE_ALIAS_REPLY 1u    /* the alias ends with the first message that is sent to it */
 
 /* erlang:alias/1. */

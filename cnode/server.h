@@ -42,9 +42,10 @@ enum cnode_info_kind {
 	CNODE_MESSAGE,              /* any other message */
 	CNODE_DOWN,                 /* {'DOWN', Ref, process, pid or {Name,Node}, Reason} */
 	CNODE_EXIT,                 /* {'EXIT', pid, reason}: only while trapping exits */
-	CNODE_NODEDOWN,             /* {nodedown, Node} of cnode_monitor_node */
+	CNODE_NODEDOWN,             /* {nodedown, Node} of cnode_monitor_node; {nodedown, Node, Info} of cnode_monitor_nodes */
 	CNODE_TIMER,                /* the message of cnode_start_timer */
 	CNODE_TIMEOUT,              /* nothing came for idle_timeout_ms: the atom timeout */
+	CNODE_NODEUP,               /* {nodeup, Node, Info} of cnode_monitor_nodes; its nodedown is a CNODE_NODEDOWN */
 };
 
 /* What handle_info gets. */
@@ -54,8 +55,10 @@ typedef struct cnode_info {
 	cnode_term message;         /* the whole message, as a BEAM process would see it */
 	cnode_pid pid;              /* EXIT, DOWN: whose; none for a monitor by name */
 	cnode_ref ref;              /* DOWN: the monitor's; TIMER: the timer's */
-	cnode_term reason;          /* EXIT, DOWN */
-	cnode_name peer;            /* MESSAGE: the node that sent it, by its authenticated connection; 0: this node */
+	cnode_term reason;          /* EXIT, DOWN; NODEDOWN of cnode_monitor_nodes: nodedown_reason */
+	cnode_name peer;            /* MESSAGE: the node that sent it, by its authenticated connection; 0: this node. Events of
+				       cnode_monitor_nodes: which node */
+	uint64_t connection_id;     /* events of cnode_monitor_nodes: of which connection, else 0. Since 0.2 */
 } cnode_info;
 
 /* The callbacks. Set with CNODE_BEHAVIOUR_INIT; each may be NULL but those said otherwise. */

@@ -296,6 +296,46 @@ START_TEST(peers_are_listed_and_disconnected)
 }
 END_TEST
 
+static int keep_connection_id(void *context, const cnode_peer *peer)
+{
+	*(uint64_t *)context = peer->connection_id;
+	return 0;
+}
+
+START_TEST(monitor_nodes_tells_of_connections_and_their_end)
+{
+	cnode_process *self = cnode_mailbox_process(mb);
+	cnode_info info;
+	cnode_name name;
+	uint64_t first = 0, last = 0;
+	cnode_name_of("b@127.0.0.1", &name);
+	ck_assert_int_eq(cnode_monitor_nodes(self, CNODE_NODES_HIDDEN, true), 0);
+	ck_assert_int_eq(cnode_monitor_nodes(self, CNODE_NODES_VISIBLE, true), 0);
+	for (int i = 0; i < 2; i++) {
+		/* Before the answer of the peer comes, its connection is told. */
+		ck_assert_int_eq(cnode_send_name(self, "counter", "b@127.0.0.1", "hello"), 0);
+		ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+		ck_assert_int_eq(info.kind, CNODE_NODEUP);
+		ck_assert_uint_eq(info.peer, name);
+		ck_assert_uint_gt(info.connection_id, last);
+		last = info.connection_id;
+		ck_assert_int_eq(cnode_peers(a, keep_connection_id, &first), 0);
+		ck_assert_uint_eq(first, last);
+		ck_assert_int_eq(cnode_monitor_node(self, "b@127.0.0.1", true), 0);
+		ck_assert_int_eq(cnode_disconnect(i == 0 ? a : b, i == 0 ? "b@127.0.0.1" : "a@127.0.0.1"), 0);
+		ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+		ck_assert_int_eq(info.kind, CNODE_NODEDOWN);
+		ck_assert_uint_eq(info.connection_id, 0);
+		ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+		ck_assert_int_eq(info.kind, CNODE_NODEDOWN);
+		ck_assert_uint_eq(info.connection_id, last);
+		ck_assert_uint_eq(info.peer, name);
+		ck_assert_int_eq(cnode_scan(info.reason, i == 0 ? "disconnect" : "connection_closed"), 0);
+	}
+	ck_assert_int_eq(cnode_receive(mb, &info, 0), CNODE_ETIMEOUT);
+}
+END_TEST
+
 START_TEST(a_node_that_stops_ends_its_processes_with_shutdown)
 {
 	cnode_spawn_options o = CNODE_SPAWN_INIT;
@@ -396,6 +436,7 @@ static void add_common(TCase *tc)
 	tcase_add_test(tc, a_node_that_is_not_there_is_noconnection);
 	tcase_add_test(tc, the_descriptor_of_a_mailbox_is_readable_while_a_message_waits);
 	tcase_add_test(tc, peers_are_listed_and_disconnected);
+	tcase_add_test(tc, monitor_nodes_tells_of_connections_and_their_end);
 	tcase_add_test(tc, a_node_that_stops_ends_its_processes_with_shutdown);
 }
 

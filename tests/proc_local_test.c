@@ -447,6 +447,9 @@ static void whole_life(void)
 		cnode_monitor_name(p, "srv", "r@h", &ref);
 		cn_process_monitor(p, &to, CN_ALIAS_EXPLICIT, &ref);
 		cnode_monitor_node(p, "r@h", true);
+		cnode_monitor_nodes(p, CNODE_NODES_HIDDEN, true);
+		struct cn_node_event up = { .node = W.peer, .connection_id = 1, .up = true };
+		cn_procs_node_event(W.procs, &up);
 		cnode_alias(p, 0, &ref);
 		cnode_start_timer(p, 0, &ref, "{tick,~i}", 1);
 		cn_sched_expire(W.procs, cn_now() + 1, 10);
@@ -501,6 +504,24 @@ START_TEST(what_could_not_be_queued_is_said)
 	ck_assert_int_eq(rc1, CNODE_ENOMEM);
 	ck_assert_int_eq(rc2, CNODE_ENOMEM);
 	cnode_term_drop(hello);
+}
+END_TEST
+
+START_TEST(who_cannot_be_told_of_a_node_is_killed)
+{
+	static const cnode_allocator failing = { alloc_fail_malloc, alloc_fail_realloc, free };
+	struct cn_node_event up = { .node = W.peer, .connection_id = 1, .up = true };
+	ck_assert_int_eq(cnode_monitor_nodes(B, CNODE_NODES_HIDDEN, true), 0);
+	ck_assert_int_eq(cnode_link(A, PB), 0);
+	cnode_trap_exit(A, true);
+	atomic_store(&alloc_fail_left, 1);
+	atomic_store(&alloc_fail_rest, 1);
+	cnode_allocator_set(&failing);
+	cn_procs_node_event(W.procs, &up);
+	cnode_allocator_set(NULL);
+	char expected[32];
+	snprintf(expected, sizeof expected, "EXIT %u enomem", PB.id);
+	ck_assert_str_eq(got(A), expected);
 }
 END_TEST
 
@@ -631,6 +652,7 @@ int main(void)
 	tcase_add_test(t, receives_by_choice_and_keeps_the_order);
 	tcase_add_test(t, remote_relations_of_one_process_are_limited);
 	tcase_add_test(t, what_could_not_be_queued_is_said);
+	tcase_add_test(t, who_cannot_be_told_of_a_node_is_killed);
 	tcase_add_test(t, a_link_that_cannot_leave_is_an_error_and_no_link);
 	tcase_add_test(t, timers_fire_in_order_and_only_while_wanted);
 	tcase_add_test(t, a_thousand_timers_fire_by_their_time);

@@ -383,6 +383,85 @@ START_TEST(death_ends_own_monitors_at_the_peer)
 }
 END_TEST
 
+/* ---- nodes that come and go ---- */
+
+static void node_event(bool up, bool visible, uint64_t id)
+{
+	struct cn_node_event event = {
+		.node = W.peer, .connection_id = id, .visible = visible, .up = up,
+		.reason = up ? (cnode_term){ 0 } : cn_term_static("w\12" "disconnect", 12),
+	};
+	cn_procs_node_event(W.procs, &event);
+}
+
+START_TEST(monitor_nodes_tells_of_the_types_that_were_asked_for)
+{
+	ck_assert_int_eq(cnode_monitor_nodes(A, 0, true), CNODE_EBADARG);
+	ck_assert_int_eq(cnode_monitor_nodes(A, 4, true), CNODE_EBADARG);
+	ck_assert_int_eq(cnode_monitor_nodes(A, CNODE_NODES_VISIBLE, true), 0);
+	ck_assert_int_eq(cnode_monitor_nodes(B, CNODE_NODES_VISIBLE | CNODE_NODES_HIDDEN, true), 0);
+	node_event(true, true, 7);
+	ck_assert_str_eq(got(A), "nodeup #7");
+	ck_assert_str_eq(got(B), "nodeup #7");
+	node_event(false, true, 7);
+	ck_assert_str_eq(got(A), "nodedown #7 disconnect");
+	ck_assert_str_eq(got(B), "nodedown #7 disconnect");
+	node_event(true, false, 8);
+	ck_assert_str_eq(got(A), "");
+	ck_assert_str_eq(got(B), "nodeup #8");
+	ck_assert_str_eq(got(B), "");
+	ck_assert_int_eq(atomic_load(&W.connects), 0);
+}
+END_TEST
+
+START_TEST(monitor_nodes_is_counted_and_ended_as_in_otp)
+{
+	ck_assert_int_eq(cnode_monitor_nodes(A, CNODE_NODES_HIDDEN, false), 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert_int_eq(cnode_monitor_nodes(A, CNODE_NODES_VISIBLE, true), 0);
+	ck_assert_int_eq(cnode_monitor_nodes(A, CNODE_NODES_VISIBLE | CNODE_NODES_HIDDEN, true), 0);
+	node_event(true, true, 3);
+	for (int i = 0; i < 4; i++)
+		ck_assert_str_eq(got(A), "nodeup #3");
+	ck_assert_str_eq(got(A), "");
+	/* One call ends all of the same types, and no others. */
+	ck_assert_int_eq(cnode_monitor_nodes(A, CNODE_NODES_VISIBLE, false), 0);
+	node_event(true, true, 4);
+	ck_assert_str_eq(got(A), "nodeup #4");
+	ck_assert_str_eq(got(A), "");
+	ck_assert_int_eq(cnode_monitor_nodes(B, CNODE_NODES_VISIBLE, true), 0);
+	hand_exit(A, "boom");
+	A = NULL;
+	node_event(true, true, 5);
+	ck_assert_str_eq(got(B), "nodeup #5");
+	ck_assert_str_eq(got(B), "");
+}
+END_TEST
+
+START_TEST(monitor_nodes_events_are_the_messages_of_otp)
+{
+	cnode_term term;
+	char text[200];
+	ck_assert_int_eq(cnode_monitor_nodes(A, CNODE_NODES_HIDDEN, true), 0);
+	node_event(true, false, 9);
+	node_event(false, false, 9);
+	static const char *const expected[] = {
+		"{nodeup,r@h,#{node_type => hidden,connection_id => 9}}",
+		"{nodedown,r@h,#{node_type => hidden,connection_id => 9,nodedown_reason => disconnect}}",
+	};
+	for (size_t i = 0; i < CN_ARRAY_SIZE(expected); i++) {
+		struct cn_message *m = cn_process_receive(A, NULL, NULL);
+		cnode_term wanted = text_term(expected[i]);
+		ck_assert_int_eq(cn_message_term(m, &term), 0);
+		cnode_term_print(term, text, sizeof text);
+		ck_assert_msg(cnode_term_equal(term, wanted), "%s", text);
+		cnode_term_drop(wanted);
+		cnode_term_drop(term);
+		cn_message_free(A, m);
+	}
+}
+END_TEST
+
 /* ---- the end of a connection ---- */
 
 START_TEST(nodedown_gives_exit_then_down_then_nodedown)
@@ -500,6 +579,9 @@ int main(void)
 	tcase_add_test(t, demonitor_flush_takes_the_down_out);
 	tcase_add_test(t, a_monitor_made_by_a_spawn_reply_is_like_any_other);
 	tcase_add_test(t, death_ends_own_monitors_at_the_peer);
+	tcase_add_test(t, monitor_nodes_tells_of_the_types_that_were_asked_for);
+	tcase_add_test(t, monitor_nodes_is_counted_and_ended_as_in_otp);
+	tcase_add_test(t, monitor_nodes_events_are_the_messages_of_otp);
 	tcase_add_test(t, nodedown_gives_exit_then_down_then_nodedown);
 	tcase_add_test(t, nodedown_leaves_later_connections_and_other_nodes_alone);
 	tcase_add_test(t, nodedown_kills_linked_processes_and_their_links);

@@ -233,6 +233,12 @@ static inline const char *got(struct cnode_process *p)
 	case CN_MSG_NODEDOWN:
 		snprintf(text, sizeof text, "nodedown");
 		break;
+	case CN_MSG_NODES_UP:
+		snprintf(text, sizeof text, "nodeup #%" PRIu64, cn_message_connection(m));
+		break;
+	case CN_MSG_NODES_DOWN:
+		snprintf(text, sizeof text, "nodedown #%" PRIu64 " %s", cn_message_connection(m), term);
+		break;
 	case CN_MSG_TIMER:
 		snprintf(text, sizeof text, "timer %s", m->term.size_ ? term : "");
 		break;

@@ -259,6 +259,7 @@ int cnode_peers(cnode_node *node, int (*each)(void *context, const cnode_peer *p
 			.bytes_in = info[i].counts.bytes_in,
 			.bytes_out = info[i].counts.bytes_out,
 			.queued = info[i].counts.queued,
+			.connection_id = info[i].connection_id,
 		};
 		rc = each(context, &peer);
 	}

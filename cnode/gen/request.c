@@ -159,6 +159,8 @@ int requests_message(struct gen *g, struct cn_message *m, bool *used)
 		break;
 	case CN_MSG_EXIT:
 	case CN_MSG_NODEDOWN:
+	case CN_MSG_NODES_UP:
+	case CN_MSG_NODES_DOWN:
 		return 0;
 	}
 	*used = true;

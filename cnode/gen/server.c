@@ -109,6 +109,7 @@ int cn_gen_info(const struct cn_message *m, cnode_info *info, cnode_term *built)
 	static const enum cnode_info_kind kinds[] = {
 		[CN_MSG_MESSAGE] = CNODE_MESSAGE, [CN_MSG_DOWN] = CNODE_DOWN, [CN_MSG_EXIT] = CNODE_EXIT,
 		[CN_MSG_NODEDOWN] = CNODE_NODEDOWN, [CN_MSG_TIMER] = CNODE_TIMER,
+		[CN_MSG_NODES_UP] = CNODE_NODEUP, [CN_MSG_NODES_DOWN] = CNODE_NODEDOWN,
 	};
 	*info = (cnode_info){ .size = sizeof *info, .kind = kinds[m->kind] };
 	*built = (cnode_term){ 0 };
@@ -125,8 +126,11 @@ int cn_gen_info(const struct cn_message *m, cnode_info *info, cnode_term *built)
 	if (rc != 0)
 		return rc;
 	info->message = *built;
-	if (m->kind != CN_MSG_NODEDOWN)
+	if (m->kind != CN_MSG_NODEDOWN && m->kind != CN_MSG_NODES_UP)
 		info->reason = m->term;
+	info->connection_id = cn_message_connection(m);
+	if (info->connection_id != 0)
+		info->peer = m->about->node;
 	return 0;
 }
 

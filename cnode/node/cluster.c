@@ -607,6 +607,7 @@ size_t cn_cluster_peers(struct cn_cluster *cluster, struct cn_peer_info *info, s
 			snprintf(i->name, sizeof i->name, "%s", peer->text);
 			i->link = *cn_conn_info(peer->conn);
 			cn_conn_counts(peer->conn, &i->counts);
+			i->connection_id = peer->epoch;
 			i->age_ns = now > i->link.since ? now - i->link.since : 0;
 		}
 		count++;

@@ -120,6 +120,7 @@ struct cn_peer_info {
 	struct cn_conn_info link;
 	struct cn_conn_counts counts;
 	uint64_t age_ns;
+	uint64_t connection_id;             /* the epoch of its connection */
 };
 /* out_high_water of the config, with its default. */
 uint64_t cn_cluster_busy_limit(const struct cn_cluster *cluster);

@@ -64,6 +64,9 @@ struct cn_peer {
 	bool again_due;             /* that came while links were being told */
 	int told;                   /* keep: why the last attempt failed, as it was logged; 0: nothing since it was up */
 	uint64_t ended;             /* DOWN: the epoch that is over */
+	bool announced;             /* the processes that monitor nodes have heard of the present (DOWN: the last) connection */
+	bool visible;               /* that connection is */
+	cnode_term reason;          /* DOWN: nodedown_reason of that, static */
 	bool in_downs;              /* it is in cluster->downs */
 	struct cn_peer *next_down;
 };

@@ -215,7 +215,36 @@ static bool down_slice(struct cn_peer *peer, uint32_t budget)
 	if (!cn_procs_nodedown(peer->cluster->procs, peer->name, peer->ended, "noconnection", budget))
 		return false;
 	cn_orders_lost(peer->cluster, peer->name, peer->ended);
+	if (peer->announced) {
+		peer->announced = false;
+		struct cn_node_event event = {
+			.node = peer->name,
+			.connection_id = peer->ended,
+			.visible = peer->visible,
+			.reason = peer->reason,
+		};
+		cn_procs_node_event(peer->cluster->procs, &event);
+	}
 	return true;
+}
+
+/* Why the connection is over, in the words of net_kernel(3), monitor_nodes/2. */
+static cnode_term nodedown_reason(const struct cn_cluster *cluster, int code)
+{
+#define REASON(size, text) cn_term_static("w" size text, sizeof("w" size text) - 1)
+	if (cluster->stopping)
+		return REASON("\25", "net_kernel_terminated");
+	switch (code) {
+	case 0:
+		return REASON("\12", "disconnect");
+	case CNODE_ETICK:
+		return REASON("\20", "net_tick_timeout");
+	case CNODE_ENOCONNECTION:
+		return REASON("\21", "connection_closed");
+	default:
+		return REASON("\10", "shutdown");
+	}
+#undef REASON
 }
 
 /* Takes the list of pids. */
@@ -243,6 +272,7 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 	peer->state = CN_PEER_DOWN;
 	peer->ended = peer->epoch;
 	peer->epoch = ++cluster->epochs;
+	peer->reason = nodedown_reason(cluster, code);
 	if (!was_up)
 		cn_peer_waiting_drop(peer);     /* they were for the attempt that failed */
 	size_t size;
@@ -289,7 +319,11 @@ void cn_peer_up(struct cn_peer *peer, struct cn_conn *conn)
 	peer->conn = cn_conn_ref(conn);
 	cn_peer_waiting_send(peer);
 	peer->state = CN_PEER_UP;
+	peer->announced = true;
+	peer->visible = info->visible;
+	struct cn_node_event event = { .node = peer->name, .connection_id = peer->epoch, .visible = info->visible, .up = true };
 	cn_mutex_unlock(&cluster->lock);
+	cn_procs_node_event(cluster->procs, &event);
 	int release = cn_otp_release_of(info->peer_flags)->release;
 	cn_log_line(cluster->log, CNODE_LOG_INFO, "%s: connected (%s, speaks as OTP %d%s)", peer->text,
 		    info->visible ? "visible" : "hidden", release, release == 29 ? " or later" : "");

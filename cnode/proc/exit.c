@@ -103,6 +103,7 @@ static void emit_one(struct cnode_process *p, struct rel *r, struct work *w)
 		timer_stop(procs, CN_CONTAINER(r, struct timer, rel));
 		break;
 	case REL_NODE:
+	case REL_NODES:
 	case REL_ALIAS:
 		break;
 	}
@@ -225,6 +226,7 @@ static void end(struct ended *e, uint64_t epoch, cnode_term reason, struct work 
 			rel_remove(p, r);
 			gone = r;
 			break;
+		case REL_NODES:
 		case REL_ALIAS:
 		case REL_TIMER:
 			break;

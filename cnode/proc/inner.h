@@ -4,7 +4,8 @@
  *
  *   process.lock   mailbox, relations, state of one process; two are held at once only by
  *                  link and unlink between two local processes (lower address first)
- *   then one of: a shard of pids, a shard of names, a shard of nodes, a run queue, the timers
+ *   then one of: a shard of pids, a shard of names, a shard of nodes, the list of monitor_nodes,
+ *   a run queue, the timers
  *
  * process.out serialises what leaves in the name of a process; see out.c.
  */
@@ -18,6 +19,7 @@
 enum rel_type {
 	REL_LINK,               /* keyed by pid */
 	REL_NODE,               /* monitor_node: keyed by node, one for each call */
+	REL_NODES,              /* monitor_nodes: keyed by `mode`, the types; see nodes.c */
 	REL_WATCH,              /* we watch about.pid, or about.name at about.node; keyed by ref, as the rest */
 	REL_WATCHED,            /* about.pid watches us, by about.name if that is not NULL */
 	REL_ALIAS,
@@ -33,12 +35,13 @@ struct rel {
 	uint64_t hash;
 	uint64_t epoch;
 	uint64_t unlink_id;             /* LINK: of the UNLINK that is not acked yet */
+	uint64_t times;                 /* NODES: subscriptions; under the lock of the list */
 	uint64_t watched;               /* WATCH of a local process: its number */
 	uint8_t type;                   /* enum rel_type */
 	uint8_t mode;                   /* WATCH: enum cn_alias_mode; ALIAS: 1 ends with the first message */
 	bool active;                    /* LINK */
 	bool of_start;                  /* made by the spec of a spawn: says nothing if the spawn is refused */
-	_Atomic bool listed;            /* in the list of its node */
+	_Atomic bool listed;            /* in the list of its node; NODES: in that of all */
 	uint8_t emit;                   /* enum cn_signal_kind, while it waits to be emitted */
 };
 
@@ -80,6 +83,8 @@ void rel_remove(struct cnode_process *p, struct rel *r);
 /* The rest of rel_remove for one that rels_pop has taken out of the table. */
 void rel_unlist(struct cnode_process *p, struct rel *r);
 void rel_free(struct rel *r);                   /* takes NULL */
+/* REL_NODES leaves the list of monitor_nodes. Under its owner's lock. */
+void nodes_unlist(struct cn_procs *procs, struct rel *r);
 /* The node it ends with; 0: none. */
 cnode_name rel_node(const struct rel *r);
 /* True if it is still in its owner's table; looks at no memory of it. Under the lock. */
@@ -233,6 +238,8 @@ struct cn_procs {
 	struct pid_shard pids[PID_SHARDS];
 	struct name_shard names[NAME_SHARDS];
 	struct peer_shard peers[PEER_SHARDS];
+	struct cn_mutex nodes_lock;     /* guards the list of monitor_nodes, and what tells it */
+	struct rel *nodes_first, *nodes_next;
 };
 
 /* What one call from outside leaves to be done once no lock is held and no send is under way. */
@@ -274,6 +281,9 @@ void message_drop(struct cn_message *m);
 bool mailbox_push(struct cnode_process *p, struct cn_message *m, struct work *w);
 void mailbox_fold(struct cnode_process *p);     /* its thread, under its lock: takes the inbox, settles the count */
 
+/* nodes.c: an event of monitor_nodes as a term */
+int nodes_term(const struct cn_message *m, cnode_term *term);
+
 /* signal.c: local delivery; each may add to w */
 int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_term term, cnode_name peer, struct work *w);
 void deliver_exit(struct cn_procs *procs, cnode_pid to, cnode_pid from, cnode_term reason, struct work *w);  /* a link's */
@@ -312,6 +322,7 @@ cnode_term atom_noconnection(void);
 cnode_term atom_killed(void);
 cnode_term atom_normal(void);
 cnode_term atom_overflow(void);
+cnode_term atom_enomem(void);
 /* Keeps a reason; where memory is missing the atom enomem stands for it. */
 cnode_term reason_keep(cnode_term reason);
 /* The atom of an error code. */

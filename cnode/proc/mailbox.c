@@ -75,6 +75,9 @@ int cn_message_term(const struct cn_message *m, cnode_term *term)
 	case CN_MSG_NODEDOWN:
 		rc = cnode_name_text(a->node, node);
 		return rc != 0 ? rc : cnode_format(term, "{nodedown,~a}", node);
+	case CN_MSG_NODES_UP:
+	case CN_MSG_NODES_DOWN:
+		return nodes_term(m, term);
 	}
 	return CNODE_EINTERNAL;
 }

@@ -183,6 +183,20 @@ int cn_procs_adopt_monitor(struct cn_procs *procs, cnode_pid watcher, cnode_pid 
  */
 bool cn_procs_nodedown(struct cn_procs *procs, cnode_name node, uint64_t epoch, const char *reason, uint32_t budget);
 
+/*
+ * A node came or went: tells the processes that asked with cnode_monitor_nodes, before this returns. Whoever
+ * calls sees to the order: `up` before the first signal of the connection is delivered, the end behind
+ * cn_procs_nodedown. One caller at a time.
+ */
+struct cn_node_event {
+	cnode_name node;
+	uint64_t connection_id;
+	bool visible;
+	bool up;
+	cnode_term reason;          /* !up: nodedown_reason, a term of static bytes */
+};
+void cn_procs_node_event(struct cn_procs *procs, const struct cn_node_event *event);
+
 /* The sender may go on: one call for each CN_SUSPEND. A pid that is gone is ignored. */
 void cn_procs_resume(struct cn_procs *procs, cnode_pid pid);
 
@@ -218,7 +232,7 @@ bool cn_sched_expire(struct cn_procs *procs, uint64_t now, uint32_t budget);
 struct cn_about {
 	cnode_pid pid;              /* EXIT, DOWN; none for a monitor by name */
 	cnode_ref ref;              /* DOWN, TIMER */
-	cnode_name node;            /* NODEDOWN; DOWN by name */
+	cnode_name node;            /* NODEDOWN, NODES_UP, NODES_DOWN; DOWN by name */
 	const char *name;           /* DOWN by name, else NULL */
 };
 
@@ -228,6 +242,8 @@ enum cn_message_kind {
 	CN_MSG_EXIT,                /* about, term: the reason */
 	CN_MSG_NODEDOWN,            /* about */
 	CN_MSG_TIMER,               /* about, term: the timer's message */
+	CN_MSG_NODES_UP,            /* of cnode_monitor_nodes: about, cn_message_connection */
+	CN_MSG_NODES_DOWN,          /* the same, term: the reason */
 };
 
 struct cn_message {
@@ -242,6 +258,8 @@ struct cn_message {
 
 /* The message as a BEAM process would see it, {'DOWN',…} and so on. *term is yours. 0, CNODE_ENOMEM, CNODE_ESTALE. */
 int cn_message_term(const struct cn_message *m, cnode_term *term);
+/* NODES_UP, NODES_DOWN: the number of the connection; 0 for others. */
+uint64_t cn_message_connection(const struct cn_message *m);
 /* Frees a message that was taken. Its process's thread. Takes NULL. */
 void cn_message_free(struct cnode_process *self, struct cn_message *m);
 

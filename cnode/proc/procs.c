@@ -362,6 +362,7 @@ int cn_procs_new(const struct cn_procs_config *config, const struct cn_procs_ops
 	cn_mutex_init(&n->normal.lock);
 	cn_mutex_init(&n->dying.lock);
 	cn_mutex_init(&n->timers_lock);
+	cn_mutex_init(&n->nodes_lock);
 	if (!full) {
 		cn_procs_free(n);
 		return CNODE_ENOMEM;
@@ -430,6 +431,7 @@ void cn_procs_free(struct cn_procs *procs)
 	cn_mutex_fini(&procs->normal.lock);
 	cn_mutex_fini(&procs->dying.lock);
 	cn_mutex_fini(&procs->timers_lock);
+	cn_mutex_fini(&procs->nodes_lock);
 	cn_free(procs);
 }
 

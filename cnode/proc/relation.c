@@ -95,7 +95,7 @@ static unsigned peer_list(const struct rel *r)
 
 cnode_name rel_node(const struct rel *r)
 {
-	if (r->type == REL_ALIAS || r->type == REL_TIMER)
+	if (r->type == REL_ALIAS || r->type == REL_TIMER || r->type == REL_NODES)
 		return 0;
 	if (r->type == REL_NODE || (r->type == REL_WATCH && r->about.name))
 		return r->about.node;
@@ -201,7 +201,7 @@ static void count(struct cnode_process *p, const struct rel *r, int by)
 
 static struct rels *table_of(struct cnode_process *p, const struct rel *r)
 {
-	return r->type == REL_LINK || r->type == REL_NODE ? &p->links : &p->refs_of;
+	return r->type == REL_LINK || r->type == REL_NODE || r->type == REL_NODES ? &p->links : &p->refs_of;
 }
 
 int rel_add(struct cnode_process *p, struct rel *r, cnode_name node, uint64_t epoch)
@@ -209,6 +209,7 @@ int rel_add(struct cnode_process *p, struct rel *r, cnode_name node, uint64_t ep
 	r->owner = p;
 	r->hash = r->type == REL_LINK ? hash_pid(p->procs, r->about.pid)
 		: r->type == REL_NODE ? r->about.node
+		: r->type == REL_NODES ? r->mode
 		: hash_ref(p->procs, &r->about.ref);
 	if (node && node != p->procs->node) {
 		int rc = peer_add(p, r, node, epoch);
@@ -229,7 +230,9 @@ void rel_remove(struct cnode_process *p, struct rel *r)
 void rel_unlist(struct cnode_process *p, struct rel *r)
 {
 	count(p, r, -1);
-	if (atomic_load_explicit(&r->listed, memory_order_relaxed))
+	if (r->type == REL_NODES)
+		nodes_unlist(p->procs, r);
+	else if (atomic_load_explicit(&r->listed, memory_order_relaxed))
 		peer_remove(p->procs, r);
 }
 

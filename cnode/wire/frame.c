@@ -456,7 +456,7 @@ static int take_packet(struct cn_frame *f, const uint8_t *p, size_t size, uint64
 			return (int)n;
 		at += (size_t)n;
 	}
-	if (CN_LIKELY(fragment == 1 && size <= CN_FRAME_DIRECT))
+	if (CN_LIKELY(fragment == 1 && size <= TURN))
 		return take_small(f, p + at, size - at, m);
 	return take_large(f, p + at, size - at, fragment == 1 ? 0 : sequence, fragment, now, m);
 }

@@ -310,8 +310,11 @@ struct cn_control {
 #define CN_FRAME_OPEN_COUNT 256                   /* unfinished sequences: the same with small halves */
 #define CN_FRAME_PROGRESS (60 * CN_NS_PER_S)     /* a sequence without a new fragment: memory held for ever */
 #define CN_FRAME_CONTROL_MAX (UINT64_C(8) << 20)     /* a control term: it is verified in one turn */
-/* A packet that is longer goes straight into its final memory: the receive buffer need not hold more than this + 4. */
-#define CN_FRAME_DIRECT 65536
+/*
+ * A packet that is longer and has not come as a whole goes straight into its final memory: the receive
+ * buffer need not hold more than this + 4. Below the 64 KiB fragments of BEAM nodes.
+ */
+#define CN_FRAME_DIRECT 16384
 
 struct cn_frame_config {
 	uint64_t flags;                   /* negotiated */

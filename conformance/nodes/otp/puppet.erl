@@ -19,6 +19,9 @@ loop(Watcher) ->
         {exit, From, Ref, [Reason]} when is_pid(From) ->
             From ! {Ref, ok},
             exit(Reason);
+        {global_trans, From, Ref, Args} when is_pid(From) ->
+            From ! {Ref, try trans(Ref, Args) catch Class:Reason -> {refused, Class, Reason} end},
+            loop(Watcher);
         {Op, From, Ref, Args} when is_atom(Op), is_pid(From), is_reference(Ref), is_list(Args) ->
             From ! {Ref, try do(Op, Args) catch Class:Reason -> {refused, Class, Reason} end},
             loop(Watcher);
@@ -70,14 +73,20 @@ do(rpc, [Node, M, F, A]) -> rpc:call(Node, M, F, A);
 do(erpc, [Node, M, F, A]) ->
     try {ok, erpc:call(Node, M, F, A)} catch Class:Reason -> {Class, Reason} end;
 do(global_register, [Name]) -> global:register_name(Name, self());
+do(global_register, [Name, Pid]) -> global:register_name(Name, Pid);
+do(global_register, [Name, Pid, {M, F}]) -> global:register_name(Name, Pid, fun M:F/3);
 do(global_re_register, [Name]) -> global:re_register_name(Name, self());
-do(global_unregister, [Name]) -> global:unregister_name(Name);
+do(global_re_register, [Name, Pid]) -> global:re_register_name(Name, Pid);
+do(global_re_register, [Name, Pid, {M, F}]) -> global:re_register_name(Name, Pid, fun M:F/3);
+do(global_unregister, [Name]) -> _ = global:unregister_name(Name), ok;
 do(global_whereis, [Name]) -> global:whereis_name(Name);
 do(global_names, []) -> global:registered_names();
 do(global_sync, []) -> global:sync();
 do(global_send, [Name, Message]) -> global:send(Name, Message);
-do(global_set_lock, [Id, Nodes, Retries]) -> global:set_lock(Id, Nodes, Retries);
-do(global_del_lock, [Id, Nodes]) -> global:del_lock(Id, Nodes);
+do(global_set_lock, Args) -> apply(global, set_lock, Args);
+do(global_del_lock, Args) -> apply(global, del_lock, Args);
+do(global_disconnect, []) -> bif_module(global, disconnect, []);
+do(global_register_external, [Node, Name]) -> rpc:call(Node, global, register_name_external, [Name, self()]);
 do(pg_start, [Scope]) ->
     case bif_module(pg, start, [Scope]) of
         {ok, _} -> ok;
@@ -87,6 +96,10 @@ do(pg_join, [Scope, Group]) -> bif_module(pg, join, [Scope, Group, self()]);
 do(pg_leave, [Scope, Group]) -> bif_module(pg, leave, [Scope, Group, self()]);
 do(pg_members, [Scope, Group]) -> bif_module(pg, get_members, [Scope, Group]).
 
+trans(Ref, [Id, Nodes, Retries, Pid]) ->
+    Self = self(),
+    global:trans(Id, fun() -> Pid ! {inside, Self, Ref}, receive {leave, Ref} -> left end end, Nodes, Retries).
+
 %% Functions that the oldest release's compiler does not know.
 bif(Function, Args) -> apply(erlang, Function, Args).
 bif_module(Module, Function, Args) -> apply(Module, Function, Args).
@@ -94,7 +107,9 @@ bif_module(Module, Function, Args) -> apply(Module, Function, Args).
 capabilities() ->
     [otp, puppet, echo, register, link, monitor, exit, group_leader, connect, disconnect, nodes, monitor_node,
      spawn, spawn_out, spawn_anything, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out,
-     rex, builtins, io, global, pg, dynamic_names, seq_trace, deep_terms, strict_terms]
+     rex, builtins, io, global, global_resolve, global_external, pg, dynamic_names, seq_trace, deep_terms, strict_terms]
+        ++ [global_disconnect || erlang:function_exported(global, disconnect, 0)]
+        ++ [global_pop || erlang:function_exported(global, disconnect, 0)]
         ++ [alias || erlang:function_exported(erlang, alias, 1)]
         ++ [old_hello || old_hello()].
 
