@@ -11,6 +11,10 @@
  * cnode_node_fd and cnode_node_step. After fork() the child may not use a node of its
  * parent at all, not even to free it: fork first or exec at once.
  *
+ * CNODE_TRACE in the environment makes a node log one line, an Erlang term, for each of what it
+ * names: handshake, frames, signals, spawn, separated by commas, or all. Cookies and what they
+ * could be guessed from are never in it.
+ *
  * Functions may be called from any thread but where they say otherwise. Since 0.1.
  * Follows: erl_dist_protocol, net_kernel, erl (-name, -setcookie, -hidden, …).
  */

@@ -14,7 +14,9 @@
  * where the process is to end for it: a stranger's message can hold a pid that nothing can be
  * sent to (CNODE_EBADTERM where it has more bits than its node's release allows, CNODE_ESTALE).
  *
- * What arrives while the process is suspended (sys:suspend) waits. Since 0.1.
+ * What arrives while the process is suspended (sys:suspend) waits. sys:replace_state takes an
+ * Erlang fun, which nobody can run here: the caller gets OTP's error for a callback that failed,
+ * {callback_failed, {Factory, system_replace_state}, {error, undef}}. Since 0.1.
  * Follows: gen_server, sys, gen (stdlib).
  */
 #ifndef CNODE_SERVER_H

@@ -4,6 +4,7 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "cnode/api/cookie.h"
@@ -358,6 +359,17 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	return rc;
 }
 
+/* $CNODE_TRACE; not where it could be somebody else's (a set-user-ID program). */
+static int read_trace(cnode_node *node, unsigned *mask)
+{
+	const char *text = secure_getenv("CNODE_TRACE"), *bad;
+	if (!text || cn_trace_parse(text, mask, &bad) == 0)
+		return 0;
+	return cn_api_fail(node, CNODE_EBADARG,
+			   "CNODE_TRACE=%s: I do not know '%.*s'; it takes handshake, frames, signals, spawn, separated by commas, or all",
+			   text, (int)strcspn(bad, ","), bad);
+}
+
 int cnode_node_new(const cnode_config *config, cnode_node **made)
 {
 	cnode_config cfg = { 0 };
@@ -376,7 +388,12 @@ int cnode_node_new(const cnode_config *config, cnode_node **made)
 	node->threadless = cfg.threads == CNODE_THREADS_NONE;
 	node->shutdown_ns = (cfg.shutdown_timeout ? cfg.shutdown_timeout : 5) * CN_NS_PER_S;
 	*made = node;
+	unsigned trace = 0;
 	int rc = cn_log_new(cfg.log_level ? cfg.log_level : CNODE_LOG_NOTICE, cfg.log, cfg.log_context, &node->log);
+	if (rc == 0)
+		rc = read_trace(node, &trace);
+	if (rc == 0)
+		cn_log_set_trace(node->log, trace);
 	if (rc == 0)
 		rc = make_name(node, &cfg);
 	if (rc == 0)

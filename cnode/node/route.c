@@ -230,6 +230,7 @@ int cn_peer_send(struct cn_cluster *cluster, cnode_name node, uint64_t epoch, co
 		cn_mutex_unlock(&cluster->lock);
 		return rc;
 	}
+	cn_trace_control(cluster, true, peer->text, c, term);
 	if (peer->state != CN_PEER_UP) {
 		rc = queue(cluster, peer, c, term, flags);
 		if (rc >= 0 && peer->state == CN_PEER_IDLE)
