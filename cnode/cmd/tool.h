@@ -38,6 +38,8 @@ int cn_tool_call(struct cn_tool *tool);
 int cn_tool_cast(struct cn_tool *tool);
 int cn_tool_send(struct cn_tool *tool);
 int cn_tool_spawn(struct cn_tool *tool);
+/* The processes of a node (ps.c). */
+int cn_tool_ps(struct cn_tool *tool);
 
 /* Monotonic nanoseconds. */
 uint64_t cn_tool_now(void);
