@@ -11,7 +11,7 @@
 set -eu
 
 build="autoconf automake build-essential erlang-base erlang-dev libc-ares-dev libev-dev libssl-dev libtool pkg-config uthash-dev"
-test="bats check debian-archive-keyring erlang-crypto erlang-runtime-tools erlang-ssl erlang-tools gdb git iproute2 mandoc perl procps valgrind xz-utils"
+test="bats check debian-archive-keyring default-jdk-headless erlang-crypto erlang-jinterface erlang-runtime-tools erlang-ssl erlang-tools gdb git iproute2 mandoc perl procps valgrind xz-utils"
 
 mode=install
 what=test
