@@ -3,6 +3,7 @@
 #ifndef CNODE_H
 #define CNODE_H
 
+#include "cnode/access.h"
 #include "cnode/error.h"
 #include "cnode/function.h"
 #include "cnode/log.h"
@@ -10,6 +11,7 @@
 #include "cnode/memory.h"
 #include "cnode/module.h"
 #include "cnode/node.h"
+#include "cnode/pg.h"
 #include "cnode/process.h"
 #include "cnode/server.h"
 #include "cnode/spawn.h"

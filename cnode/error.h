@@ -38,6 +38,8 @@ extern "C" {
 	X(ENOTSUP, -15, "notsup", "the peer does not support it") \
 	X(EBADNAME, -16, "bad_name", "the name is not a valid node or process name") \
 	X(ERAISED, -17, "raised", "the function raised an exception") \
+	X(EINIT, -18, "init_failed", "the process could not start") \
+	X(ENOTJOINED, -20, "not_joined", "the process is not a member of the group") \
 	X(EPROTO, -100, "protocol_error", "the peer broke the distribution protocol") \
 	X(ECOOKIE, -101, "bad_cookie", "the cookies of the two nodes differ") \
 	X(EFLAGS, -102, "missing_flags", "the peer lacks a mandatory capability") \
@@ -58,6 +60,7 @@ extern "C" {
 	X(ESHUTDOWN, -209, "shutdown", "the node is shutting down") \
 	X(EADDRINUSE, -210, "eaddrinuse", "the address is in use") \
 	X(EACCES, -211, "eacces", "permission denied") \
+	X(ELOST, -212, "connection_lost", "the connection to the node was lost while waiting for its answer") \
 	X(EINTERNAL, -900, "internal_error", "libcnode has a fault; please report it")
 
 enum cnode_error {

@@ -38,6 +38,27 @@ CNODE_API int cnode_function_export(cnode_node *node, const char *module, const 
  * exported later. CNODE_EBADARG. Any thread.
  */
 CNODE_API int cnode_function_allow(cnode_node *node, const char *module, const char *name, const char *who);
+/*
+ * Replaces what cnode_function_allow opened under this module and name, in one change;
+ * CNODE_NO_NODES closes it. Those that the export itself names keep their permission.
+ * CNODE_EBADNAME, CNODE_EBADARG. Any thread. Since 0.2.
+ */
+CNODE_API int cnode_function_set(cnode_node *node, const char *module, const char *name, const char *who);
+
+/* One exported function, as it is listed. */
+typedef struct cnode_function_info {
+	size_t size;
+	const char *module, *name;
+	int arity;                      /* CNODE_ANY_ARITY */
+	const char *who;                /* whom the export names; cnode_function_allow may have opened it to more */
+} cnode_function_info;
+/*
+ * Calls `each` for every exported function, the last exported first; its argument is
+ * borrowed for the call. Stops when each returns another than 0, and returns that.
+ * CNODE_ENOMEM. Any thread. Since 0.2.
+ */
+CNODE_API int cnode_function_list(cnode_node *node, int (*each)(void *context, const cnode_function_info *function),
+				  void *context);
 
 /*
  * Ends the function by an exception of class "error", "exit" or "throw", with a reason by

@@ -14,6 +14,7 @@
 
 #include "cnode/node.h"
 #include "cnode/server.h"
+#include "cnode/spawn.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -48,23 +49,17 @@ CNODE_API int cnode_call(cnode_mailbox *mailbox, cnode_pid to, uint64_t timeout_
 CNODE_API int cnode_call_name(cnode_mailbox *mailbox, const char *name, const char *node, uint64_t timeout_ms,
 			      cnode_term *reply, const char *format, ...);
 
-/* Options of a spawn elsewhere. Set with CNODE_SPAWN_INIT. */
-typedef struct cnode_spawn_options {
-	size_t size;
-	bool link;                      /* spawn_link */
-	bool monitor;                   /* spawn_monitor: the reference is in *monitor_ref */
-	const char *function;           /* NULL: "start" */
-	uint64_t timeout_ms;            /* 0: 5,000; CNODE_INFINITY */
-	cnode_ref *monitor_ref;
-} cnode_spawn_options;
-#define CNODE_SPAWN_INIT { .size = sizeof(cnode_spawn_options) }
-
 /*
  * spawn_request/5 and its reply: starts module:function(args) on a BEAM node, or a process
- * of the factory `module` on a C node. `args` is a list. options NULL: none.
- * CNODE_ENOCONNECTION, CNODE_ENOTALLOWED, CNODE_EUNDEF, CNODE_EBADARG, CNODE_ENAMETAKEN,
- * CNODE_ESYSLIMIT, CNODE_ETIMEOUT, CNODE_ENOTSUP (the peer does not offer spawn),
- * CNODE_EREPLY (any other refusal: its reason is in the error text).
+ * of the factory `module` on a C node; node NULL or the own one: here, whatever the list
+ * of the factory says. `args` is a list. options (cnode/spawn.h) NULL: none.
+ * CNODE_ENOCONNECTION: the node cannot be reached; CNODE_ELOST: it could be, and the connection was
+ * lost before the answer: the process may run; CNODE_ENOTSUP: it does not offer spawn (nothing was
+ * sent); CNODE_EUNDEF: no such factory; CNODE_ENOTALLOWED; CNODE_EINIT: init failed, the
+ * reason is in the error text and in options->reason; CNODE_ENAMETAKEN; CNODE_ETIMEOUT: also a
+ * C node's process that is late ends; CNODE_EBADARG: the arguments do not fit, or an option is
+ * unknown there; CNODE_ESYSLIMIT; CNODE_EBADTERM: a value of the environment cannot be sent (the
+ * text has its key); CNODE_EREPLY: any other refusal (the text has its reason).
  */
 CNODE_API int cnode_spawn_remote(cnode_mailbox *mailbox, const char *node, const char *module, cnode_term args,
 				 const cnode_spawn_options *options, cnode_pid *pid);

@@ -33,6 +33,26 @@ typedef struct cnode_module {
 	void (*stop)(cnode_node *node, void *state);
 } cnode_module;
 
+/*
+ * What the configuration says to a module, in the section of its name (cnoded.conf(5)):
+ *
+ *     module counter { start = 10 }
+ *
+ * cnode_module_option(node, "start") is "10" in the start hook of counter; NULL: the key is
+ * not there. The text is borrowed until the stop hook has returned. cnoded takes a key that
+ * no start hook has asked for as a mistake, and does not start. Only in a start hook.
+ * A program that is not cnoded has no such sections unless it sets some. Since 0.2.
+ */
+CNODE_API const char *cnode_module_option(cnode_node *node, const char *key);
+
+/*
+ * For programs that load modules themselves: what cnode_module_option asks from now on.
+ * `option` is called with `context` and the key, by the thread that asks. NULL: no options.
+ * Not while a start hook runs in another thread. Since 0.2.
+ */
+CNODE_API void cnode_module_set_options(cnode_node *node, const char *(*option)(void *context, const char *key),
+					void *context);
+
 #define CNODE_MODULE(name_, start_, stop_) \
 	__attribute__((visibility("default"))) extern const cnode_module cnode_module_entry; \
 	const cnode_module cnode_module_entry = { CNODE_MODULE_ABI, sizeof(cnode_module), name_, start_, stop_ };

@@ -44,7 +44,7 @@ typedef struct cnode_config {
 	const char *name;               /* "a@host"; "a": the host's name is added; NULL: nonode@nohost, no network */
 	bool long_names;                /* as erl -name (the host has a dot); default as -sname */
 	const char *cookie;             /* NULL: cookie_file */
-	const char *cookie_file;        /* NULL: ~/.erlang.cookie, then $XDG_CONFIG_HOME/erlang/.erlang.cookie */
+	const char *cookie_file;        /* NULL: ~/.erlang.cookie, then $XDG_CONFIG_HOME/erlang/.erlang.cookie; "-": a line of standard input */
 	bool visible;                   /* default hidden */
 	const char *listen;             /* "addr", "addr:port", "[v6]:port", ":port"; NULL: all, any port */
 	enum cnode_epmd_mode epmd;
@@ -66,6 +66,13 @@ typedef struct cnode_config {
 	void *log_context;
 	cnode_output_fn *output;        /* what processes write to the node's `user` (cnode_printf); NULL: stdout */
 	void *output_context;
+	bool stop_at_eof;               /* the node stops when standard input is at its end: whoever held its other end is gone. What
+					   arrives there is thrown away. Since 0.2 */
+	/*
+	 * Keys of a process's environment that a spawn from it elsewhere carries on, separated by commas,
+	 * '*' stands for any text ("TRACE_*,REGION"); NULL: none. Since 0.2.
+	 */
+	const char *expose_env_remote_spawn;
 } cnode_config;
 
 #define CNODE_CONFIG_INIT { .size = sizeof(cnode_config) }
@@ -98,6 +105,13 @@ CNODE_API uint16_t cnode_node_port(cnode_node *node);
 
 /* Begins to stop: processes exit with `shutdown`, terminate callbacks run, connections close. Also safe in a signal handler. */
 CNODE_API void cnode_node_stop(cnode_node *node);
+
+/*
+ * A descriptor that becomes readable when the node is asked to stop, by whomever; a program
+ * with a poll loop of its own then calls cnode_node_wait. Only to be polled; the node's own.
+ * -1 if cnode_node_new failed. Any thread. Since 0.2.
+ */
+CNODE_API int cnode_node_stop_fd(const cnode_node *node);
 
 /* Waits until a stopped node is down. Not from a callback. 0, CNODE_ETIMEOUT when processes had to be left behind after shutdown_timeout. */
 CNODE_API int cnode_node_wait(cnode_node *node);

@@ -20,6 +20,7 @@
 #ifndef CNODE_PROCESS_H
 #define CNODE_PROCESS_H
 
+#include "cnode/log.h"
 #include "cnode/term.h"
 
 #ifdef __cplusplus
@@ -54,9 +55,24 @@ CNODE_API bool cnode_is_alive(cnode_node *node, cnode_pid pid);
 /* True once a fatal exit signal has arrived: a long callback may look and return early. Any thread that owns a callback of self. */
 CNODE_API bool cnode_cancelled(const cnode_process *self);
 
+/* ---- its log ---- */
+
+/*
+ * Writes a line to the node's log, with the pid and the factory before it, if the process's own level
+ * (cnode_set_log_level, or the option log_level of its spawn) or, without one, the node's lets
+ * it through. Format as printf; up to 1,000 bytes. Since 0.2.
+ */
+CNODE_API void cnode_log(cnode_process *self, enum cnode_log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* The process's own level, which a spawn from it carries on. CNODE_LOG_NONE: nothing. Since 0.2. */
+CNODE_API void cnode_set_log_level(cnode_process *self, enum cnode_log_level level);
+/* CNODE_ENOENT: it has none. Since 0.2. */
+CNODE_API int cnode_log_level(const cnode_process *self, enum cnode_log_level *level);
+
 /* ---- messages ---- */
 
 #define CNODE_NOSUSPEND 1u      /* CNODE_EBUSY, and nothing is sent, where the sender would be suspended */
+#define CNODE_NOCONNECT 2u      /* CNODE_ENOCONNECTION, and nothing is sent, where a connection would have to be made. Since 0.2 */
 
 /* erlang:send/2. A message to a process that does not exist is dropped, as in the BEAM. */
 CNODE_API int cnode_send(cnode_process *self, cnode_pid to, const char *format, ...);

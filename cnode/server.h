@@ -115,8 +115,6 @@ CNODE_API int cnode_reply(cnode_from *from, const char *format, ...);
 CNODE_API int cnode_reply_term(cnode_from *from, cnode_term reply);
 /* Who calls. */
 CNODE_API cnode_pid cnode_from_pid(const cnode_from *from);
-/* The node whose authenticated connection the call came by, whatever the pid says; 0: this node. Since 0.2. */
-CNODE_API cnode_name cnode_from_peer(const cnode_from *from);
 /*
  * Makes `from` outlive the callback, for an answer later by the same process. *kept is
  * yours: cnode_reply does not free it, cnode_from_drop does, or the end of the process
@@ -132,6 +130,12 @@ CNODE_API void cnode_from_drop(cnode_from *from);
  */
 CNODE_API int cnode_from_term(const cnode_from *from, cnode_term *term);
 CNODE_API int cnode_reply_to(cnode_process *self, cnode_term from, const char *format, ...);
+
+/*
+ * In a callback of a behaviour: the node whose authenticated connection brought the message that is
+ * being handled, call or cast, whatever the pids in it say; 0: this node. Since 0.2.
+ */
+CNODE_API cnode_name cnode_message_peer(const cnode_process *self);
 
 /* gen_server:cast/2. */
 CNODE_API int cnode_cast(cnode_process *self, cnode_pid to, const char *format, ...);
@@ -156,6 +160,13 @@ CNODE_API int cnode_call_async(cnode_process *self, cnode_pid to, uint64_t timeo
 			       cnode_done_fn *done, void *context, const char *format, ...);
 CNODE_API int cnode_call_name_async(cnode_process *self, const char *name, const char *node, uint64_t timeout_ms,
 				    cnode_done_fn *done, void *context, const char *format, ...);
+
+/*
+ * Calls `done` once, as a callback of self, after `ms` milliseconds: with status 0 and no term. If the
+ * process ends first it is not called. A timer whose message comes to handle_info is cnode_start_timer.
+ * CNODE_ESTATE: self is no behaviour. Since 0.2.
+ */
+CNODE_API int cnode_after(cnode_process *self, uint64_t ms, cnode_done_fn *done, void *context);
 
 #ifdef __cplusplus
 }

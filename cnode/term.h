@@ -156,6 +156,11 @@ CNODE_API int cnode_term_from_bytes(const void *bytes, size_t size, cnode_term *
 CNODE_API int cnode_term_compare(cnode_term a, cnode_term b);
 /* Erlang's =:=, that of OTP 27 and later: 0.0 is not -0.0. */
 CNODE_API bool cnode_term_equal(cnode_term a, cnode_term b);
+/*
+ * The same number for equal terms (cnode_term_equal), for tables of the program's own. It is not that
+ * of erlang:phash2/1, and may differ between versions of this library and machines. Since 0.2.
+ */
+CNODE_API uint64_t cnode_term_hash(cnode_term term);
 
 /*
  * Writes the term as Erlang text (as io:format("~tp") on one line), as snprintf does: returns

@@ -74,6 +74,13 @@ struct cn_memory_sizes cn_memory_sizes(void);
 
 /* What the machine and its system are called: "x86_64-linux". Static memory. */
 const char *cn_architecture(void);
+/*
+ * The calling thread's number, and a thread of that number (of this process) getting less of the
+ * processors than the others: 10 nice levels, which cannot be taken back without privileges. Linux
+ * has a nice value per thread; elsewhere nothing happens. Any thread.
+ */
+int cn_thread_id(void);
+void cn_thread_lower(int id);
 
 /* The name of this host; with a domain if `full`. 0, CNODE_EHOST (it has none that fits). */
 int cn_host_name(char *name, size_t room, int full);

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -163,6 +164,27 @@ const char *cn_architecture(void)
 	return "aarch64-linux";
 #else
 	return "linux";
+#endif
+}
+
+int cn_thread_id(void)
+{
+#ifdef SYS_gettid
+	return (int)syscall(SYS_gettid);
+#else
+	return 0;
+#endif
+}
+
+void cn_thread_lower(int id)
+{
+#ifdef __linux__
+	errno = 0;
+	int nice = getpriority(PRIO_PROCESS, (id_t)id);
+	if (errno == 0)
+		(void)!setpriority(PRIO_PROCESS, (id_t)id, nice + 10);        /* cut off at 19 */
+#else
+	(void)id;
 #endif
 }
 

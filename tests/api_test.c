@@ -225,6 +225,68 @@ START_TEST(calls_functions_by_rpc)
 }
 END_TEST
 
+static int note_function(void *context, const cnode_function_info *function)
+{
+	char *text = context;
+	size_t used = strlen(text);
+	/* Every node has the built-in ones, closed. */
+	if (strcmp(function->module, "math") != 0) {
+		ck_assert_str_eq(function->who, "");
+		return 0;
+	}
+	snprintf(text + used, 256 - used, "%s:%s/%d(%s) ", function->module, function->name, function->arity, function->who);
+	return 0;
+}
+
+START_TEST(functions_are_opened_and_closed_by_name_while_the_node_runs)
+{
+	cnode_term list = args("[21]"), result;
+	char text[256] = "";
+	ck_assert_int_eq(cnode_function_list(b, note_function, text), 0);
+	ck_assert_str_eq(text, "math:closed/1() math:twice/1(*) ");
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &result), CNODE_ENOTALLOWED);
+	ck_assert_int_eq(cnode_function_set(b, "math", "*", "a@127.0.0.1"), 0);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &result), 0);
+	cnode_term_drop(result);
+	ck_assert_int_eq(cnode_function_set(b, "math", "*", "*,!a@127.0.0.1"), 0);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &result), CNODE_ENOTALLOWED);
+	/* What the export itself allows is not taken away. */
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "twice", list, WAIT, &result), 0);
+	cnode_term_drop(result);
+	ck_assert_int_eq(cnode_function_set(b, "math", "closed", "nohost"), CNODE_EBADARG);
+	ck_assert_int_eq(cnode_function_set(b, "", "closed", "*"), CNODE_EBADNAME);
+	cnode_term_drop(list);
+}
+END_TEST
+
+struct shown_list { char who[256], mode[8]; };
+
+static int note_counter(void *context, const cnode_factory_info *factory)
+{
+	struct shown_list *l = context;
+	if (strcmp(factory->name, "counter") == 0) {
+		snprintf(l->who, sizeof l->who, "%s", factory->who);
+		snprintf(l->mode, sizeof l->mode, "%s", factory->mode);
+	}
+	return 0;
+}
+
+START_TEST(the_list_of_a_factory_is_told_as_it_can_be_set)
+{
+	struct shown_list shown;
+	cnode_pid pid;
+	ck_assert_int_eq(cnode_factory_set(b, "counter", "*,!x@127.0.0.1, a@*, !a@127.0.0.1"), 0);
+	ck_assert_int_eq(cnode_factory_list(b, note_counter, &shown), 0);
+	ck_assert_str_eq(shown.mode, "all");
+	ck_assert_str_eq(shown.who, "*,!x@127.0.0.1,a@*,!a@127.0.0.1");
+	ck_assert_int_eq(spawn("counter", "[1]", NULL, &pid), CNODE_ENOTALLOWED);
+	ck_assert_int_eq(cnode_factory_set(b, "counter", shown.who), 0);
+	ck_assert_int_eq(spawn("counter", "[1]", NULL, &pid), CNODE_ENOTALLOWED);
+	ck_assert_int_eq(cnode_factory_set(b, "counter", "*,!x@127.0.0.1"), 0);
+	ck_assert_int_eq(spawn("counter", "[1]", NULL, &pid), 0);
+}
+END_TEST
+
 START_TEST(an_unknown_name_is_noproc)
 {
 	cnode_term reply;
@@ -246,6 +308,24 @@ START_TEST(a_node_that_is_not_there_is_noconnection)
 	ck_assert_int_eq(cnode_monitor_node(cnode_mailbox_process(mb), "c@127.0.0.1", true), 0);
 	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
 	ck_assert_int_eq(info.kind, CNODE_NODEDOWN);
+}
+END_TEST
+
+START_TEST(noconnect_sends_nothing_and_makes_no_connection)
+{
+	cnode_process *self = cnode_mailbox_process(mb);
+	cnode_mailbox *there;
+	cnode_term first = args("[first]"), second = args("[second]");
+	cnode_info info;
+	ck_assert_int_eq(cnode_mailbox_open(b, "there", &there), 0);
+	ck_assert_int_eq(cnode_send_name_term(self, "there", "b@127.0.0.1", first, CNODE_NOCONNECT), CNODE_ENOCONNECTION);
+	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", WAIT), 0);
+	ck_assert_int_eq(cnode_send_name_term(self, "there", "b@127.0.0.1", second, CNODE_NOCONNECT), 0);
+	ck_assert_int_eq(cnode_receive(there, &info, WAIT), 0);
+	ck_assert(cnode_term_equal(info.message, second));
+	cnode_mailbox_close(there);
+	cnode_term_drop(first);
+	cnode_term_drop(second);
 }
 END_TEST
 
@@ -423,6 +503,39 @@ START_TEST(bad_configurations_are_refused_with_a_sentence)
 }
 END_TEST
 
+START_TEST(the_stop_descriptor_is_readable_once_the_node_is_asked_to_stop)
+{
+	b = new_node("b@127.0.0.1", "secret", CNODE_THREADS_AUTO);
+	start(b);
+	struct pollfd fd = { .fd = cnode_node_stop_fd(b), .events = POLLIN };
+	ck_assert_int_eq(poll(&fd, 1, 0), 0);
+	cnode_node_stop(b);
+	ck_assert_int_eq(poll(&fd, 1, WAIT), 1);
+	ck_assert_int_eq(cnode_node_wait(b), 0);
+	ck_assert_int_eq(poll(&fd, 1, 0), 1);
+	cnode_node_free(b);
+}
+END_TEST
+
+static const char *start_of_ten(void *context, const char *key)
+{
+	return strcmp(key, "start") == 0 ? context : NULL;
+}
+
+START_TEST(a_module_is_told_what_its_section_says)
+{
+	char ten[] = "10";
+	b = new_node("b@127.0.0.1", "secret", CNODE_THREADS_AUTO);
+	ck_assert_ptr_null(cnode_module_option(b, "start"));
+	cnode_module_set_options(b, start_of_ten, ten);
+	ck_assert_str_eq(cnode_module_option(b, "start"), "10");
+	ck_assert_ptr_null(cnode_module_option(b, "stop"));
+	cnode_module_set_options(b, NULL, NULL);
+	ck_assert_ptr_null(cnode_module_option(b, "start"));
+	cnode_node_free(b);
+}
+END_TEST
+
 static void add_common(TCase *tc)
 {
 	tcase_set_timeout(tc, 60);
@@ -432,7 +545,10 @@ static void add_common(TCase *tc)
 	tcase_add_test(tc, monitors_tell_the_reason_once);
 	tcase_add_test(tc, links_end_a_remote_process_and_come_back);
 	tcase_add_test(tc, calls_functions_by_rpc);
+	tcase_add_test(tc, functions_are_opened_and_closed_by_name_while_the_node_runs);
+	tcase_add_test(tc, the_list_of_a_factory_is_told_as_it_can_be_set);
 	tcase_add_test(tc, an_unknown_name_is_noproc);
+	tcase_add_test(tc, noconnect_sends_nothing_and_makes_no_connection);
 	tcase_add_test(tc, a_node_that_is_not_there_is_noconnection);
 	tcase_add_test(tc, the_descriptor_of_a_mailbox_is_readable_while_a_message_waits);
 	tcase_add_test(tc, peers_are_listed_and_disconnected);
@@ -456,6 +572,8 @@ int main(void)
 	tcase_add_test(tc, another_cookie_is_told_from_a_node_that_is_not_there);
 	tcase_add_test(tc, a_node_without_a_name_has_processes_and_no_network);
 	tcase_add_test(tc, bad_configurations_are_refused_with_a_sentence);
+	tcase_add_test(tc, the_stop_descriptor_is_readable_once_the_node_is_asked_to_stop);
+	tcase_add_test(tc, a_module_is_told_what_its_section_says);
 	suite_add_tcase(s, tc);
 	return tap_run(s);
 }

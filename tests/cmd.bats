@@ -3,48 +3,12 @@
 # cnoded and cnode as a user meets them: the command line, every way it can be wrong, and
 # what they do with a live Erlang node. Each file run has an epmd of its own.
 
-top=$(cd "${srcdir:-.}" && pwd)
-bin=$(cd "${builddir:-.}" && pwd)/cnode/cmd
-
-# A port on which nobody answers.
-free_port() {
-	local port
-	while port=$((20000 + RANDOM % 12000)); do
-		(: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
-	done
-	echo "$port"
-}
-
-# start VAR LINE COMMAND...: runs a program in the background and waits for a line of its
-# output that contains LINE (or for its end). The pid goes into VAR, the output into $VAR.out.
-start() {
-	local name=$1 line=$2; shift 2
-	local out=$BATS_FILE_TMPDIR/$name.out fifo=$BATS_FILE_TMPDIR/$name.fifo text
-	rm -f "$fifo"; mkfifo "$fifo"
-	"$@" >"$fifo" 2>&1 3>&- </dev/null &
-	printf -v "$name" %s $!
-	exec 9<"$fifo"
-	: >"$out"
-	while IFS= read -r -t 30 text <&9; do
-		printf '%s\n' "$text" >>"$out"
-		[[ $text == *"$line"* ]] && break
-	done
-	cat <&9 >>"$out" 2>/dev/null 3>&- 9<&0 &
-	exec 9<&-
-	grep -qF -- "$line" "$out" || { cat "$out" >&2; return 1; }
-}
-
-# stop PID: ends a background program and waits for it; its status is the result.
-stop() { kill -TERM "$1" 2>/dev/null; wait "$1"; }
-
-module() { # NAME C-TEXT: builds $BATS_FILE_TMPDIR/modules/NAME.so
-	printf '%s\n' "$2" >"$BATS_FILE_TMPDIR/$1.c"
-	${CC:-cc} -shared -fPIC -I"$top" -o "$BATS_FILE_TMPDIR/modules/$1.so" "$BATS_FILE_TMPDIR/$1.c"
-}
+load bats_help
 
 setup_file() {
 	mkdir -p "$BATS_FILE_TMPDIR/modules" "$BATS_FILE_TMPDIR/home"
 	export HOME=$BATS_FILE_TMPDIR/home
+	export CNODE_CONFIG=/dev/null
 	unset CNODE_COOKIE_FILE CREDENTIALS_DIRECTORY CNODE_MODULE_PATH XDG_CONFIG_HOME JOURNAL_STREAM NOTIFY_SOCKET
 	(umask 077; printf secret >"$HOME/.erlang.cookie"; chmod 400 "$HOME/.erlang.cookie")
 	export ERL_EPMD_PORT; ERL_EPMD_PORT=$(free_port)
@@ -130,27 +94,6 @@ teardown_file() {
 	return 0
 }
 
-needs_beam() { test -n "${BEAM-}" || skip "no erl here"; }
-
-# daemon STATUS TEXT ARGUMENTS...: cnoded ends with the status and one line that has the text.
-daemon() {
-	local status_wanted=$1 text=$2; shift 2
-	run timeout 30 "$bin/cnoded" "$@" 3>&-
-	echo "$output"
-	test "$status" -eq "$status_wanted"
-	test "${#lines[@]}" -eq 1
-	[[ ${lines[0]} == "cnoded: "*"$text"* ]]
-}
-
-# tool STATUS TEXT ARGUMENTS...: cnode ends with the status; its output has the text.
-tool() {
-	local status_wanted=$1 text=$2; shift 2
-	run timeout 60 "$bin/cnode" "$@" 3>&-
-	echo "$output"
-	test "$status" -eq "$status_wanted"
-	[[ $output == *"$text"* ]]
-}
-
 # ---- cnoded: the command line ----
 
 @test "cnoded -help and -version go to stdout with status 0" {
@@ -182,9 +125,9 @@ tool() {
 
 @test "cnoded refuses contradictions and words that are no options" {
 	daemon 2 "a name is missing"
-	daemon 2 "-sname or -name, not both" -sname x -name y@z.d
-	daemon 2 "-hidden or -visible, not both" -sname x -hidden -visible
-	daemon 2 "-setcookie or -cookie_file, not both" -sname x -setcookie a -cookie_file b
+	daemon 2 "-sname and -name contradict each other" -sname x -name y@z.d
+	daemon 2 "-hidden and -visible contradict each other" -sname x -hidden -visible
+	daemon 2 "-setcookie and -cookie_file contradict each other" -sname x -setcookie a -cookie_file b
 	daemon 2 "what is 'word'?" -sname x word
 	daemon 2 "-epmd maybe: auto" -sname x -epmd maybe
 	daemon 2 "-log loud: error" -sname x -log loud
@@ -275,7 +218,7 @@ tool() {
 	daemon 2 "there is no factory nosuch; no loaded module has any" -sname x -epmd none -allow nosuch
 	daemon 2 "there is no factory nosuch; the loaded modules have adder, closed" -sname x -epmd none \
 		-load "$m/adder" -allow nosuch
-	daemon 2 "-allow adder=nohost: FACTORY or" -sname x -epmd none -load "$m/adder" -allow adder=nohost
+	daemon 2 "-allow adder=nohost: 'nohost': it has no '@'" -sname x -epmd none -load "$m/adder" -allow adder=nohost
 	daemon 2 "-allow adder=: FACTORY or" -sname x -epmd none -load "$m/adder" -allow adder=
 }
 
@@ -360,6 +303,40 @@ tool() {
 	kill -HUP "$N"
 	tool 0 pong ping hup@127.0.0.1
 	kill -INT "$N"; wait "$N"
+}
+
+@test "cnoded takes its cookie from standard input, and stops when that is closed" {
+	local input=$BATS_TEST_TMPDIR/input
+	mkfifo "$input"
+	exec 8<>"$input"
+	printf 'from-a-pipe\nwhat follows is nobody'"'"'s\n' >&8
+	start P " ready" sh -c 'exec "$0" -name piped@127.0.0.1 -cookie_file - -stop_at_eof <"$1"' "$bin/cnoded" "$input"
+	tool 0 pong -setcookie from-a-pipe ping piped@127.0.0.1
+	tool 4 "cookie" -setcookie secret ping piped@127.0.0.1
+	printf 'still here\n' >&8
+	tool 0 pong -setcookie from-a-pipe ping piped@127.0.0.1
+	exec 8>&-
+	wait "$P"                                # status 0, or the test fails
+	until grep -q "standard input has ended" "$BATS_FILE_TMPDIR/P.out"; do :; done
+}
+
+@test "cnoded does not wait for ever for processes when standard input is closed" {
+	local input=$BATS_TEST_TMPDIR/input status=0
+	mkfifo "$input"
+	exec 8<>"$input"
+	start P " ready" sh -c 'exec "$0" -name eof@127.0.0.1 -stop_at_eof -load "$2" -shutdown_timeout 1 <"$1"' \
+		"$bin/cnoded" "$input" "$BATS_FILE_TMPDIR/modules/stuck"
+	tool 0 ok call eof@127.0.0.1 stuck x
+	exec 8>&-
+	wait "$P" || status=$?
+	test "$status" -eq 7
+}
+
+@test "cnoded says what is wrong with a cookie from standard input" {
+	run "$bin/cnoded" -name x@127.0.0.1 -epmd none -cookie_file - 3>&- </dev/null
+	[[ $status -eq 4 && $output == *"standard input has ended without a cookie"* ]]
+	run sh -c 'head -c 2000 /dev/zero | tr "\0" a | "$0" -name x@127.0.0.1 -epmd none -cookie_file - 3>&-' "$bin/cnoded"
+	[[ $status -eq 4 && $output == *"too long for a cookie"* ]]
 }
 
 @test "cnoded can be the epmd of its host" {

@@ -10,8 +10,8 @@
 # As root, or with sudo.
 set -eu
 
-build="autoconf automake build-essential erlang-base erlang-dev libc-ares-dev libev-dev libssl-dev libtool pkg-config uthash-dev"
-test="bats check debian-archive-keyring default-jdk-headless erlang-crypto erlang-jinterface erlang-runtime-tools erlang-ssl erlang-tools gdb git iproute2 mandoc perl procps valgrind xz-utils"
+build="autoconf automake build-essential erlang-base erlang-dev libc-ares-dev libconfuse-dev libev-dev libssl-dev libtool pkg-config uthash-dev"
+test="bats check debian-archive-keyring default-jdk-headless elixir erlang-crypto erlang-edoc erlang-eunit erlang-jinterface erlang-runtime-tools erlang-ssl erlang-tools gdb git iproute2 libsqlite3-dev mandoc perl procps valgrind xz-utils"
 
 mode=install
 what=test

@@ -118,6 +118,15 @@ static int counter_cast(cnode_process *self, void *state, cnode_term message)
 		return cnode_call_async(self, pid, ms, done, (void *)(uintptr_t)"", "{question,~p}", pid);
 	if (cnode_scan(message, "{call_forever,~p}", &pid) == 0)
 		return cnode_call_async(self, pid, CNODE_INFINITY, done, (void *)(uintptr_t)"!", "q");
+	if (cnode_scan(message, "{after,~Q}", &ms) == 0)
+		return cnode_after(self, ms, done, (void *)(uintptr_t)" after");
+	if (cn_term_is_atom(message, "who")) {
+		char node[CNODE_NAME_SIZE] = "here";
+		if (cnode_message_peer(self) != 0)
+			cnode_name_text(cnode_message_peer(self), node);
+		note(node, message);
+		return 0;
+	}
 	if (cn_term_is_atom(message, "call_name"))
 		return cnode_call_name_async(self, "srv", "r@h", 1000, done, (void *)(uintptr_t)"", "q");
 	if (cn_term_is_atom(message, "monitor"))
@@ -126,6 +135,10 @@ static int counter_cast(cnode_process *self, void *state, cnode_term message)
 		return cnode_monitor_node(self, "r@h", true);
 	if (cn_term_is_atom(message, "timer"))
 		return cnode_start_timer(self, 1, &ref, "{tick,1}");
+	if (cn_term_is_atom(message, "peer")) {
+		note(cnode_message_peer(self) == W.peer ? "from r@h" : cnode_message_peer(self) == 0 ? "from here" : "?", (cnode_term){ 0 });
+		return 0;
+	}
 	if (cn_term_is_atom(message, "cast"))
 		return cnode_cast(self, remote(4), "{x,~q}", (int64_t)1) | cnode_cast_name(self, "srv", "r@h", "y");
 	note("cast", message);
@@ -315,6 +328,20 @@ START_TEST(a_callback_that_fails_ends_the_process_and_the_caller_hears)
 	tell(C, "{'$gen_cast',stop}");
 	ck_assert_str_eq(noted(), "terminate {cnode,not_found,<<\"there is no such thing\">>}; terminate normal; terminate {shutdown,cast}");
 	ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+}
+END_TEST
+
+START_TEST(a_message_tells_the_node_that_it_came_from)
+{
+	cnode_term cast = text_term("{'$gen_cast',peer}");
+	struct cn_target to = { .pid = C };
+	tell(C, "{'$gen_cast',peer}");
+	run();
+	ck_assert_str_eq(noted(), "from r@h");
+	ck_assert_int_eq(cn_procs_send(W.procs, &to, cast, 0), 0);
+	run();
+	ck_assert_str_eq(noted(), "from here");
+	cnode_term_drop(cast);
 }
 END_TEST
 
@@ -616,6 +643,31 @@ START_TEST(calls_time_out_once)
 }
 END_TEST
 
+START_TEST(after_completes_once_when_its_time_has_come)
+{
+	tell(C, "{'$gen_cast',{'after',60000}}");
+	tell(C, "{'$gen_cast',{'after',10}}");
+	cn_sched_expire(W.procs, cn_now() + CN_NS_PER_S, 10);
+	run();
+	ck_assert_str_eq(noted(), "done after ok");
+	ck_assert_str_eq(sent(), "");
+	/* The other ends with the process: the sanitizer would tell. */
+}
+END_TEST
+
+START_TEST(a_callback_learns_which_node_a_cast_came_from)
+{
+	tell(C, "{'$gen_cast',who}");
+	ck_assert_str_eq(noted(), "r@h who");
+	cnode_term t = text_term("{'$gen_cast',who}");
+	struct cn_target to = { .pid = C };
+	ck_assert_int_eq(cn_procs_send(W.procs, &to, t, 0), 0);
+	cnode_term_drop(t);
+	run();
+	ck_assert_str_eq(noted(), "here who");
+}
+END_TEST
+
 START_TEST(behaviours_call_each_other_on_one_node)
 {
 	cnode_pid other;
@@ -814,6 +866,7 @@ int main(void)
 	tcase_add_test(t, replies_with_the_tag_as_it_came_to_where_it_says);
 	tcase_add_test(t, answers_once);
 	tcase_add_test(t, a_raw_process_sees_every_message_as_it_is);
+	tcase_add_test(t, a_message_tells_the_node_that_it_came_from);
 	tcase_add_test(t, answers_later);
 	tcase_add_test(t, a_callback_that_fails_ends_the_process_and_the_caller_hears);
 	tcase_add_test(t, what_only_looks_like_a_call_is_a_message);
@@ -826,6 +879,8 @@ int main(void)
 	tcase_add_test(t, calls_complete_with_the_reply_by_alias_or_pid);
 	tcase_add_test(t, calls_end_with_the_servers_end);
 	tcase_add_test(t, calls_time_out_once);
+	tcase_add_test(t, after_completes_once_when_its_time_has_come);
+	tcase_add_test(t, a_callback_learns_which_node_a_cast_came_from);
 	tcase_add_test(t, behaviours_call_each_other_on_one_node);
 	tcase_add_test(t, many_calls_at_once_each_complete_once);
 	tcase_add_test(t, a_mailbox_can_call_too);

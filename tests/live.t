@@ -1,13 +1,13 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 # Live BEAM nodes against this library under load: servers that are killed with SIGKILL in the middle of calls, links and
-# monitors; nodes that hammer processes; leaks after many spawns. CNODE_LONG=1: 4 nodes, 10,000 processes, a minute, and
+# monitors; nodes that hammer processes; leaks after many spawns. CNODE_LONG_TESTS in the environment: 4 nodes, 10,000 processes, a minute, and
 # 100,000 spawns under valgrind (tests/run.sh --long); otherwise a short round of each.
 top=$(cd "${srcdir:-.}" && pwd)
 build=$(cd "${builddir:-.}" && pwd)
 if ! test -x "$build/tests/live_program"; then echo '1..0 # SKIP live_program is not built'; exit 0; fi
 if ! command -v erl >/dev/null; then echo '1..0 # SKIP no Erlang here'; exit 0; fi
-if test -n "${CNODE_LONG:-}"; then nodes=4 processes=2500 seconds=60 spawns=100000; else nodes=2 processes=250 seconds=3 spawns=2000; fi
+if test -n "${CNODE_LONG_TESTS:-}"; then nodes=4 processes=2500 seconds=60 spawns=100000; else nodes=2 processes=250 seconds=3 spawns=2000; fi
 sanitized=
 if nm -D "$build/.libs/libcnode.so" 2>/dev/null | grep -q '__[atu][sb]*san_'; then sanitized=1; CNODE_SLOW=1; export CNODE_SLOW; fi
 tmp=$(mktemp -d)

@@ -33,4 +33,20 @@ for page in cnode.1 cnoded.8; do
   test -n "$help" && test -z "$missing"
   check $? "$page and $program -help have the same options and commands"
 done
+page=cnoded.conf.5
+if command -v mandoc >/dev/null; then
+  out=$(mandoc -T lint -W warning "$top/$page" 2>&1); status=$?
+  test -z "$out" || printf '%s\n' "$out" | sed 's/^/# /'
+  check $status "$page has no warning of mandoc"
+else
+  n=$((n + 1)); echo "ok $n - $page # SKIP no mandoc here"
+fi
+missing=
+# Every option is a key, but those that are about the program itself.
+for key in $("$bin/cnoded" -help | sed -n 's/^  -\([a-z_]*\).*/\1/p' | grep -vx -e help -e version -e check -e config); do
+  sed -n 's/^\.It Ic //p' "$top/$page" | tr -d , | tr ' ' '\n' | grep -qx "$key" || missing="$missing $key"
+done
+test -z "$missing" || echo "# missing:$missing"
+test -z "$missing"
+check $? "$page has every option of cnoded as a key"
 echo "1..$n"

@@ -113,9 +113,9 @@ static void world_due(void *ctx)
 {
 	atomic_fetch_add(&((struct world *)ctx)->dues, 1);
 }
-static void world_gone(void *ctx, cnode_pid pid, const char *label, cnode_pid parent)
+static void world_gone(void *ctx, cnode_pid pid, void *origin)
 {
-	(void)pid; (void)label; (void)parent;
+	(void)pid; (void)origin;
 	atomic_fetch_add(&((struct world *)ctx)->gone, 1);
 	/* The caller may be waiting for the last one: it is not counted any more. */
 	atomic_store(&((struct world *)ctx)->left, (int)cn_procs_count(((struct world *)ctx)->procs));

@@ -64,7 +64,7 @@ build() { build_in build-test; }
 compiled_tests() {
 	for t in $(make -s -C "$1" list-tests); do
 		case $t in
-		*/layers.t | */headers.t | */symbols.t | */install.t | */readme.t | */deps.t | *.sh | */man.t) ;;
+		*/layers.t | */headers.t | */symbols.t | */install.t | */readme.t | */load.t | */deps.t | *.sh | */man.t) ;;
 		*) printf '%s ' "$t" ;;
 		esac
 	done
@@ -152,6 +152,8 @@ mkdir -p "$logs"
 HOME=$logs/home LC_ALL=C.UTF-8
 CONFORMANCE_CACHE=${CONFORMANCE_CACHE:-${XDG_CACHE_HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)/.cache}/cnode/otp}
 export HOME LC_ALL CONFORMANCE_CACHE
+CNODE_CONFIG=/dev/null
+export CNODE_CONFIG
 unset ERL_EPMD_PORT ERL_EPMD_ADDRESS ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS CNODE_COOKIE_FILE CNODE_MODULE_PATH MAKEFLAGS
 mkdir -p "$HOME"
 

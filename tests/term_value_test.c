@@ -20,10 +20,44 @@ START_TEST(orders_terms_as_erlang_does)
 			int have = cnode_term_compare(t[i], t[n]);
 			ck_assert_msg(have == want, "%s against %s: %d, not %d", corpus[i].name,
 				      corpus[n].name, have, want);
-			if (cnode_term_equal(t[i], t[n]))
+			bool equal = cnode_term_equal(t[i], t[n]);
+			if (equal)
 				ck_assert_int_eq(have, 0);
+			/* Nothing in the corpus meets by chance. */
+			ck_assert_msg((cnode_term_hash(t[i]) == cnode_term_hash(t[n])) == equal, "hashes of %s and %s",
+				      corpus[i].name, corpus[n].name);
 		}
 	}
+	for (size_t i = 0; i < CORPUS_SIZE; i++)
+		cnode_term_drop(t[i]);
+}
+END_TEST
+
+/* The corpus holds each value in all the forms it may be sent in. */
+START_TEST(equal_terms_have_the_same_hash_and_others_hardly_ever)
+{
+	static cnode_term t[CORPUS_SIZE];
+	size_t met = 0, pairs = 0;
+	for (size_t i = 0; i < CORPUS_SIZE; i++)
+		t[i] = good_term(corpus[i].bytes, corpus[i].size);
+	for (size_t i = 0; i < CORPUS_SIZE; i++) {
+		for (size_t n = 0; n < i; n++) {
+			bool same = cn_term_hash(t[i], 7) == cn_term_hash(t[n], 7);
+			if (cnode_term_equal(t[i], t[n])) {
+				ck_assert_msg(same, "%s and %s", corpus[i].name, corpus[n].name);
+				pairs++;
+			} else if (same && cnode_term_type(t[i]) != CNODE_TYPE_FUN && cnode_term_type(t[i]) != CNODE_TYPE_RECORD &&
+				   cnode_term_type(t[i]) != CNODE_TYPE_FLOAT) {
+				met++;
+			}
+		}
+	}
+	ck_assert_uint_gt(pairs, 10);
+	ck_assert_uint_eq(met, 0);
+	cnode_term list;
+	ck_assert_int_eq(cnode_parse("[1,2,{a,<<1:3>>},#{k => 1.5, l => \"xy\"}|t]", &list, NULL), 0);
+	ck_assert_uint_ne(cn_term_hash(list, 1), cn_term_hash(list, 2));
+	cnode_term_drop(list);
 	for (size_t i = 0; i < CORPUS_SIZE; i++)
 		cnode_term_drop(t[i]);
 }
@@ -74,6 +108,37 @@ START_TEST(tells_equal_from_exactly_equal)
 			      pair[i].b, pair[i].a);
 		ck_assert_msg(cnode_term_equal(a, b) == pair[i].equal, "%s, %s", pair[i].a,
 			      pair[i].b);
+		ck_assert_msg((cnode_term_hash(a) == cnode_term_hash(b)) == pair[i].equal, "hashes of %s, %s", pair[i].a,
+			      pair[i].b);
+		cnode_term_drop(a);
+		cnode_term_drop(b);
+	}
+}
+END_TEST
+
+START_TEST(equal_terms_have_the_same_hash_however_they_were_sent)
+{
+	static const struct {
+		const unsigned char *a;
+		size_t a_size;
+		const unsigned char *b;
+		size_t b_size;
+	} pair[] = {
+		{ BYTES("k\0\4name"), BYTES("l\0\0\0\4anaaamaej") },
+		{ BYTES("k\0\2ab"), BYTES("l\0\0\0\1aal\0\0\0\1abj") },
+		{ BYTES("k\0\2ab"), BYTES("l\0\0\0\1aak\0\1b") },
+		{ BYTES("j"), BYTES("k\0\0") },
+		{ BYTES("a\5"), BYTES("n\1\0\5") },
+		{ BYTES("b\377\377\377\377"), BYTES("n\1\1\1") },
+		{ BYTES("w\2\303\251"), BYTES("s\1\351") },
+		{ BYTES("h\2k\0\1aw\1a"), BYTES("i\0\0\0\2l\0\0\0\1aajs\1a") },
+		{ BYTES("t\0\0\0\2a\1w\1aw\1ba\2"), BYTES("t\0\0\0\2w\1ba\2a\1w\1a") },
+		{ BYTES("m\0\0\0\1\1"), BYTES("M\0\0\0\1\10\1") },
+	};
+	for (size_t i = 0; i < CN_ARRAY_SIZE(pair); i++) {
+		cnode_term a = good_term(pair[i].a, pair[i].a_size), b = good_term(pair[i].b, pair[i].b_size);
+		ck_assert_msg(cnode_term_equal(a, b), "pair %zu", i);
+		ck_assert_msg(cnode_term_hash(a) == cnode_term_hash(b), "pair %zu", i);
 		cnode_term_drop(a);
 		cnode_term_drop(b);
 	}
@@ -819,7 +884,9 @@ TCase *value_case(void)
 	TCase *c = tcase_create("value");
 	tcase_set_timeout(c, 60);
 	tcase_add_test(c, orders_terms_as_erlang_does);
+	tcase_add_test(c, equal_terms_have_the_same_hash_and_others_hardly_ever);
 	tcase_add_test(c, tells_equal_from_exactly_equal);
+	tcase_add_test(c, equal_terms_have_the_same_hash_however_they_were_sent);
 	tcase_add_test(c, orders_what_erl_25_does_not_have);
 	tcase_add_test(c, walks_the_deepest_terms_a_config_allows);
 	tcase_add_test(c, orders_large_maps_without_memory);

@@ -54,9 +54,18 @@ static bool next_entry(const char **who, const char **entry, size_t *size)
 	return true;
 }
 
+/* Takes the '!' off an entry that denies. */
+static bool is_denial(const char **entry, size_t *size)
+{
+	bool denies = *size > 0 && **entry == '!';
+	*entry += denies;
+	*size -= denies;
+	return denies;
+}
+
 static bool valid_entry(const char *entry, size_t size)
 {
-	if (size == 0 || size > NAME_BYTES_MAX)
+	if (size == 0 || size > NAME_BYTES_MAX || *entry == '!' || memchr(entry, ' ', size) || memchr(entry, '\t', size))
 		return false;
 	if (size == 1 && *entry == '*')
 		return true;
@@ -76,8 +85,10 @@ int cn_access_check(const char *who, const char **bad)
 		return CNODE_EBADARG;
 	}
 	while (next_entry(&who, &entry, &size)) {
+		const char *node = entry;
 		count++;
-		if (!valid_entry(entry, size)) {
+		(void)is_denial(&node, &size);
+		if (!valid_entry(node, size)) {
 			if (bad)
 				*bad = entry;
 			return CNODE_EBADARG;
@@ -95,8 +106,11 @@ static void rules_free(struct cn_access_rules *rules)
 	cn_free(rules);
 }
 
-/* The old rules (may be NULL) with those of `who` behind them, without those that no longer decide anything. */
-static int rules_extend(const struct cn_access_rules *old, bool allow, const char *who,
+/*
+ * The old rules (may be NULL) with those of `who` behind them, without those that no longer decide
+ * anything. `partial`: the list is one.
+ */
+static int rules_extend(const struct cn_access_rules *old, bool allow, const char *who, bool partial,
 			struct cn_access_rules **made)
 {
 	size_t count = old ? old->count : 0, size;
@@ -113,6 +127,7 @@ static int rules_extend(const struct cn_access_rules *old, bool allow, const cha
 		rules->at[rules->count++] = (struct cn_access_rule){ old->at[i].allow, copy };
 	}
 	while (next_entry(&who, &entry, &size)) {
+		bool denies = is_denial(&entry, &size);
 		char *copy = cn_strndup(entry, size);
 		if (!copy)
 			goto no_memory;
@@ -124,12 +139,12 @@ static int rules_extend(const struct cn_access_rules *old, bool allow, const cha
 				rules->at[kept++] = rules->at[i];
 		}
 		rules->count = kept;
-		rules->at[rules->count++] = (struct cn_access_rule){ allow, copy };
+		rules->at[rules->count++] = (struct cn_access_rule){ allow && !denies, copy };
 	}
 
-	/* A deny in front of every allow decides nothing: without a rule the answer is no. */
+	/* A deny in front of every allow decides nothing where the answer without a rule is no. */
 	size_t first = 0;
-	while (first < rules->count && !rules->at[first].allow)
+	while (!partial && first < rules->count && !rules->at[first].allow)
 		cn_free(rules->at[first++].pattern);
 	memmove(rules->at, rules->at + first, (rules->count - first) * sizeof rules->at[0]);
 	rules->count -= first;
@@ -144,7 +159,14 @@ no_memory:
 void cn_access_init(struct cn_access *a)
 {
 	cn_mutex_init(&a->lock);
+	a->partial = false;
 	a->rules = NULL;
+}
+
+void cn_access_init_partial(struct cn_access *a)
+{
+	cn_access_init(a);
+	a->partial = true;
 }
 
 void cn_access_fini(struct cn_access *a)
@@ -154,18 +176,32 @@ void cn_access_fini(struct cn_access *a)
 	cn_mutex_fini(&a->lock);
 }
 
-bool cn_access_allowed(struct cn_access *a, const char *node)
+void cn_access_swap(struct cn_access *a, struct cn_access *b)
 {
-	bool allowed = false;
+	cn_mutex_lock(&a->lock);
+	struct cn_access_rules *rules = a->rules;
+	a->rules = b->rules;
+	b->rules = rules;
+	cn_mutex_unlock(&a->lock);
+}
+
+enum cn_access_answer cn_access_ask(struct cn_access *a, const char *node)
+{
+	enum cn_access_answer answer = CN_ACCESS_UNSAID;
 	cn_mutex_lock(&a->lock);
 	for (size_t i = a->rules ? a->rules->count : 0; i-- > 0;) {
 		if (cn_access_match(a->rules->at[i].pattern, node)) {
-			allowed = a->rules->at[i].allow;
+			answer = a->rules->at[i].allow ? CN_ACCESS_YES : CN_ACCESS_NO;
 			break;
 		}
 	}
 	cn_mutex_unlock(&a->lock);
-	return allowed;
+	return answer;
+}
+
+bool cn_access_allowed(struct cn_access *a, const char *node)
+{
+	return cn_access_ask(a, node) == CN_ACCESS_YES;
 }
 
 static int change(struct cn_access *a, bool from_nothing, bool allow, const char *who)
@@ -173,9 +209,12 @@ static int change(struct cn_access *a, bool from_nothing, bool allow, const char
 	int rc = cn_access_check(who, NULL);
 	if (rc != 0)
 		return rc;
-	struct cn_access_rules *made, *old = NULL;
+	struct cn_access_rules *made, *old = NULL, *nobody = NULL;
+	/* A partial list that is set says of all the others that they may not. */
+	if (from_nothing && a->partial && (rc = rules_extend(NULL, false, "*", true, &nobody)) != 0)
+		return rc;
 	cn_mutex_lock(&a->lock);
-	rc = rules_extend(from_nothing ? NULL : a->rules, allow, who, &made);
+	rc = rules_extend(from_nothing ? nobody : a->rules, allow, who, a->partial, &made);
 	if (rc == 0 && made->count > CN_ACCESS_ENTRIES_MAX) {
 		rules_free(made);
 		rc = CNODE_EBADARG;
@@ -186,6 +225,7 @@ static int change(struct cn_access *a, bool from_nothing, bool allow, const char
 	}
 	cn_mutex_unlock(&a->lock);
 	rules_free(old);
+	rules_free(nobody);
 	return rc;
 }
 
@@ -196,6 +236,9 @@ int cn_access_allow(struct cn_access *a, const char *who)
 
 int cn_access_deny(struct cn_access *a, const char *who)
 {
+	/* What is not to be denied has no place here. */
+	if (who && strchr(who, '!'))
+		return CNODE_EBADARG;
 	return change(a, false, false, who);
 }
 
@@ -206,17 +249,18 @@ int cn_access_set(struct cn_access *a, const char *who)
 
 const char *cn_access_mode_name(enum cn_access_mode mode)
 {
-	return mode == CN_ACCESS_ALL ? "all" : mode == CN_ACCESS_LIST ? "list" : "none";
+	return mode == CN_ACCESS_ALL ? "all" : mode == CN_ACCESS_LIST ? "list" : mode == CN_ACCESS_DEFAULT ? "default" : "none";
 }
 
 int cn_access_describe(struct cn_access *a, enum cn_access_mode *mode, struct cn_buf *allowed, struct cn_buf *denied)
 {
-	*mode = CN_ACCESS_NONE;
+	*mode = a->partial ? CN_ACCESS_DEFAULT : CN_ACCESS_NONE;
 	cn_mutex_lock(&a->lock);
 	for (size_t i = 0; a->rules && i < a->rules->count; i++) {
 		const struct cn_access_rule *r = &a->rules->at[i];
-		if (r->allow && strcmp(r->pattern, "*") == 0) {
-			*mode = CN_ACCESS_ALL;
+		/* It covers all that could stand before it, so it stands first. */
+		if (strcmp(r->pattern, "*") == 0) {
+			*mode = r->allow ? CN_ACCESS_ALL : CN_ACCESS_NONE;
 			continue;
 		}
 		if (r->allow && *mode == CN_ACCESS_NONE)
@@ -226,4 +270,13 @@ int cn_access_describe(struct cn_access *a, enum cn_access_mode *mode, struct cn
 	}
 	cn_mutex_unlock(&a->lock);
 	return allowed->err || denied->err ? CNODE_ENOMEM : 0;
+}
+
+int cn_access_text(struct cn_access *a, struct cn_buf *who)
+{
+	cn_mutex_lock(&a->lock);
+	for (size_t i = 0; a->rules && i < a->rules->count; i++)
+		cn_put_text(who, "%s%s%s", i ? "," : "", a->rules->at[i].allow ? "" : "!", a->rules->at[i].pattern);
+	cn_mutex_unlock(&a->lock);
+	return who->err ? CNODE_ENOMEM : 0;
 }

@@ -7,12 +7,14 @@
 #ifndef CN_API_H
 #define CN_API_H
 
+#include "cnode/access/access.h"
 #include "cnode/api/pool.h"
 #include "cnode/base/base.h"
 #include "cnode/cnode.h"
 #include "cnode/kernel/kernel.h"
 #include "cnode/loop/loop.h"
 #include "cnode/node/node.h"
+#include "cnode/pg/pg.h"
 #include "cnode/proc/proc.h"
 #include "cnode/spawn/spawn.h"
 
@@ -36,16 +38,23 @@ struct cnode_node {
 	struct cn_log *log;
 	struct cn_loop *loop;
 	struct cn_procs *procs;
+	struct cn_guard *guard;
 	struct cn_factories *factories;
 	struct cn_functions *functions;
 	struct cn_output output;    /* immutable */
 	cnode_pid user;             /* its io server; immutable */
 	struct cn_cluster *cluster;
+	struct cn_pg *pg;
 	struct cn_pool *pool;
 	_Atomic bool stop;          /* asked to stop */
 	_Atomic uint32_t mailboxes; /* open ones */
 	int stop_fd;                /* set by cnode_node_stop, also in a signal handler */
 	struct cn_io stop_io;
+	bool stop_at_eof;           /* standard input is watched */
+	struct cn_io eof_io;
+	int asked_fd;               /* readable once it is asked to stop; for programs that poll */
+	const char *(*option)(void *context, const char *key);  /* of the module that starts; by the thread that starts modules */
+	void *option_context;
 	/* Holder of the lead. */
 	uint64_t deadline;          /* of the present stage of stopping */
 	struct cn_timer timer;      /* looks at it */
@@ -57,7 +66,6 @@ struct cnode_node {
 	struct cn_cond changed;     /* life changed */
 	enum cn_life life;
 	int start_code;             /* how starting ended */
-	int down_fd;                /* readable once it is down */
 	char error[CN_ERROR_TEXT];
 };
 
@@ -66,6 +74,13 @@ int cn_api_fail(cnode_node *node, int code, const char *fmt, ...) CN_PRINTF(3, 4
 enum cn_life cn_api_life(cnode_node *node);
 /* Without threads: waits until a step is due, at most until the deadline, and makes it. */
 void cn_api_drive(cnode_node *node, uint64_t deadline);
+
+/*
+ * Asks for a spawn, here (node NULL) or elsewhere; the answer is a message to self. *why gets the key of a
+ * value that cannot be sent.
+ */
+int cn_api_spawn(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
+		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, struct cn_buf *why, cnode_ref *ref);
 
 /* ask.c: questions that only the holder of the lead can answer, from other threads. */
 

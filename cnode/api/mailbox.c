@@ -387,7 +387,7 @@ static int code_of_refusal(const char *reason)
 		{ "noconnection", CNODE_ENOCONNECTION }, { "not_allowed", CNODE_ENOTALLOWED }, { "undef", CNODE_EUNDEF },
 		{ "badarg", CNODE_EBADARG }, { "badopt", CNODE_EBADARG }, { "name_taken", CNODE_ENAMETAKEN },
 		{ "system_limit", CNODE_ESYSLIMIT }, { "timeout", CNODE_ETIMEOUT }, { "notsup", CNODE_ENOTSUP },
-		{ "shutdown", CNODE_ESHUTDOWN },
+		{ "shutdown", CNODE_ESHUTDOWN }, { "connection_lost", CNODE_ELOST },
 	};
 	for (size_t i = 0; i < CN_ARRAY_SIZE(codes); i++)
 		if (strcmp(codes[i].reason, reason) == 0)
@@ -395,15 +395,60 @@ static int code_of_refusal(const char *reason)
 	return CNODE_EREPLY;
 }
 
-/* Sends the order and waits for the reply. */
-static int spawn(cnode_mailbox *mb, const char *node, const struct cn_spawn_order *order, uint64_t deadline,
-		 cnode_ref *ref, cnode_pid *pid)
+/* What a C node says before its answer, if it was asked to. */
+static bool is_spawn_failed(void *ctx, const struct cn_message *m)
+{
+	struct wanted_ref *w = ctx;
+	cnode_ref ref;
+	return m->kind == CN_MSG_MESSAGE && cnode_scan(m->term, "{spawn_failed,~r,_}", &ref) == 0 && cnode_ref_equal(&ref, &w->ref);
+}
+
+/* Ends a spawn that was refused: the sentence, and the reason if init gave one. */
+static int explain_spawn(cnode_mailbox *mb, struct wanted_ref *wanted, const char *node, const char *module,
+			 const cnode_spawn_options *o, uint64_t timeout_ms, const char *reason)
+{
+	struct cn_message *failed = cn_process_receive(mb->self, is_spawn_failed, wanted);
+	cnode_term why;
+	char text[400];
+	int rc = code_of_refusal(reason);
+	if (rc == CNODE_EREPLY && failed && cnode_scan(failed->term, "{_,_,~t}", &why) == 0) {
+		rc = CNODE_EINIT;
+		cn_term_brief(why, text, sizeof text);
+		fail(mb, rc, "%s on %s was not spawned: its init failed: %s", module, node, text);
+		if (o->reason && cnode_term_keep(why, o->reason) != 0)
+			rc = fail(mb, CNODE_ENOMEM, "%s on %s was not spawned: out of memory for the reason", module, node);
+	} else if (rc == CNODE_ETIMEOUT) {
+		fail(mb, rc, "%s on %s was not spawned: it did not start within %llu ms", module, node, (unsigned long long)timeout_ms);
+	} else if (rc == CNODE_ENAMETAKEN) {
+		fail(mb, rc, "%s on %s was not spawned: the name %s is taken", module, node, o->name ? o->name : "");
+	} else if (rc == CNODE_ENOCONNECTION) {
+		fail(mb, rc, "%s on %s was not spawned: the node cannot be reached", module, node);
+	} else {
+		fail(mb, rc, "%s on %s was not spawned: %s", module, node, rc == CNODE_EREPLY ? reason : cnode_strerror(rc));
+	}
+	cn_message_free(mb->self, failed);
+	return rc;
+}
+
+/* Asks and waits for the answer. */
+static int spawn(cnode_mailbox *mb, const char *node, const char *module, const char *function, cnode_term args,
+		 const cnode_spawn_options *o, uint64_t timeout_ms, uint64_t deadline, cnode_ref *ref, cnode_pid *pid)
 {
 	struct wanted_ref wanted;
 	struct cn_message *m;
-	int rc = cn_cluster_spawn(mb->node->cluster, order, &wanted.ref);
-	if (rc != 0)
-		return fail(mb, rc, "%s on %s: the spawn request cannot be sent: %s", order->module, node, cnode_strerror(rc));
+	struct cn_buf why;
+	cn_buf_init(&why, 0);
+	int rc = cn_api_spawn(mb->self, node, module, function, args, o, timeout_ms, true, &why, &wanted.ref);
+	if (rc != 0) {
+		if (why.size > 0)
+			fail(mb, rc, "%s on %s: the value of %.*s in the environment cannot be sent", module, node, (int)why.size,
+			     (char *)why.data);
+		else
+			fail(mb, rc, "%s on %s: the spawn request cannot be sent: %s", module, node, cnode_strerror(rc));
+		cn_buf_fini(&why);
+		return rc;
+	}
+	cn_buf_fini(&why);
 	*ref = wanted.ref;
 	rc = take(mb, is_spawn_reply, &wanted, deadline, &m);
 	if (rc != 0) {
@@ -411,15 +456,18 @@ static int spawn(cnode_mailbox *mb, const char *node, const struct cn_spawn_orde
 		/* It may have come in between: nobody is to find it later. */
 		m = cn_process_receive(mb->self, is_spawn_reply, &wanted);
 		cn_message_free(mb->self, m);
-		return rc == CNODE_ETIMEOUT ? fail(mb, rc, "%s on %s: no answer to the spawn request in time", order->module, node)
+		cn_message_free(mb->self, cn_process_receive(mb->self, is_spawn_failed, &wanted));
+		return rc == CNODE_ETIMEOUT ? fail(mb, rc, "%s on %s: no answer to the spawn request within %llu ms", module, node,
+						   (unsigned long long)timeout_ms)
 					    : rc;
 	}
 	cnode_atom reason;
 	if (cnode_scan(m->term, "{spawn_reply,_,ok,~p}", pid) != 0) {
 		rc = cnode_scan(m->term, "{spawn_reply,_,error,~a}", &reason);
-		rc = rc == 0 ? code_of_refusal(reason.text) : CNODE_EREPLY;
-		fail(mb, rc, "%s on %s was not spawned: %s", order->module, node,
-		     rc == CNODE_EREPLY ? reason.text : cnode_strerror(rc));
+		if (rc != 0)
+			rc = fail(mb, CNODE_EREPLY, "%s on %s: a spawn reply that nobody can read", module, node);
+		else
+			rc = explain_spawn(mb, &wanted, node, module, o, timeout_ms, reason.text);
 	}
 	cn_message_free(mb->self, m);
 	return rc;
@@ -429,23 +477,27 @@ int cnode_spawn_remote(cnode_mailbox *mb, const char *node, const char *module, 
 		       const cnode_spawn_options *options, cnode_pid *pid)
 {
 	cnode_spawn_options o = { 0 };
+	cnode_term reason = { 0 };
 	if (options)
 		memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
-	struct cn_spawn_order order = {
-		.owner = cnode_self(mb->self),
-		.leader = cnode_group_leader(mb->self),
-		.module = module,
-		.function = o.function ? o.function : "start",
-		.args = args,
-		.link = o.link,
-		.monitor = o.monitor,
-	};
-	int rc = cnode_name_of(node, &order.node);
-	if (rc != 0 || strcmp(node, mb->node->name) == 0)
-		return fail(mb, CNODE_EBADNAME, "%s: not the name of another node", node);
+	cnode_term *wants_reason = o.reason;
+	if (wants_reason)
+		*wants_reason = reason;
+	o.reason = &reason;
+	uint64_t timeout_ms = o.timeout_ms ? o.timeout_ms : SPAWN_TIMEOUT_MS;
+	cnode_name name;
+	if (!node)
+		node = mb->node->name;
+	if (!module || cnode_name_of(node, &name) != 0)
+		return fail(mb, CNODE_EBADNAME, "%s: not the name of a node", node);
 	cnode_ref ref;
 	cnode_pid started;
-	rc = spawn(mb, node, &order, deadline_of(o.timeout_ms ? o.timeout_ms : SPAWN_TIMEOUT_MS), &ref, &started);
+	int rc = spawn(mb, node, module, o.function ? o.function : "start", args, &o, timeout_ms, deadline_of(timeout_ms), &ref,
+		       &started);
+	if (wants_reason)
+		*wants_reason = reason;
+	else
+		cnode_term_drop(reason);
 	if (rc != 0)
 		return rc;
 	if (pid)
@@ -492,22 +544,21 @@ int cnode_rpc(cnode_mailbox *mb, const char *node, const char *module, const cha
 	snprintf(what, sizeof what, "%s:%s on %s", module, function, node);
 	*result = (cnode_term){ 0 };
 	uint64_t deadline = deadline_of(timeout_ms);
-	struct cn_spawn_order order = {
-		.owner = cnode_self(mb->self), .leader = cnode_group_leader(mb->self),
-		.module = "erpc", .function = "execute_call", .monitor = true,
-	};
-	if (cnode_name_of(node, &order.node) != 0 || strcmp(node, mb->node->name) == 0)
+	cnode_spawn_options o = { .monitor = true };
+	cnode_name name;
+	cnode_term list;
+	if (cnode_name_of(node, &name) != 0 || strcmp(node, mb->node->name) == 0)
 		return fail(mb, CNODE_EBADNAME, "%s: not the name of another node", node);
 	cnode_ref id;
 	int rc = cnode_make_ref(mb->self, &id);
 	if (rc == 0)
-		rc = cnode_format(&order.args, "[~r,~a,~a,~t]", id, module, function, args);
+		rc = cnode_format(&list, "[~r,~a,~a,~t]", id, module, function, args);
 	if (rc != 0)
 		return fail(mb, rc, "%s: the call cannot be built: %s", what, cnode_strerror(rc));
 	struct wanted_ref wanted;
 	cnode_pid pid;
-	rc = spawn(mb, node, &order, deadline, &wanted.ref, &pid);
-	cnode_term_drop(order.args);
+	rc = spawn(mb, node, "erpc", "execute_call", list, &o, 0, deadline, &wanted.ref, &pid);
+	cnode_term_drop(list);
 	if (rc != 0) {
 		char reason[CN_ERROR_TEXT];
 		snprintf(reason, sizeof reason, "%s", mb->error);

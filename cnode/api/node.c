@@ -2,6 +2,7 @@
 /* The life of a node: made, started, running, stopping, down. */
 #include "cnode/api/api.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,19 +79,25 @@ static void timers_due(void *ctx)
 		cn_pool_due(node->pool);
 }
 
-static void process_gone(void *ctx, cnode_pid pid, const char *label, cnode_pid parent)
+static bool may_exit(void *ctx, cnode_name peer, const struct cn_exit_target *target)
+{
+	cnode_node *node = ctx;
+	return cn_spawn_may_exit(node->factories, peer, target);
+}
+
+static void process_gone(void *ctx, cnode_pid pid, void *origin)
 {
 	cnode_node *node = ctx;
 	(void)pid;
-	if (!cnode_pid_is_none(parent))
-		cn_spawn_gone(node->factories, label);
+	if (origin)
+		cn_spawn_gone(node->factories, origin);
 	if (atomic_load(&node->stop))
 		cn_wake_post(node->loop, &node->look);
 }
 
 static const struct cn_procs_ops procs_ops = {
 	.send = send_signal, .epoch = epoch_of, .connect = want, .has_alias = has_alias,
-	.runnable = runnable, .due = timers_due, .gone = process_gone,
+	.runnable = runnable, .due = timers_due, .gone = process_gone, .may_exit = may_exit,
 };
 
 static void spawn_request(void *ctx, const struct cn_spawn_request *request)
@@ -121,6 +128,26 @@ static void ready(void *ctx, int code, const char *text)
 }
 
 static const struct cn_cluster_ops cluster_ops = { .spawn_request = spawn_request, .ready = ready };
+
+/* cn_pg_ops.peers */
+struct each_peer {
+	int (*each)(void *context, const char *name, bool visible);
+	void *context;
+};
+
+static int one_peer(void *context, const cnode_peer *peer)
+{
+	struct each_peer *e = context;
+	return e->each(e->context, peer->name, peer->visible);
+}
+
+static int all_peers(void *ctx, int (*each)(void *context, const char *name, bool visible), void *context)
+{
+	struct each_peer e = { each, context };
+	return cnode_peers(ctx, one_peer, &e);
+}
+
+static const struct cn_pg_ops pg_ops = { .peers = all_peers };
 
 /* ---- stopping, by the holder of the lead ---- */
 
@@ -195,7 +222,22 @@ static void stop_asked(struct cn_io *io, unsigned events)
 {
 	cnode_node *node = CN_CONTAINER(io, cnode_node, stop_io);
 	(void)events;
-	cn_event_clear(node->stop_fd);
+	/* It stays set: cnode_node_run waits for it too, and would miss an event that is cleared at once. */
+	cn_io_set(&node->stop_io, 0);
+}
+
+/* Standard input: at its end the node stops. */
+static void input_came(struct cn_io *io, unsigned events)
+{
+	cnode_node *node = CN_CONTAINER(io, cnode_node, eof_io);
+	char unused[4096];
+	(void)events;
+	ssize_t n = read(io->fd, unused, sizeof unused);
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		return;
+	cn_io_set(io, 0);
+	cn_log_line(node->log, CNODE_LOG_NOTICE, "standard input has ended: the node stops");
+	cnode_node_stop(node);
 }
 
 /* ---- making ---- */
@@ -296,6 +338,7 @@ static int make_cluster(cnode_node *node, const cnode_config *cfg, uint32_t crea
 		.max_connections = cfg->max_connections,
 		.out_high_water = cfg->out_high_water,
 		.out_limit = cfg->out_limit,
+		.guard = node->guard,
 	};
 	cn_lead_take(node->loop);
 	rc = cn_cluster_new(&config, node->loop, node->procs, node->log, &cluster_ops, node, &node->cluster);
@@ -317,8 +360,8 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	if (rc != 0)
 		return rc;
 	node->stop_fd = cn_event_open();
-	node->down_fd = cn_event_open();
-	if (node->stop_fd < 0 || node->down_fd < 0)
+	node->asked_fd = cn_event_open();
+	if (node->stop_fd < 0 || node->asked_fd < 0)
 		return CNODE_EFDS;
 	cnode_name name;
 	rc = cnode_name_of(node->name, &name);
@@ -335,9 +378,15 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	};
 	rc = cn_procs_new(&procs, &procs_ops, node, &node->procs);
 	if (rc == 0)
-		rc = cn_functions_new(&node->functions);
+		rc = cn_guard_new(node->log, &node->guard);
 	if (rc == 0)
-		rc = cn_factories_new(node->procs, node->log, &node->factories);
+		rc = cn_functions_new(node->guard, &node->functions);
+	if (rc == 0)
+		rc = cn_pg_new(node->procs, node->log, &pg_ops, node, &node->pg);
+	if (rc == 0)
+		rc = cn_factories_new(node->procs, node->log, node->guard, &node->factories);
+	if (rc == 0)
+		rc = cn_factories_expose(node->factories, cfg->expose_env_remote_spawn);
 	if (rc == 0)
 		rc = make_cluster(node, cfg, creation);
 	if (rc != 0)
@@ -383,9 +432,10 @@ int cnode_node_new(const cnode_config *config, cnode_node **made)
 	cn_mutex_init(&node->lock);
 	cn_cond_init(&node->changed);
 	cn_task_init(&node->look, look);
-	node->stop_fd = node->down_fd = -1;
+	node->stop_fd = node->asked_fd = -1;
 	node->output = (struct cn_output){ cfg.output ? cfg.output : write_stdout, cfg.output_context };
 	node->threadless = cfg.threads == CNODE_THREADS_NONE;
+	node->stop_at_eof = cfg.stop_at_eof;
 	node->shutdown_ns = (cfg.shutdown_timeout ? cfg.shutdown_timeout : 5) * CN_NS_PER_S;
 	*made = node;
 	unsigned trace = 0;
@@ -426,6 +476,10 @@ static int start_rooms(cnode_node *node)
 	cn_timer_init(&node->timer, node->loop, timer_fired);
 	cn_io_init(&node->stop_io, node->loop, node->stop_fd, stop_asked);
 	cn_io_set(&node->stop_io, CN_READ);
+	if (node->stop_at_eof) {
+		cn_io_init(&node->eof_io, node->loop, STDIN_FILENO, input_came);
+		cn_io_set(&node->eof_io, CN_READ);
+	}
 	if (node->networked)
 		rc = cn_cluster_start(node->cluster, &text);
 	cn_lead_release(node->loop);
@@ -482,6 +536,13 @@ void cnode_node_stop(cnode_node *node)
 	atomic_store(&node->stop, true);
 	if (node->stop_fd >= 0)
 		cn_event_set(node->stop_fd);
+	if (node->asked_fd >= 0)
+		cn_event_set(node->asked_fd);
+}
+
+int cnode_node_stop_fd(const cnode_node *node)
+{
+	return node->asked_fd;
 }
 
 int cnode_node_wait(cnode_node *node)
@@ -498,7 +559,6 @@ int cnode_node_wait(cnode_node *node)
 		if (!node->left_behind)
 			cn_pool_join(node->pool);
 		set_life(node, CN_LIFE_DOWN);
-		cn_event_set(node->down_fd);
 	}
 	cn_log_flush(node->log);
 	return node->left_behind
@@ -548,19 +608,24 @@ void cnode_node_free(cnode_node *node)
 		if (life != CN_LIFE_NEW) {
 			cn_timer_stop(&node->timer);
 			cn_io_forget(&node->stop_io);
+			if (node->stop_at_eof)
+				cn_io_forget(&node->eof_io);
 		}
 		cn_cluster_free(node->cluster);
 		cn_lead_release(node->loop);
 	}
+	cn_factories_close(node->factories);
 	cn_procs_free(node->procs);
 	cn_pool_free(node->pool);
 	cn_factories_free(node->factories);
 	cn_functions_free(node->functions);
+	cn_pg_free(node->pg);
+	cn_guard_free(node->guard);
 	cn_loop_free(node->loop);
 	if (node->stop_fd >= 0)
 		close(node->stop_fd);
-	if (node->down_fd >= 0)
-		close(node->down_fd);
+	if (node->asked_fd >= 0)
+		close(node->asked_fd);
 	cn_log_free(node->log);
 	cn_cond_fini(&node->changed);
 	cn_mutex_fini(&node->lock);
@@ -612,7 +677,6 @@ int cnode_node_step(cnode_node *node)
 	if (cn_pool_step(node->pool))
 		return 0;
 	set_life(node, CN_LIFE_DOWN);
-	cn_event_set(node->down_fd);
 	return CNODE_ESHUTDOWN;
 }
 

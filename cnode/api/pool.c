@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Leader and followers. The measurements behind it: HACKING.md, "Threads". */
 #include "cnode/api/pool.h"
+#include "compat/compat.h"
 
 #define NAP_NS (2 * CN_NS_PER_MS)           /* of the watcher */
 #define QUIET_NAPS 5                        /* after so many without traffic it sleeps for good */
@@ -8,14 +9,21 @@
 #define GROW_AFTER_NS (10 * CN_NS_PER_MS)   /* a process has waited so long */
 #define IDLE_NS (10 * CN_NS_PER_S)          /* an extra thread leaves after so long without work */
 #define TIMERS_PER_TURN 1000
+#define LONG_NS (20 * CN_NS_PER_MS)         /* a callback that has run for so long makes room for the others */
 
 /* The lead: the state in the low bits, and a number that changes with each lending. */
 enum { LEAD_FREE = 0, LEAD_HELD = 1, LEAD_LENT = 2, LEAD_MASK = 3, LEAD_STEP = 4 };
+
+/* Of worker.entered: not in user code; in it, and with less of the processors for good. */
+enum { OUTSIDE = 0, LOWERED = 1 };
 
 struct worker {
 	struct worker *next;
 	struct cn_thread thread;
 	struct cn_pool *pool;
+	int id;                             /* of the thread, for the kernel */
+	_Atomic uint64_t entered;           /* user code since then (cn_now); OUTSIDE, LOWERED */
+	bool left;                          /* is counted no more and goes; its own */
 	bool gone;                          /* has left; to be joined */
 };
 
@@ -26,7 +34,8 @@ struct cn_pool {
 	_Atomic bool ending;
 	_Atomic bool watched;               /* a follower naps */
 	_Atomic int sleeping;               /* followers, the napping one too; written under lock */
-	_Atomic int busy;                   /* threads in user code */
+	_Atomic int threads;                /* that there are; written under lock */
+	_Atomic int busy;                   /* threads in user code: always fewer than there are */
 
 	struct cn_task nudge;               /* ends the wait of whoever leads */
 
@@ -34,8 +43,8 @@ struct cn_pool {
 	struct cn_cond wake;
 	struct cn_cond ended;               /* ending was set */
 	struct worker *workers;
-	int threads;
 	bool started;
+	uint64_t looked;                    /* holder of the lead: when long callbacks were looked for */
 };
 
 static void nudged(struct cn_task *task)
@@ -44,6 +53,7 @@ static void nudged(struct cn_task *task)
 }
 
 static _Thread_local struct cn_pool *leading;      /* the pool whose lead this thread holds */
+static _Thread_local struct worker *me;            /* the worker that this thread is */
 
 static bool take_lead(struct cn_pool *p)
 {
@@ -100,22 +110,86 @@ static bool run_one(struct cn_pool *p, bool prompt_only)
 	return ran;
 }
 
+/*
+ * May this thread go into user code? Never the last one that is free, however short the code
+ * seems: with all of them inside nobody would read, tick, or take back a lead that is lent.
+ */
+static bool enter_user(struct cn_pool *p)
+{
+	if (atomic_fetch_add(&p->busy, 1) + 1 >= atomic_load(&p->threads)) {
+		atomic_fetch_sub(&p->busy, 1);
+		return false;
+	}
+	atomic_store_explicit(&me->entered, cn_now(), memory_order_release);
+	return true;
+}
+
+/* A lowered thread leaves the pool: it would be as slow for the next callback, or with the lead. */
+static void leave_user(struct cn_pool *p)
+{
+	me->left = atomic_exchange(&me->entered, OUTSIDE) == LOWERED;
+	if (me->left)
+		atomic_fetch_sub(&p->threads, 1);
+	atomic_fetch_sub(&p->busy, 1);
+}
+
+/*
+ * More callbacks run than there are processors, and others wait. Those that have run for long get
+ * less of the processors: between equals each thread, the one that reads what comes in too, would
+ * wait for its turn behind all of them (with 32 spinning ones a quarter of a second). Lead.
+ */
+static void lower_long(struct cn_pool *p)
+{
+	uint64_t now = cn_now();
+	if (atomic_load(&p->busy) < p->config.threads || now - p->looked < LONG_NS)
+		return;
+	p->looked = now;
+	cn_mutex_lock(&p->lock);
+	for (struct worker *w = p->workers; w; w = w->next) {
+		uint64_t entered = atomic_load(&w->entered);
+		if (entered > LOWERED && now >= entered + LONG_NS &&
+		    atomic_compare_exchange_strong(&w->entered, &entered, LOWERED))
+			cn_thread_lower(w->id);         /* it cannot end: that takes the lock */
+	}
+	cn_mutex_unlock(&p->lock);
+}
+
+/* A thread leaves the pool, unless it is the last one that is free. */
+static bool leave_pool(struct cn_pool *p)
+{
+	cn_mutex_lock(&p->lock);
+	bool leaves = atomic_fetch_sub(&p->threads, 1) - 1 > atomic_load(&p->busy) || atomic_load(&p->ending);
+	if (!leaves)
+		atomic_fetch_add(&p->threads, 1);
+	cn_mutex_unlock(&p->lock);
+	return leaves;
+}
+
 static bool run_user(struct cn_pool *p)
 {
-	atomic_fetch_add(&p->busy, 1);
+	if (!enter_user(p))
+		return false;
 	bool ran = run_one(p, false);
-	atomic_fetch_sub(&p->busy, 1);
+	leave_user(p);
 	return ran;
 }
 
-/* Runs one process with the lead lent. True if the lead is still ours. */
+/* Runs one process with the lead lent, if another thread stays free. True if the lead is still ours. */
 static bool run_lent(struct cn_pool *p)
 {
+	if (!enter_user(p))
+		return true;
 	leading = NULL;
 	cn_lead_release(p->config.loop);
 	set_lead(p, LEAD_LENT);
 	uint64_t lent = atomic_load(&p->lead);
-	run_user(p);
+	run_one(p, false);
+	leave_user(p);
+	if (me->left) {
+		if (atomic_compare_exchange_strong(&p->lead, &lent, lent & ~(uint64_t)LEAD_MASK))
+			wake_one(p);
+		return false;
+	}
 	if (!atomic_compare_exchange_strong(&p->lead, &lent, (lent & ~(uint64_t)LEAD_MASK) | LEAD_HELD))
 		return false;
 	cn_lead_take(p->config.loop);
@@ -158,6 +232,8 @@ static void lead_until_work(struct cn_pool *p)
 			release_lead(p);
 			return;
 		}
+		if (atomic_load(&p->threads) < p->config.threads)
+			add_worker(p);
 		struct cn_sched_waiting w;
 		cn_sched_waiting(p->config.procs, &w);
 		deadline = CN_NEVER;
@@ -165,6 +241,7 @@ static void lead_until_work(struct cn_pool *p)
 			deadline = 0;
 		if (w.normal == 0)
 			continue;
+		lower_long(p);
 		if (atomic_load(&p->sleeping) == 0) {
 			/* We are the last thread that is free: stay, and send for another. */
 			if (cn_now() - w.since >= GROW_AFTER_NS)
@@ -238,23 +315,23 @@ static void work(void *arg)
 {
 	struct worker *w = arg;
 	struct cn_pool *p = w->pool;
-	bool extra = false;
-	while (!atomic_load(&p->ending)) {
+	me = w;
+	w->id = cn_thread_id();
+	while (!w->left && !atomic_load(&p->ending)) {
 		if (take_lead(p)) {
 			lead_until_work(p);
-			run_user(p);
+			if (!w->left)
+				run_user(p);
 			continue;
 		}
 		if (run_user(p))
 			continue;
-		cn_mutex_lock(&p->lock);
-		extra = p->threads > p->config.threads;
-		cn_mutex_unlock(&p->lock);
-		if (!follow(p, extra))
-			break;
+		if (!follow(p, atomic_load(&p->threads) > p->config.threads))
+			w->left = leave_pool(p);
 	}
 	cn_mutex_lock(&p->lock);
-	p->threads--;
+	if (!w->left)
+		atomic_fetch_sub(&p->threads, 1);
 	w->gone = true;
 	cn_mutex_unlock(&p->lock);
 }
@@ -287,7 +364,7 @@ static int start_worker(struct cn_pool *p)
 	if (rc == 0) {
 		w->next = p->workers;
 		p->workers = w;
-		p->threads++;
+		atomic_fetch_add(&p->threads, 1);
 	}
 	cn_mutex_unlock(&p->lock);
 	if (rc != 0)
@@ -298,12 +375,9 @@ static int start_worker(struct cn_pool *p)
 static void add_worker(struct cn_pool *p)
 {
 	join_gone(p);
-	cn_mutex_lock(&p->lock);
-	bool room = p->threads < p->config.max_threads;
-	int wanted = p->threads + 1;
-	cn_mutex_unlock(&p->lock);
+	int wanted = atomic_load(&p->threads) + 1;      /* only the lead adds */
 	/* Without another thread the processes wait; what can be said of it was said at the limit. */
-	if (room && start_worker(p) == 0)
+	if (wanted <= p->config.max_threads && start_worker(p) == 0)
 		cn_log_line(p->config.log, CNODE_LOG_DEBUG, "thread pool: %d threads", wanted);
 }
 
@@ -417,15 +491,13 @@ bool cn_pool_step(struct cn_pool *p)
 	/* What is ready now, once: what that makes ready is for the next step. */
 	struct cn_sched_waiting w;
 	cn_sched_waiting(p->config.procs, &w);
-	while (w.normal-- > 0 && run_user(p))
+	while (w.normal-- > 0 && run_one(p, false))
 		continue;
 	return true;
 }
 
 void cn_pool_count(struct cn_pool *p, int *threads, int *busy)
 {
-	cn_mutex_lock(&p->lock);
-	*threads = p->threads;
-	cn_mutex_unlock(&p->lock);
+	*threads = atomic_load(&p->threads);
 	*busy = atomic_load(&p->busy);
 }

@@ -98,23 +98,68 @@ bool cnode_is_alive(cnode_node *node, cnode_pid pid)
 	return cn_procs_is_alive(node->procs, pid);
 }
 
-int cnode_spawn_request(cnode_process *self, const char *node, const char *module, const char *function,
-			cnode_term args, unsigned flags, cnode_ref *ref)
+int cn_api_spawn(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
+		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, struct cn_buf *why, cnode_ref *ref)
 {
+	cnode_node *home = cnode_process_node(self);
 	struct cn_spawn_order order = {
 		.owner = cnode_self(self),
 		.leader = cnode_group_leader(self),
 		.module = module,
 		.function = function,
 		.args = args,
-		.link = (flags & CNODE_SPAWN_LINK) != 0,
-		.monitor = (flags & CNODE_SPAWN_MONITOR) != 0,
+		.link = o->link,
+		.monitor = o->monitor,
+		.waited = waited,
 	};
-	cnode_node *home = cnode_process_node(self);
-	if (!node || !module || !function || !ref)
+	struct cn_outbound out;
+	bool here = !node || strcmp(node, home->name) == 0;
+	int rc = here ? 0 : cnode_name_of(node, &order.node);
+	if (rc == 0)
+		rc = cn_outbound_make(home->factories, self, o, timeout_ms, &out, why);
+	if (rc != 0)
+		return rc;
+	order.options = out.options;
+	order.extras = out.extras;
+	rc = here ? cn_spawn_here(home->factories, self, module, args, o, &out, ref)
+		  : cn_cluster_spawn(home->cluster, &order, ref);
+	cn_outbound_fini(&out);
+	return rc;
+}
+
+/* The key of a value that could not be sent becomes the node's sentence. */
+static int spawn_request(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
+			 const cnode_spawn_options *o, cnode_ref *ref)
+{
+	if (!module || !function || !ref)
 		return CNODE_EBADARG;
-	int rc = strcmp(node, home->name) == 0 ? CNODE_EBADNAME : cnode_name_of(node, &order.node);
-	return rc != 0 ? rc : cn_cluster_spawn(home->cluster, &order, ref);
+	struct cn_buf why;
+	cn_buf_init(&why, 0);
+	int rc = cn_api_spawn(self, node, module, function, args, o, o->timeout_ms, false, &why, ref);
+	if (rc != 0 && why.size > 0)
+		cn_api_fail(cnode_process_node(self), rc, "%s: the value of %.*s in the environment cannot be sent", module,
+			    (int)why.size, (char *)why.data);
+	cn_buf_fini(&why);
+	return rc;
+}
+
+int cnode_spawn_request(cnode_process *self, const char *node, const char *module, const char *function,
+			cnode_term args, unsigned flags, cnode_ref *ref)
+{
+	cnode_spawn_options o = CNODE_SPAWN_INIT;
+	o.link = (flags & CNODE_SPAWN_LINK) != 0;
+	o.monitor = (flags & CNODE_SPAWN_MONITOR) != 0;
+	return spawn_request(self, node, module, function, args, &o, ref);
+}
+
+int cnode_spawn_request_options(cnode_process *self, const char *node, const char *module, cnode_term args,
+				const cnode_spawn_options *options, cnode_ref *ref)
+{
+	cnode_spawn_options o = { 0 };
+	if (options)
+		memcpy(&o, options, options->size < sizeof o ? options->size : sizeof o);
+	o.reason = NULL;
+	return spawn_request(self, node, module, o.function ? o.function : "start", args, &o, ref);
 }
 
 int cnode_process_start(cnode_node *node, const char *name, const cnode_behaviour *behaviour, void *context,
@@ -188,6 +233,97 @@ int cnode_function_export(cnode_node *node, const char *module, const char *name
 int cnode_function_allow(cnode_node *node, const char *module, const char *name, const char *who)
 {
 	return told(node, cn_function_allow(node->functions, module, name, who), "function", name, who);
+}
+
+void cnode_factory_enable(cnode_node *node, bool on)
+{
+	cn_factory_enable(node->factories, on);
+}
+
+int cnode_function_set(cnode_node *node, const char *module, const char *name, const char *who)
+{
+	return told(node, cn_function_set(node->functions, module, name, who), "function", name, who);
+}
+
+int cnode_function_list(cnode_node *node, int (*each)(void *context, const cnode_function_info *function), void *context)
+{
+	return cn_function_list(node->functions, each, context);
+}
+
+int cnode_factory_unknown(cnode_node *node, const char *name, enum cnode_unknown how)
+{
+	return told(node, cn_factory_unknown(node->factories, name, how), "factory", name, NULL);
+}
+
+const char *cnode_application(const cnode_process *self)
+{
+	return cn_spawn_application(self);
+}
+
+int cnode_set_application(cnode_process *self, const char *name)
+{
+	return cn_spawn_set_application(cnode_process_node(self)->factories, self, name);
+}
+
+int cnode_env(const cnode_process *self, const char *key, cnode_term *value)
+{
+	return cn_spawn_env(self, key, value);
+}
+
+int cnode_set_env(cnode_process *self, const char *key, cnode_term value)
+{
+	return cn_spawn_set_env(cnode_process_node(self)->factories, self, key, value);
+}
+
+/* ---- access (cnode/access.h) ---- */
+
+int cnode_access_allow(cnode_node *node, enum cnode_access kind, const char *name, const char *who)
+{
+	return told(node, cn_guard_allow(node->guard, kind, name, who), "access", name, who);
+}
+
+int cnode_access_deny(cnode_node *node, enum cnode_access kind, const char *name, const char *who)
+{
+	return told(node, cn_guard_deny(node->guard, kind, name, who), "access", name, who);
+}
+
+int cnode_access_set(cnode_node *node, enum cnode_access kind, const char *name, const char *who)
+{
+	return told(node, cn_guard_set(node->guard, kind, name, who), "access", name, who);
+}
+
+int cnode_access_list(cnode_node *node, int (*each)(void *context, const cnode_access_info *list), void *context)
+{
+	return cn_guard_list(node->guard, each, context);
+}
+
+int cnode_quota_set(cnode_node *node, const char *factory, const char *who, uint32_t processes, uint32_t spawns_per_second)
+{
+	return told(node, cn_quota_set(node->guard, factory, who, processes, spawns_per_second), "quota",
+		    factory ? factory : "for all factories", who);
+}
+
+void cnode_quota_clear(cnode_node *node)
+{
+	cn_quota_clear(node->guard);
+}
+
+void cnode_refusals(cnode_node *node, cnode_refusal_counts *counts)
+{
+	cn_guard_counts(node->guard, counts);
+}
+
+/* ---- modules (cnode/module.h) ---- */
+
+const char *cnode_module_option(cnode_node *node, const char *key)
+{
+	return node->option && key ? node->option(node->option_context, key) : NULL;
+}
+
+void cnode_module_set_options(cnode_node *node, const char *(*option)(void *context, const char *key), void *context)
+{
+	node->option = option;
+	node->option_context = context;
 }
 
 /* ---- peers (cnode/node.h) ---- */

@@ -141,6 +141,8 @@ bool cn_log_on(const struct cn_log *log, enum cnode_log_level level);
  * line is counted and the count is logged when there is room. Any thread; log may be NULL.
  */
 void cn_log_line(struct cn_log *log, enum cnode_log_level level, const char *fmt, ...) CN_PRINTF(3, 4);
+/* The same whatever the log's level is: the caller has looked at another one. */
+void cn_log_put(struct cn_log *log, enum cnode_log_level level, const char *fmt, va_list args) CN_PRINTF(3, 0);
 /* Waits until every line queued before the call is written. Never under the lead. */
 void cn_log_flush(struct cn_log *log);
 

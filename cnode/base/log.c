@@ -143,8 +143,10 @@ bool cn_log_on(const struct cn_log *log, enum cnode_log_level level)
 	       (int)level <= atomic_load_explicit(&log->level, memory_order_relaxed);
 }
 
-static void queue_line(struct cn_log *log, enum cnode_log_level level, const char *fmt, va_list args)
+void cn_log_put(struct cn_log *log, enum cnode_log_level level, const char *fmt, va_list args)
 {
+	if (!log || level == CNODE_LOG_NONE)
+		return;
 	va_list again;
 	va_copy(again, args);
 	int size = vsnprintf(NULL, 0, fmt, args);
@@ -181,7 +183,7 @@ void cn_log_line(struct cn_log *log, enum cnode_log_level level, const char *fmt
 		return;
 	va_list args;
 	va_start(args, fmt);
-	queue_line(log, level, fmt, args);
+	cn_log_put(log, level, fmt, args);
 	va_end(args);
 }
 
@@ -228,7 +230,7 @@ void cn_trace_line(struct cn_log *log, const char *fmt, ...)
 {
 	va_list args;
 	va_start(args, fmt);
-	queue_line(log, CNODE_LOG_DEBUG, fmt, args);
+	cn_log_put(log, CNODE_LOG_DEBUG, fmt, args);
 	va_end(args);
 }
 

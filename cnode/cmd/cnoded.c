@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cnoded: the daemon. Makes a node as the command line says, loads modules into it,
- * opens factories, joins the cluster, and leaves it in order on SIGTERM. Uses nothing but
- * what <cnode/…> offers to any program.
+ * cnoded: the daemon. Makes a node as the command line and the configuration say, loads
+ * modules into it, opens factories, joins the cluster, reads the configuration again on
+ * SIGHUP, and leaves in order on SIGTERM. Uses nothing but what <cnode/…> offers to any
+ * program.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,64 +17,16 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cnode/cmd/conf.h"
 #include "cnode/cmd/cookie.h"
+#include "cnode/cmd/lists.h"
 #include "cnode/cmd/modules.h"
 #include "cnode/cmd/notify.h"
 #include "cnode/cmd/options.h"
 #include "cnode/cmd/say.h"
+#include "cnode/cmd/settings.h"
 #include "cnode/cmd/status.h"
 #include "cnode/cnode.h"
-
-struct options {
-	const char *sname, *name;
-	const char *setcookie, *cookie_file;
-	bool hidden, visible;
-	struct cn_opt_list load, allow, connect, route;
-	const char *listen, *epmd, *log;
-	long net_ticktime, shutdown_timeout, threads;
-	bool help, version;
-};
-
-#define AT(member) offsetof(struct options, member)
-static const struct cn_opt table[] = {
-	{ "sname", "NAME", CN_OPT_TEXT, AT(sname), 0, 0,
-	  "the node's name, with the short name of this host added unless it has an @" },
-	{ "name", "NAME", CN_OPT_TEXT, AT(name), 0, 0,
-	  "the same with long names: NAME@HOST, where HOST has a dot or is an address" },
-	{ "setcookie", "COOKIE", CN_OPT_TEXT, AT(setcookie), 0, 0,
-	  "the cookie; everybody on this machine can see it in ps" },
-	{ "cookie_file", "FILE", CN_OPT_TEXT, AT(cookie_file), 0, 0,
-	  "the file with the cookie, readable for its owner only; default: $CNODE_COOKIE_FILE, "
-	  "$CREDENTIALS_DIRECTORY/cookie, ~/.erlang.cookie" },
-	{ "hidden", NULL, CN_OPT_FLAG, AT(hidden), 0, 0, "be a hidden node (the default)" },
-	{ "visible", NULL, CN_OPT_FLAG, AT(visible), 0, 0, "be seen in nodes() of the others" },
-	{ "load", "MODULE", CN_OPT_LIST, AT(load), 0, 0,
-	  "load a module: the name of an installed one, or a path; may be repeated" },
-	{ "allow", "FACTORY[=NODE,...]", CN_OPT_LIST, AT(allow), 0, 0,
-	  "let these nodes spawn from a factory; without nodes: every node; may be repeated" },
-	{ "connect", "NODE[,NODE...]", CN_OPT_LIST, AT(connect), 0, 0,
-	  "connect to these nodes, again and again if need be; NAME@HOST:PORT goes without epmd; "
-	  "may be repeated" },
-	{ "listen", "ADDR[:PORT]", CN_OPT_TEXT, AT(listen), 0, 0,
-	  "the address to listen on, [ADDR]:PORT for IPv6, :PORT for all; default: all, any port" },
-	{ "epmd", "MODE", CN_OPT_TEXT, AT(epmd), 0, 0,
-	  "auto: use the epmd that runs, else start it, else be one; external: use the one that "
-	  "runs; embedded: be one; none: do without (peers need a route)" },
-	{ "route", "NODE=HOST:PORT", CN_OPT_LIST, AT(route), 0, 0,
-	  "where a node listens, instead of asking epmd; may be repeated" },
-	{ "net_ticktime", "SECONDS", CN_OPT_NUMBER, AT(net_ticktime), 1, 86400,
-	  "how long a peer may be silent; the same on all nodes; default: 60" },
-	{ "threads", "N", CN_OPT_NUMBER, AT(threads), 1, 1024,
-	  "threads to begin with; default: one more than there are processors" },
-	{ "log", "LEVEL", CN_OPT_TEXT, AT(log), 0, 0,
-	  "error, warning, notice (the default), info, debug or none" },
-	{ "shutdown_timeout", "SECONDS", CN_OPT_NUMBER, AT(shutdown_timeout), 1, 86400,
-	  "how long processes may take to end; default: 5" },
-	{ "help", NULL, CN_OPT_FLAG, AT(help), 0, 0, "show this text" },
-	{ "version", NULL, CN_OPT_FLAG, AT(version), 0, 0, "show the version" },
-	{ .name = NULL },
-};
-#undef AT
 
 static void help(void)
 {
@@ -79,13 +35,15 @@ static void help(void)
 	     "Joins an Erlang cluster as a C node and runs the modules that it loads.\n"
 	     "\n"
 	     "options (one dash or two, '-' and '_' alike):");
-	cn_opt_help(table);
+	cn_opt_help(cn_options_table);
 	puts("\n"
-	     "signals: SIGTERM and SIGINT stop the node in order, the second one at once.\n"
-	     "status:  0 stopped, 1 failed, 2 wrong command line, 3 module, 4 cookie, 5 name\n"
-	     "         taken, 6 epmd or port, 7 stopped but processes were left behind.\n"
+	     "signals: SIGTERM and SIGINT stop the node in order, the second one at once; SIGHUP\n"
+	     "         reads the lists and the log level again.\n"
+	     "status:  0 stopped, 1 failed, 2 wrong command line or\n"
+	     "         configuration, 3 module, 4 cookie, 5 name taken, 6 epmd or port, 7 stopped but\n"
+	     "         processes were left behind.\n"
 	     "\n"
-	     "More in cnoded(8); the tool to look at nodes is cnode(1).");
+	     "More in cnoded(8) and cnoded.conf(5); the tool to look at nodes is cnode(1).");
 }
 
 /* ---- signals ---- */
@@ -93,6 +51,7 @@ static void help(void)
 static cnode_node *signalled;           /* set before the handlers are */
 static volatile sig_atomic_t stopping;
 static struct timespec stopped;         /* when the first signal came */
+static int reload_pipe[2] = { -1, -1 }; /* a byte for each SIGHUP */
 
 #define SAME_SIGNAL_NS INT64_C(250000000)
 
@@ -123,6 +82,25 @@ static void on_stop_signal(int number)
 	errno = saved;
 }
 
+static void on_reload_signal(int number)
+{
+	int saved = errno;
+	ssize_t n = write(reload_pipe[1], "", 1);
+
+	(void)number;
+	(void)n;                                /* a full pipe says it already */
+	errno = saved;
+}
+
+/* From the beginning on, so that a SIGHUP that comes early is kept, and ends nothing. */
+static bool catch_reload_signal(void)
+{
+	struct sigaction reload = { .sa_handler = on_reload_signal, .sa_flags = SA_RESTART };
+
+	sigemptyset(&reload.sa_mask);
+	return pipe2(reload_pipe, O_CLOEXEC | O_NONBLOCK) == 0 && sigaction(SIGHUP, &reload, NULL) == 0;
+}
+
 static void catch_signals(cnode_node *node)
 {
 	struct sigaction stop = { .sa_handler = on_stop_signal, .sa_flags = SA_RESTART };
@@ -135,17 +113,17 @@ static void catch_signals(cnode_node *node)
 	sigemptyset(&ignore.sa_mask);
 	sigaction(SIGTERM, &stop, NULL);
 	sigaction(SIGINT, &stop, NULL);
-	sigaction(SIGHUP, &ignore, NULL);       /* kept free for reading a configuration again */
 	sigaction(SIGPIPE, &ignore, NULL);      /* stderr may be a pipe that has gone */
 }
 
 /* ---- from options to a node ---- */
 
-static void discard_log(void *context, enum cnode_log_level level, const char *text)
+static _Atomic bool quiet;              /* log "none"; a reload may change it */
+
+static void write_log(void *context, enum cnode_log_level level, const char *text)
 {
-	(void)context;
-	(void)level;
-	(void)text;
+	if (!quiet)
+		cn_say_log(context, level, text);
 }
 
 static int usage(const char *message)
@@ -154,56 +132,20 @@ static int usage(const char *message)
 	return CN_DAEMON_USAGE;
 }
 
-static bool read_log_level(const char *word, cnode_config *config)
+/* The level that the node is to log at; it has none that is "none". */
+static enum cnode_log_level take_log_level(enum cnode_log_level level)
 {
-	config->log = cn_say_log;
-	if (word == NULL)
-		return true;
-	if (strcmp(word, "none") == 0) {
-		config->log = discard_log;
-		config->log_level = CNODE_LOG_ERROR;
-		return true;
-	}
-	return cnode_log_level_parse(word, &config->log_level) == 0;
-}
-
-static bool read_epmd_mode(const char *word, enum cnode_epmd_mode *mode)
-{
-	static const struct {
-		const char *word;
-		enum cnode_epmd_mode mode;
-	} modes[] = {
-		{ "auto", CNODE_EPMD_AUTO },
-		{ "external", CNODE_EPMD_EXTERNAL },
-		{ "embedded", CNODE_EPMD_EMBEDDED },
-		{ "none", CNODE_EPMD_NONE },
-	};
-
-	*mode = CNODE_EPMD_AUTO;
-	if (word == NULL)
-		return true;
-	for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
-		if (strcmp(modes[i].word, word) == 0) {
-			*mode = modes[i].mode;
-			return true;
-		}
-	return false;
+	quiet = level == CNODE_LOG_NONE;
+	return level == CNODE_LOG_NONE ? CNODE_LOG_ERROR : level;
 }
 
 /* Fills the config. Returns an exit status. */
-static int configure(const struct options *o, struct cn_cookie *cookie, cnode_config *config)
+static int configure(const struct cn_settings *s, struct cn_cookie *cookie, cnode_config *config)
 {
+	const struct cn_options *o = &s->o;
 	char message[CN_COOKIE_MESSAGE];
+	enum cnode_log_level level;
 
-	if (o->name != NULL && o->sname != NULL)
-		return usage("give -sname or -name, not both");
-	if (o->name == NULL && o->sname == NULL)
-		return usage("a name is missing: give -sname NAME or -name NAME@HOST (see -help)");
-	if (o->hidden && o->visible)
-		return usage("give -hidden or -visible, not both");
-	const char *host = o->sname != NULL ? strchr(o->sname, '@') : NULL;
-	if (host != NULL && strpbrk(host, ".:") != NULL)
-		return usage("the host of a short name has no dot: use -name instead of -sname");
 	config->name = o->name != NULL ? o->name : o->sname;
 	config->long_names = o->name != NULL;
 	config->visible = o->visible;
@@ -211,16 +153,22 @@ static int configure(const struct options *o, struct cn_cookie *cookie, cnode_co
 	config->threads = (int)o->threads;
 	config->net_ticktime = (uint32_t)o->net_ticktime;
 	config->shutdown_timeout = (uint32_t)o->shutdown_timeout;
-	if (!read_epmd_mode(o->epmd, &config->epmd)) {
-		cn_say(CNODE_LOG_ERROR, "-epmd %s: auto, external, embedded or none is wanted", o->epmd);
-		return CN_DAEMON_USAGE;
-	}
-	if (!read_log_level(o->log, config)) {
-		cn_say(CNODE_LOG_ERROR,
-		       "-log %s: error, warning, notice, info, debug or none is wanted", o->log);
-		return CN_DAEMON_USAGE;
-	}
+	config->stop_at_eof = o->stop_at_eof;
+	config->max_threads = (int)s->limits.max_threads;
+	config->net_setuptime = (uint32_t)s->limits.net_setuptime;
+	config->max_message = (uint64_t)s->limits.max_message;
+	config->max_connections = (uint32_t)s->limits.max_connections;
+	config->max_processes = (uint32_t)s->limits.max_processes;
+	config->max_mailbox = (uint64_t)s->limits.max_mailbox;
+	config->out_high_water = (uint64_t)s->limits.out_high_water;
+	config->out_limit = (uint64_t)s->limits.out_limit;
+	(void)cn_epmd_mode_read(o->epmd, &config->epmd);
+	(void)cn_log_level_read(o->log, &level);
+	config->log = write_log;
+	config->log_level = take_log_level(level);
 	int rc = cn_cookie_choose(o->setcookie, o->cookie_file, cookie, config, message);
+	if (rc == 0 && o->check && config->cookie == NULL && config->cookie_file == NULL)
+		config->cookie = "unchecked";   /* or the library would make ~/.erlang.cookie */
 	if (rc == 0)
 		return 0;
 	cn_say(CNODE_LOG_ERROR, "%s", message);
@@ -244,10 +192,10 @@ static int make_node(const cnode_config *config, cnode_node **node)
 	}
 }
 
-static int add_routes(const struct cn_opt_list *routes, cnode_node *node)
+static int add_routes(const struct cn_settings *s, cnode_node *node)
 {
-	for (size_t i = 0; i < routes->count; i++) {
-		const char *text = routes->item[i];
+	for (size_t i = 0; i < s->o.route.count; i++) {
+		const char *text = s->o.route.item[i];
 		size_t size = strcspn(text, "=");
 		char *peer = strndup(text, size);
 		int rc = peer == NULL ? CNODE_ENOMEM :
@@ -261,22 +209,34 @@ static int add_routes(const struct cn_opt_list *routes, cnode_node *node)
 			cn_say(CNODE_LOG_ERROR, "%s", cnode_strerror(rc));
 			return CN_DAEMON_FAILED;
 		}
-		cn_say(CNODE_LOG_ERROR, "-route %s: NAME@HOST=ADDRESS:PORT is wanted", text);
+		cn_say(CNODE_LOG_ERROR, "%s %s: NAME@HOST=ADDRESS:PORT is wanted", cn_settings_label(s, "route", text), text);
 		return CN_DAEMON_USAGE;
 	}
 	return 0;
 }
 
-static int load_modules(const struct cn_opt_list *names, cnode_node *node, struct cn_modules *modules)
+/* Those of load, then those that have a section. With node NULL they are only looked at. */
+static int load_modules(const struct cn_settings *s, cnode_node *node, struct cn_modules *modules)
 {
 	char message[CN_MODULE_MESSAGE];
+	int rc = 0;
 
-	for (size_t i = 0; i < names->count; i++)
-		if (cn_modules_load(modules, node, names->item[i], message) != 0) {
-			cn_say(CNODE_LOG_ERROR, "%s", message);
-			return CN_DAEMON_MODULE;
-		}
-	return 0;
+	for (size_t i = 0; i < s->o.load.count; i++) {
+		const char *name = s->o.load.item[i];
+		if (cn_modules_load(modules, node, &s->conf, name, message) == 0)
+			continue;
+		char room[CN_CONF_LABEL];
+		(void)cn_conf_label(&s->conf, "", name, room);
+		cn_say(CNODE_LOG_ERROR, "%s%s%s", *room == '-' ? "" : room, *room == '-' ? "" : ": ", message);
+		return CN_DAEMON_MODULE;
+	}
+	for (size_t i = 0; i < s->conf.count && rc == 0; i++)
+		if (strcmp(s->conf.section[i].kind, "module") == 0)
+			rc = cn_modules_load_section(modules, node, &s->conf, &s->conf.section[i], message);
+	if (rc == 0)
+		return 0;
+	cn_say(CNODE_LOG_ERROR, "%s", message);
+	return CN_DAEMON_MODULE;
 }
 
 /* ---- factories ---- */
@@ -297,12 +257,6 @@ static void add(struct phrase *p, const char *separator, const char *word)
 		p->text[p->size] = '\0';
 }
 
-static int name_factory(void *context, const cnode_factory_info *factory)
-{
-	add(context, ", ", factory->name);
-	return 0;
-}
-
 /* The factories that somebody may spawn from. */
 static int name_open_factory(void *context, const cnode_factory_info *factory)
 {
@@ -311,43 +265,36 @@ static int name_open_factory(void *context, const cnode_factory_info *factory)
 	return 0;
 }
 
-static int allow_factories(const struct cn_opt_list *rules, cnode_node *node)
+/* Makes and sets the lists for the first time. Returns an exit status. */
+static int open_lists(const struct cn_settings *s, cnode_node *node, struct cn_lists *modules, struct cn_lists *lists)
 {
-	for (size_t i = 0; i < rules->count; i++) {
-		const char *rule = rules->item[i];
-		size_t size = strcspn(rule, "=");
-		char *factory = strndup(rule, size);
-		const char *nodes = rule[size] == '=' ? rule + size + 1 : CNODE_ALL_NODES;
-		int rc = factory == NULL ? CNODE_ENOMEM :
-			 size == 0 || *nodes == '\0' ? CNODE_EBADARG :
-			 cnode_factory_allow(node, factory, nodes);
+	char message[CN_LISTS_MESSAGE];
+	struct cn_lists_source source = { .conf = &s->conf, .allow = &s->o.allow, .allow_fun = &s->o.allow_fun };
+	const struct cn_lists none = { .count = 0 };
+	bool check = s->o.check;
+	int rc = cn_lists_of_modules(node, modules);
 
-		free(factory);
-		if (rc == 0)
-			continue;
-		if (rc == CNODE_ENOENT) {
-			struct phrase known = { .size = 0 };
-			(void)cnode_factory_list(node, name_factory, &known);
-			cn_say(CNODE_LOG_ERROR, "-allow %s: there is no factory %.*s; %s%s", rule, (int)size,
-			       rule, known.count ? "the loaded modules have " : "no loaded module has any",
-			       known.text);
-			return CN_DAEMON_USAGE;
-		}
-		if (rc == CNODE_ENOMEM) {
-			cn_say(CNODE_LOG_ERROR, "%s", cnode_strerror(rc));
-			return CN_DAEMON_FAILED;
-		}
-		cn_say(CNODE_LOG_ERROR, "-allow %s: FACTORY or FACTORY=NAME@HOST,... is wanted", rule);
+	if (rc == 0)
+		rc = cn_lists_make(&source, check ? NULL : node, cnode_node_name(node), modules, lists, message);
+	if (rc == CNODE_EBADARG) {
+		cn_say(CNODE_LOG_ERROR, "%s", message);
 		return CN_DAEMON_USAGE;
 	}
-	return 0;
+	if (rc == 0 && !check)
+		rc = cn_lists_set(lists, &none, modules, node);
+	if (rc == 0)
+		return 0;
+	cn_say(CNODE_LOG_ERROR, "%s", cnode_strerror(rc));
+	return CN_DAEMON_FAILED;
 }
 
 /* ---- peers ---- */
 
 /* Calls cnode_connect, or only checks the names (check), for all nodes of all lists. */
-static int connect_peers(const struct cn_opt_list *lists, cnode_node *node, bool check)
+static int connect_peers(const struct cn_settings *s, cnode_node *node, bool check)
 {
+	const struct cn_opt_list *lists = &s->o.connect;
+
 	for (size_t i = 0; i < lists->count; i++) {
 		const char *at = lists->item[i];
 		for (bool more = true; more;) {
@@ -359,7 +306,7 @@ static int connect_peers(const struct cn_opt_list *lists, cnode_node *node, bool
 
 			free(peer);
 			if (rc != 0) {
-				cn_say(CNODE_LOG_ERROR, "-connect %.*s: %s", (int)size, at,
+				cn_say(CNODE_LOG_ERROR, "%s %.*s: %s", cn_settings_label(s, "connect", lists->item[i]), (int)size, at,
 				       rc == CNODE_EBADNAME ? "NAME@HOST or NAME@HOST:PORT is wanted"
 							    : cnode_strerror(rc));
 				return rc == CNODE_EBADNAME ? CN_DAEMON_USAGE : CN_DAEMON_FAILED;
@@ -390,80 +337,222 @@ static void say_ready(cnode_node *node, const cnode_config *config, const struct
 	cn_notify_ready(p.text);
 }
 
-/* From a started node to its end. Returns an exit status. */
-static int live(const struct options *o, cnode_node *node, const cnode_config *config,
-		const struct cn_modules *modules)
+/* The daemon as it runs. */
+struct daemon {
+	const struct cn_options *flags;
+	struct cn_settings settings;
+	struct cn_modules modules;
+	struct cn_lists of_modules, lists;      /* as the modules gave them, and as they are set */
+	cnode_config config;
+	cnode_node *node;
+};
+
+/* ---- reading it again ---- */
+
+/* The factories that are there now, each with the list that its module gave it. Frees `all` on failure. */
+static int look_again(struct daemon *d, struct cn_lists *all)
 {
-	int status = connect_peers(&o->connect, node, false);
+	int rc = cn_lists_of_modules(d->node, all);
+
+	for (size_t i = 0; i < all->count && rc == 0; i++)
+		for (size_t j = 0; j < d->of_modules.count && rc == 0; j++) {
+			if (strcmp(all->item[i].name, d->of_modules.item[j].name) != 0)
+				continue;
+			char *who = strdup(d->of_modules.item[j].who);
+			rc = who == NULL ? CNODE_ENOMEM : 0;
+			free(who != NULL ? all->item[i].who : NULL);
+			all->item[i].who = who != NULL ? who : all->item[i].who;
+		}
+	if (rc != 0)
+		cn_lists_free(all);
+	return rc;
+}
+
+static void name_files(const struct cn_conf *conf, struct phrase *files)
+{
+	for (size_t i = 0; i < conf->files; i++)
+		add(files, ", ", conf->file[i]);
+}
+
+/* All of it, or nothing. `files` gets what was read. Returns an exit status, with a sentence unless it is 0. */
+static int reload(struct daemon *d, struct phrase *files, char message[CN_LISTS_MESSAGE])
+{
+	struct cn_settings settings;
+	struct cn_lists all = { .count = 0 }, lists = { .count = 0 };
+	enum cnode_log_level level;
+	int status = cn_settings_read(d->flags, &settings, message), rc = 0;
+
+	if (status == 0) {
+		struct cn_lists_source source = {
+			.conf = &settings.conf, .allow = &settings.o.allow, .allow_fun = &settings.o.allow_fun,
+		};
+		rc = look_again(d, &all);
+		if (rc == 0)
+			rc = cn_lists_make(&source, d->node, cnode_node_name(d->node), &all, &lists, message);
+		if (rc == 0)
+			rc = cn_lists_set(&lists, &d->lists, &all, d->node);
+		if (rc == CNODE_ENOMEM)
+			snprintf(message, CN_LISTS_MESSAGE, "%s", cnode_strerror(rc));
+	}
+	if (status != 0 || rc != 0) {
+		cn_lists_free(&all);
+		cn_lists_free(&lists);
+		cn_settings_free(&settings, d->flags);
+		return status != 0 ? status : CN_DAEMON_FAILED;
+	}
+	(void)cn_log_level_read(settings.o.log, &level);
+	cnode_node_set_log_level(d->node, take_log_level(level));
+	/* The first settings stay, for the modules; what changes is said against them. */
+	cn_settings_say_changes(&d->settings, &settings);
+	cn_lists_free(&d->of_modules);
+	cn_lists_free(&d->lists);
+	d->of_modules = all;
+	d->lists = lists;
+	name_files(&settings.conf, files);
+	cn_settings_free(&settings, d->flags);
+	return 0;
+}
+
+static void reload_and_say(struct daemon *d)
+{
+	char message[CN_LISTS_MESSAGE];
+	struct phrase files = { .size = 0 }, p = { .size = 0 };
+
+	cn_notify_reloading();
+	int status = reload(d, &files, message);
+	if (status != 0) {
+		cn_say(CNODE_LOG_ERROR, "the configuration stays as it was: %s", message);
+		add(&p, "", "could not read the configuration again: ");
+		add(&p, "", message);
+	} else {
+		cn_say(CNODE_LOG_NOTICE, "read the configuration again (%s)", files.count > 0 ? files.text : "there is none");
+		add(&p, "", "read the configuration again");
+	}
+	cn_notify_ready(p.text);
+}
+
+/* ---- from start to end ---- */
+
+/* Until the node is asked to stop. */
+static void serve(struct daemon *d)
+{
+	for (;;) {
+		struct pollfd fds[] = {
+			{ .fd = cnode_node_stop_fd(d->node), .events = POLLIN },
+			{ .fd = reload_pipe[0], .events = POLLIN },
+		};
+		char bytes[64];
+		if (poll(fds, 2, -1) < 0)
+			continue;               /* a signal; what it did shows next time */
+		if (fds[0].revents != 0)
+			return;
+		while (read(reload_pipe[0], bytes, sizeof bytes) > 0)
+			continue;
+		reload_and_say(d);
+	}
+}
+
+/* From a started node to its end. Returns an exit status. */
+static int live(struct daemon *d)
+{
+	int status = connect_peers(&d->settings, d->node, false);
 
 	if (status != 0)
-		cnode_node_stop(node);
+		cnode_node_stop(d->node);
 	else
-		say_ready(node, config, modules);
-	int rc = cnode_node_wait(node);
+		say_ready(d->node, &d->config, &d->modules);
+	serve(d);
+	int rc = cnode_node_wait(d->node);
 	if (status != 0 || rc == 0)
 		return status;
 	if (rc != CNODE_ETIMEOUT) {
-		cn_say(CNODE_LOG_ERROR, "%s", cnode_node_error(node));
+		cn_say(CNODE_LOG_ERROR, "%s", cnode_node_error(d->node));
 		return CN_DAEMON_FAILED;
 	}
 	cn_say(CNODE_LOG_WARNING, "processes that did not end within -shutdown_timeout were left behind");
 	return CN_DAEMON_LEFT;
 }
 
-static int run(const struct options *o)
+/* What -check says in the end. */
+static void say_good(const struct cn_settings *s)
 {
-	struct cn_cookie cookie;
-	struct cn_modules modules = { .count = 0 };
-	cnode_config config = CNODE_CONFIG_INIT;
-	cnode_node *node = NULL;
-	int status = configure(o, &cookie, &config);
+	struct phrase files = { .size = 0 };
 
-	if (status == 0)
-		status = make_node(&config, &node);
-	if (status == 0)
-		status = connect_peers(&o->connect, node, true);
-	if (status == 0)
-		status = add_routes(&o->route, node);
-	if (status == 0)
-		status = load_modules(&o->load, node, &modules);
-	if (status == 0)
-		status = allow_factories(&o->allow, node);
-	if (status == 0) {
-		catch_signals(node);
-		int rc = cnode_node_start(node);
-		status = cn_daemon_start_status(rc);
-		if (rc != 0)
-			cn_say(CNODE_LOG_ERROR, "%s%s%s%s", cnode_node_error(node), o->listen ? " (-listen " : "",
-			       o->listen ? o->listen : "", o->listen ? ")" : "");
-		else
-			status = live(o, node, &config, &modules);
+	name_files(&s->conf, &files);
+	printf("cnoded: %s %s good; factories and the keys of modules are checked when modules start\n",
+	       files.count > 0 ? files.text : "the options", files.count == 1 ? "is" : "are");
+}
+
+static int start(struct daemon *d)
+{
+	catch_signals(d->node);
+	int rc = cnode_node_start(d->node);
+	const char *listen = d->settings.o.listen;
+	if (rc == 0)
+		return live(d);
+	cn_say(CNODE_LOG_ERROR, "%s%s%s%s", cnode_node_error(d->node), listen ? " (-listen " : "", listen ? listen : "",
+	       listen ? ")" : "");
+	return cn_daemon_start_status(rc);
+}
+
+static int run(const struct cn_options *flags)
+{
+	struct daemon d = { .flags = flags, .config = CNODE_CONFIG_INIT };
+	struct cn_cookie cookie;
+	char message[CN_LISTS_MESSAGE];
+	bool check = flags->check;
+
+	if (!catch_reload_signal()) {
+		cn_say(CNODE_LOG_ERROR, "SIGHUP cannot be caught: %s", strerror(errno));
+		return CN_DAEMON_FAILED;
 	}
+	int status = cn_settings_read(flags, &d.settings, message);
+	if (status != 0)
+		cn_say(CNODE_LOG_ERROR, "%s", message);
+	if (status == 0)
+		status = configure(&d.settings, &cookie, &d.config);
+	if (status == 0)
+		status = make_node(&d.config, &d.node);
+	if (status == 0)
+		status = connect_peers(&d.settings, d.node, true);
+	if (status == 0)
+		status = add_routes(&d.settings, d.node);
+	if (status == 0)
+		status = load_modules(&d.settings, check ? NULL : d.node, &d.modules);
+	if (status == 0)
+		status = open_lists(&d.settings, d.node, &d.of_modules, &d.lists);
+	if (status == 0 && check)
+		say_good(&d.settings);
+	else if (status == 0)
+		status = start(&d);
 	/* Callbacks that were left behind still run: nothing under them may be freed. */
 	if (status == CN_DAEMON_LEFT)
 		_exit(status);
-	cn_modules_stop(&modules, node);
-	cnode_node_free(node);
-	cn_modules_free(&modules);
+	cn_modules_stop(&d.modules, d.node);
+	cnode_node_free(d.node);
+	cn_modules_free(&d.modules);
+	cn_lists_free(&d.of_modules);
+	cn_lists_free(&d.lists);
+	cn_settings_free(&d.settings, flags);
 	return status;
 }
 
 int main(int argc, char *argv[])
 {
-	struct options o = { .sname = NULL };
+	struct cn_options o = { .sname = NULL };
 	struct cn_opt_list words = { .count = 0 };
 	char message[CN_OPT_MESSAGE];
 	int status = 0;
 
 	cn_say_init("cnoded");
-	int rc = cn_opt_parse(argc, argv, table, &o, &words, message);
+	int rc = cn_opt_parse(argc, argv, cn_options_table, &o, &words, message);
 	if (rc != 0)
 		status = usage(rc == CNODE_EBADARG ? message : cnode_strerror(rc));
 	else if (o.help)
 		help();
 	else if (o.version)
-		printf("cnoded %s (module ABI %d, modules in %s)\n", PACKAGE_VERSION, CNODE_MODULE_ABI,
-		       CN_MODULEDIR);
+		printf("cnoded %s (module ABI %d, modules in %s, configuration in %s)\n", PACKAGE_VERSION,
+		       CNODE_MODULE_ABI, CN_MODULEDIR, CN_CONFDIR);
 	else if (words.count > 0) {
 		snprintf(message, sizeof message, "what is '%.100s'? cnoded takes options only (see -help)",
 			 words.item[0]);
@@ -472,9 +561,6 @@ int main(int argc, char *argv[])
 		status = run(&o);
 	}
 	cn_opt_list_free(&words);
-	cn_opt_list_free(&o.load);
-	cn_opt_list_free(&o.allow);
-	cn_opt_list_free(&o.connect);
-	cn_opt_list_free(&o.route);
+	cn_options_free(&o);
 	return status;
 }

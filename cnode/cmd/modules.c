@@ -104,43 +104,111 @@ static int open_module(const char *path, const cnode_module **entry, char messag
 	return CNODE_EBADARG;
 }
 
-int cn_modules_load(struct cn_modules *modules, cnode_node *node, const char *name,
-		    char message[CN_MODULE_MESSAGE])
+/* What cnode_module_option asks, of a section (NULL: none). */
+static const char *option(void *section, const char *name)
 {
-	struct search s = { .path = "", .tried = "" };
-	const cnode_module *entry;
-	int rc;
+	struct cn_conf_key *key = cn_conf_key(section, name);
 
-	if (!(strchr(name, '/') != NULL ? find_path(&s, name) : find_name(&s, name))) {
-		snprintf(message, CN_MODULE_MESSAGE, "module %.200s not found: there is no %s", name,
-			 *s.tried ? s.tried : "such path");
-		return CNODE_ENOENT;
-	}
-	if ((rc = open_module(s.path, &entry, message)) != 0)
+	if (key == NULL || key->count == 0)
+		return NULL;
+	key->used = true;
+	return key->value[0].text;
+}
+
+/* The start hook, and what it has to have asked for. */
+static int start(struct cn_modules *modules, cnode_node *node, const struct cn_conf *conf, struct cn_loaded *loaded,
+		 char message[CN_MODULE_MESSAGE])
+{
+	const char *name = loaded->entry->name;
+	struct cn_conf_section *section = cn_conf_section(conf, "module", name);
+
+	cnode_module_set_options(node, option, section);
+	int rc = loaded->entry->start(node, &loaded->state);
+	cnode_module_set_options(node, NULL, NULL);
+	if (rc != 0) {
+		const char *why = cnode_node_error(node);
+		snprintf(message, CN_MODULE_MESSAGE, "module %s cannot start: %s", name,
+			 why != NULL && *why != '\0' ? why : cnode_strerror(rc));
 		return rc;
-	for (size_t i = 0; i < modules->count; i++) {
-		if (strcmp(modules->item[i].entry->name, entry->name) != 0)
+	}
+	modules->count++;               /* its stop hook is due from here */
+	for (size_t i = 0; section != NULL && i < section->count; i++) {
+		const struct cn_conf_key *key = &section->key[i];
+		if (key->used || strcmp(key->name, "path") == 0)
 			continue;
-		snprintf(message, CN_MODULE_MESSAGE, "module %s is loaded already (now from %s)",
-			 entry->name, s.path);
+		snprintf(message, CN_MODULE_MESSAGE, "%s:%d: the module %s has no key %.100s", key->value[0].file,
+			 key->value[0].line, name, key->name);
+		return CNODE_EBADARG;
+	}
+	return 0;
+}
+
+static bool is_loaded(const struct cn_modules *modules, const char *name)
+{
+	for (size_t i = 0; i < modules->count; i++)
+		if (strcmp(modules->item[i].entry->name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Finds and opens the object. */
+static int open_named(const char *name, struct search *s, const cnode_module **entry, char message[CN_MODULE_MESSAGE])
+{
+	if (strchr(name, '/') != NULL ? find_path(s, name) : find_name(s, name))
+		return open_module(s->path, entry, message);
+	snprintf(message, CN_MODULE_MESSAGE, "module %.200s not found: there is no %s", name, *s->tried ? s->tried : "such path");
+	return CNODE_ENOENT;
+}
+
+static int load(struct cn_modules *modules, cnode_node *node, const struct cn_conf *conf, const cnode_module *entry,
+		const char *path, char message[CN_MODULE_MESSAGE])
+{
+	if (is_loaded(modules, entry->name)) {
+		snprintf(message, CN_MODULE_MESSAGE, "module %s is loaded already (now from %s)", entry->name, path);
 		return CNODE_EEXIST;
 	}
+	if (node == NULL)
+		return 0;
 	struct cn_loaded *more = realloc(modules->item, (modules->count + 1) * sizeof *more);
 	if (more == NULL) {
 		snprintf(message, CN_MODULE_MESSAGE, "out of memory");
 		return CNODE_ENOMEM;
 	}
 	modules->item = more;
-	struct cn_loaded *loaded = &more[modules->count];
-	*loaded = (struct cn_loaded){ .entry = entry };
-	if ((rc = entry->start(node, &loaded->state)) != 0) {
-		const char *why = cnode_node_error(node);
-		snprintf(message, CN_MODULE_MESSAGE, "module %s cannot start: %s", entry->name,
-			 why != NULL && *why != '\0' ? why : cnode_strerror(rc));
+	more[modules->count] = (struct cn_loaded){ .entry = entry };
+	return start(modules, node, conf, &more[modules->count], message);
+}
+
+int cn_modules_load(struct cn_modules *modules, cnode_node *node, const struct cn_conf *conf, const char *name,
+		    char message[CN_MODULE_MESSAGE])
+{
+	struct search s = { .path = "", .tried = "" };
+	const cnode_module *entry;
+	int rc = open_named(name, &s, &entry, message);
+
+	return rc != 0 ? rc : load(modules, node, conf, entry, s.path, message);
+}
+
+int cn_modules_load_section(struct cn_modules *modules, cnode_node *node, const struct cn_conf *conf,
+			    const struct cn_conf_section *section, char message[CN_MODULE_MESSAGE])
+{
+	struct search s = { .path = "", .tried = "" };
+	const struct cn_conf_key *path = cn_conf_key(section, "path");
+	const cnode_module *entry;
+	char text[CN_MODULE_MESSAGE];
+
+	if (is_loaded(modules, section->title))
+		return 0;
+	int rc = open_named(path != NULL && path->count > 0 ? path->value[0].text : section->title, &s, &entry, text);
+	if (rc == 0 && strcmp(entry->name, section->title) != 0) {
+		snprintf(text, sizeof text, "%s is the module %s: the section has to have its name", s.path, entry->name);
+		rc = CNODE_EBADARG;
+	}
+	if (rc != 0) {
+		snprintf(message, CN_MODULE_MESSAGE, "%s:%d: module %.100s: %.2000s", section->file, section->line, section->title, text);
 		return rc;
 	}
-	modules->count++;
-	return 0;
+	return load(modules, node, conf, entry, s.path, message);
 }
 
 void cn_modules_stop(struct cn_modules *modules, cnode_node *node)

@@ -12,6 +12,7 @@
 
 #include <stddef.h>
 
+#include "cnode/cmd/conf.h"
 #include "cnode/module.h"
 
 #define CN_MODULE_MESSAGE 3072      /* holds any error text of this file; longer ones are cut */
@@ -27,12 +28,17 @@ struct cn_modules {
 };
 
 /*
- * Loads a module and calls its start hook. 0; with a sentence in `message` CNODE_ENOENT
- * (not found), CNODE_EBADARG (not a module, or of another ABI), CNODE_EEXIST (loaded
- * already), CNODE_ENOMEM, or what the hook returned.
+ * Loads a module and calls its start hook, which finds the keys of the module's section in
+ * `conf`. With `node` NULL it is only looked at, and not kept. 0; with a sentence in `message`
+ * CNODE_ENOENT (not found), CNODE_EBADARG (not a module, or of another ABI, or its section
+ * has a key that it did not ask for), CNODE_EEXIST (loaded already), CNODE_ENOMEM, or what
+ * the hook returned.
  */
-int cn_modules_load(struct cn_modules *modules, cnode_node *node, const char *name,
+int cn_modules_load(struct cn_modules *modules, cnode_node *node, const struct cn_conf *conf, const char *name,
 		    char message[CN_MODULE_MESSAGE]);
+/* Loads the module of a section by its title, or its key `path`, unless it is loaded. As above; CNODE_EBADARG also if the module has another name. */
+int cn_modules_load_section(struct cn_modules *modules, cnode_node *node, const struct cn_conf *conf,
+			    const struct cn_conf_section *section, char message[CN_MODULE_MESSAGE]);
 /* Calls the stop hooks, the last loaded first, once the node is down. */
 void cn_modules_stop(struct cn_modules *modules, cnode_node *node);
 /* Frees the list. The objects stay mapped: the node's memory may still point into them. */

@@ -6,3 +6,7 @@ void cn_notify_ready(const char *status)
 {
 	(void)status;
 }
+
+void cn_notify_reloading(void)
+{
+}

@@ -4,7 +4,6 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,15 +108,51 @@ static bool read_seconds(const char *text, long min, long max, long *ms)
 	return true;
 }
 
-static int store(const struct cn_opt *opt, void *target, const char *value,
+/* Bytes, with K, M or G behind them multiplied by 1024 once, twice or thrice. */
+static bool read_size(const char *text, long min, long max, long *bytes)
+{
+	static const char units[] = "KMG";
+	char *end;
+
+	if (!isdigit((unsigned char)text[0]))
+		return false;
+	errno = 0;
+	long n = strtol(text, &end, 10);
+	const char *unit = *end != '\0' ? strchr(units, *end) : NULL;
+	if (errno != 0 || end[unit != NULL] != '\0')
+		return false;
+	for (; unit != NULL && unit >= units; unit--)
+		if (__builtin_mul_overflow(n, 1024L, &n))
+			return false;
+	if (n < min || n > max)
+		return false;
+	*bytes = n;
+	return true;
+}
+
+static bool read_flag(const char *text, bool *flag)
+{
+	static const char *const yes[] = { "yes", "true", "on" }, *const no[] = { "no", "false", "off" };
+
+	for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
+		if (strcmp(text, yes[i]) == 0 || strcmp(text, no[i]) == 0) {
+			*flag = strcmp(text, yes[i]) == 0;
+			return true;
+		}
+	return false;
+}
+
+int cn_opt_store(const struct cn_opt *opt, const char *label, void *target, const char *value,
 		 char message[CN_OPT_MESSAGE])
 {
 	void *variable = (char *)target + opt->offset;
 
 	switch (opt->kind) {
 	case CN_OPT_FLAG:
-		*(bool *)variable = true;
-		return 0;
+		if (read_flag(value, variable))
+			return 0;
+		snprintf(message, CN_OPT_MESSAGE, "%.300s %.100s: yes or no is wanted", label, value);
+		return CNODE_EBADARG;
 	case CN_OPT_TEXT:
 		*(const char **)variable = value;
 		return 0;
@@ -126,17 +161,39 @@ static int store(const struct cn_opt *opt, void *target, const char *value,
 	case CN_OPT_NUMBER:
 		if (read_number(value, opt->min, opt->max, variable))
 			return 0;
-		snprintf(message, CN_OPT_MESSAGE, "-%s %.100s: a whole number from %ld to %ld is wanted",
-			 opt->name, value, opt->min, opt->max);
+		snprintf(message, CN_OPT_MESSAGE, "%.300s %.100s: a whole number from %ld to %ld is wanted", label, value,
+			 opt->min, opt->max);
 		return CNODE_EBADARG;
 	case CN_OPT_SECONDS:
 		if (read_seconds(value, opt->min, opt->max, variable))
 			return 0;
-		snprintf(message, CN_OPT_MESSAGE, "-%s %.100s: seconds from %g to %ld are wanted",
-			 opt->name, value, (double)opt->min / 1000, opt->max / 1000);
+		snprintf(message, CN_OPT_MESSAGE, "%.300s %.100s: seconds from %g to %ld are wanted", label, value,
+			 (double)opt->min / 1000, opt->max / 1000);
+		return CNODE_EBADARG;
+	case CN_OPT_SIZE:
+		if (read_size(value, opt->min, opt->max, variable))
+			return 0;
+		snprintf(message, CN_OPT_MESSAGE,
+			 "%.300s %.100s: bytes from %ld to %ld are wanted, or so many K, M or G", label, value, opt->min,
+			 opt->max);
 		return CNODE_EBADARG;
 	}
 	return CNODE_EINTERNAL;
+}
+
+bool cn_opt_given(const struct cn_opt *opt, const void *target)
+{
+	const void *variable = (const char *)target + opt->offset;
+
+	switch (opt->kind) {
+	case CN_OPT_FLAG: return *(const bool *)variable;
+	case CN_OPT_TEXT: return *(const char *const *)variable != NULL;
+	case CN_OPT_LIST: return ((const struct cn_opt_list *)variable)->count > 0;
+	case CN_OPT_NUMBER:
+	case CN_OPT_SECONDS:
+	case CN_OPT_SIZE: return *(const long *)variable != 0;
+	}
+	return false;
 }
 
 int cn_opt_parse(int argc, char *argv[], const struct cn_opt *table, void *target,
@@ -189,7 +246,9 @@ int cn_opt_parse(int argc, char *argv[], const struct cn_opt *table, void *targe
 			}
 			value = argv[++i];
 		}
-		if ((rc = store(opt, target, value, message)) != 0)
+		char label[64];
+		snprintf(label, sizeof label, "-%s", opt->name);
+		if ((rc = cn_opt_store(opt, label, target, value != NULL ? value : "yes", message)) != 0)
 			return rc;
 	}
 	return 0;

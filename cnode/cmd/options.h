@@ -11,6 +11,7 @@
 #ifndef CN_CMD_OPTIONS_H
 #define CN_CMD_OPTIONS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define CN_OPT_MESSAGE 512          /* holds any error text of this file */
@@ -21,6 +22,7 @@ enum cn_opt_kind {
 	CN_OPT_LIST,                /* struct cn_opt_list: all that were given, in order */
 	CN_OPT_NUMBER,              /* long, between min and max */
 	CN_OPT_SECONDS,             /* long, in milliseconds; given as seconds, "0.5" too */
+	CN_OPT_SIZE,                /* long, in bytes between min and max; given as bytes, "64K", "16M" or "1G" */
 };
 
 /* One option; a table ends with a row without name. */
@@ -29,7 +31,7 @@ struct cn_opt {
 	const char *value;          /* what follows, as the help calls it; NULL: nothing follows */
 	enum cn_opt_kind kind;
 	size_t offset;              /* of the variable in the caller's struct */
-	long min, max;              /* CN_OPT_NUMBER and CN_OPT_SECONDS (in milliseconds) */
+	long min, max;              /* CN_OPT_NUMBER, CN_OPT_SECONDS (in milliseconds) and CN_OPT_SIZE */
 	const char *help;           /* a phrase without full stop */
 };
 
@@ -45,6 +47,15 @@ struct cn_opt_list {
 int cn_opt_parse(int argc, char *argv[], const struct cn_opt *table, void *target,
 		 struct cn_opt_list *words, char message[CN_OPT_MESSAGE]);
 void cn_opt_list_free(struct cn_opt_list *list);
+/*
+ * Reads one value into `target`, as cn_opt_parse does for opt; `label` begins the sentence
+ * about a wrong one. A flag takes yes and no, true and false, on and off. 0, CNODE_EBADARG,
+ * CNODE_ENOMEM.
+ */
+int cn_opt_store(const struct cn_opt *opt, const char *label, void *target, const char *value,
+		 char message[CN_OPT_MESSAGE]);
+/* Has `target` a value for the option? */
+bool cn_opt_given(const struct cn_opt *opt, const void *target);
 
 /* Writes one line per option to stdout, wrapped at 80 columns. */
 void cn_opt_help(const struct cn_opt *table);

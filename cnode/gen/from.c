@@ -83,11 +83,6 @@ cnode_pid cnode_from_pid(const cnode_from *from)
 	return from->pid;
 }
 
-cnode_name cnode_from_peer(const cnode_from *from)
-{
-	return from->peer;
-}
-
 /* The alias in [alias|Ref] or [[alias|Ref]|_]. */
 static bool alias_of(cnode_term tag, cnode_ref *alias)
 {

@@ -9,7 +9,6 @@ struct cnode_from {
 	struct gen *gen;
 	cnode_pid pid;
 	cnode_term tag;                 /* borrowed from the message; ours once it is kept */
-	cnode_name peer;                /* the node whose connection the call came by; 0: ours */
 	uint32_t refs;                  /* the callback's, the user's */
 	bool kept;
 	bool answered;
@@ -41,6 +40,7 @@ struct gen {
 	struct requests *requests;      /* NULL until the first */
 	cnode_ref idle;                 /* the idle timer */
 	uint64_t last;                  /* when the last message came */
+	cnode_name peer;                /* whose connection brought the one that is being handled; 0: this node */
 	bool began;                     /* the program's init was called */
 	bool suspended;
 	struct cn_message *waiting, *waiting_last;  /* what came while it is suspended */

@@ -110,14 +110,18 @@ static struct request **by_timer(struct gen *g, const cnode_ref *timer)
 /* Takes it out of both tables and ends what waits for it. */
 static void take(struct gen *g, struct request *q)
 {
-	struct request **at = by_ref(g, &q->ref);
-	*at = q->next;
+	struct request **at;
+	if (q->ref.words) {
+		at = by_ref(g, &q->ref);
+		*at = q->next;
+	}
 	if (q->timer.words) {
 		at = by_timer(g, &q->timer);
 		*at = q->timer_next;
 		(void)cnode_cancel_timer(g->self, q->timer);    /* not there: it has fired */
 	}
-	cn_gen_end(g->self, q->ref);
+	if (q->ref.words)
+		cn_gen_end(g->self, q->ref);
 }
 
 static int complete(struct gen *g, struct request *q, int status, cnode_term term)
@@ -155,7 +159,7 @@ int requests_message(struct gen *g, struct cn_message *m, bool *used)
 		q = *by_timer(g, &m->about->ref);
 		if (!q)
 			return 0;
-		status = CNODE_ETIMEOUT;
+		status = q->ref.words ? CNODE_ETIMEOUT : 0;
 		break;
 	case CN_MSG_EXIT:
 	case CN_MSG_NODEDOWN:
@@ -174,6 +178,12 @@ void requests_free(struct gen *g)
 	if (!g->requests)
 		return;
 	for (size_t i = 0; i < REQUEST_BUCKETS; i++)
+		for (struct request *q = g->requests->by_timer[i], *next; q; q = next) {
+			next = q->timer_next;
+			if (!q->ref.words)
+				cn_free(q);     /* of cnode_after: in this table only */
+		}
+	for (size_t i = 0; i < REQUEST_BUCKETS; i++)
 		for (struct request *q = g->requests->by_ref[i], *next; q; q = next) {
 			next = q->next;
 			cn_free(q);
@@ -181,10 +191,8 @@ void requests_free(struct gen *g)
 	cn_free(g->requests);
 }
 
-static int call(struct cnode_process *self, const struct cn_target *to, uint64_t timeout_ms, cnode_done_fn *done,
-		void *context, const char *format, va_list args)
+static int request_new(struct gen *g, cnode_done_fn *done, void *context, struct request **made)
 {
-	struct gen *g = gen_of(self);
 	if (!g || !done)
 		return CNODE_ESTATE;
 	if (!g->requests && !(g->requests = cn_calloc(1, sizeof *g->requests)))
@@ -194,8 +202,42 @@ static int call(struct cnode_process *self, const struct cn_target *to, uint64_t
 		return CNODE_ENOMEM;
 	q->done = done;
 	q->context = context;
+	*made = q;
+	return 0;
+}
+
+static void await_timer(struct gen *g, struct request *q)
+{
+	struct request **at = &g->requests->by_timer[q->timer.id[0] % REQUEST_BUCKETS];
+	q->timer_next = *at;
+	*at = q;
+}
+
+int cnode_after(cnode_process *self, uint64_t ms, cnode_done_fn *done, void *context)
+{
+	struct gen *g = gen_of(self);
+	struct request *q;
+	int rc = request_new(g, done, context, &q);
+	if (rc != 0)
+		return rc;
+	rc = cn_process_timer(self, ms, &q->timer, (cnode_term){ 0 });
+	if (rc == 0)
+		await_timer(g, q);
+	else
+		cn_free(q);
+	return rc;
+}
+
+static int call(struct cnode_process *self, const struct cn_target *to, uint64_t timeout_ms, cnode_done_fn *done,
+		void *context, const char *format, va_list args)
+{
+	struct gen *g = gen_of(self);
+	struct request *q;
 	cnode_term request;
-	int rc = cnode_vformat(&request, format, args);
+	int rc = request_new(g, done, context, &q);
+	if (rc != 0)
+		return rc;
+	rc = cnode_vformat(&request, format, args);
 	if (rc != 0)
 		goto free;
 	if (timeout_ms != CNODE_INFINITY) {
@@ -210,11 +252,8 @@ static int call(struct cnode_process *self, const struct cn_target *to, uint64_t
 	struct request **at = &g->requests->by_ref[q->ref.id[0] % REQUEST_BUCKETS];
 	q->next = *at;
 	*at = q;
-	if (q->timer.words) {
-		at = &g->requests->by_timer[q->timer.id[0] % REQUEST_BUCKETS];
-		q->timer_next = *at;
-		*at = q;
-	}
+	if (q->timer.words)
+		await_timer(g, q);
 	return 0;
 
 cancel:

@@ -168,12 +168,12 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 	struct gen *g = state;
 	cnode_term request = { 0 };
 	enum form form = FORM_OTHER;
+	g->peer = m->kind == CN_MSG_MESSAGE ? m->peer : 0;
 	int rc = 0;
 	bool used = false;
 	if (m->kind == CN_MSG_MESSAGE) {
 		if (!(g->behaviour.flags & CNODE_RAW))
 			form = form_of(g, m->term, &request);
-		g->from->peer = m->peer;
 	} else if (is_parents_exit(g, m)) {
 		rc = cn_process_stop(self, m->term);
 		cn_message_free(self, m);
@@ -282,6 +282,12 @@ struct gen *gen_of(struct cnode_process *self)
 		if (class == &gen_classes[i])
 			return cn_process_state(self);
 	return NULL;
+}
+
+cnode_name cnode_message_peer(const cnode_process *self)
+{
+	const struct gen *g = gen_of((struct cnode_process *)(uintptr_t)self);
+	return g ? g->peer : 0;
 }
 
 int cn_gen_spawn(struct cn_procs *procs, const struct cn_gen_spec *gen, const struct cn_process_spec *spec, cnode_pid *pid)

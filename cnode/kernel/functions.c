@@ -9,6 +9,8 @@
  */
 #include "cnode/kernel/builtin.h"
 
+#include <stdio.h>
+
 struct function {
 	struct function *next;
 	char *module, *name;
@@ -27,6 +29,7 @@ struct grant {
 
 /* Entries are never removed, so whoever found one may use it without the lock. */
 struct cn_functions {
+	struct cn_guard *guard;
 	struct cn_mutex lock;
 	struct function *first;
 	struct grant *grants;
@@ -49,11 +52,12 @@ int cnode_raise(cnode_term *result, const char *exception_class, const char *for
 
 /* ---- the table ---- */
 
-int cn_functions_new(struct cn_functions **functions)
+int cn_functions_new(struct cn_guard *guard, struct cn_functions **functions)
 {
 	struct cn_functions *fs = cn_calloc(1, sizeof *fs);
 	if (!fs)
 		return CNODE_ENOMEM;
+	fs->guard = guard;
 	cn_mutex_init(&fs->lock);
 	*functions = fs;
 	return 0;
@@ -159,7 +163,9 @@ int cn_function_export(struct cn_functions *fs, const char *module, const char *
 	return rc;
 }
 
-int cn_function_allow(struct cn_functions *fs, const char *module, const char *name, const char *who)
+/* Opens module:name to `who` by `how`, cn_access_allow or cn_access_set. */
+static int grant(struct cn_functions *fs, const char *module, const char *name, const char *who,
+		 int (*how)(struct cn_access *a, const char *who))
 {
 	if (!valid_name(module) || !valid_name(name))
 		return CNODE_EBADNAME;
@@ -171,7 +177,7 @@ int cn_function_allow(struct cn_functions *fs, const char *module, const char *n
 	while (g && (strcmp(g->module, module) != 0 || strcmp(g->name, name) != 0))
 		g = g->next;
 	if (g) {
-		rc = cn_access_allow(&g->who, who);
+		rc = how(&g->who, who);
 	} else if (!(g = cn_calloc(1, sizeof *g))) {
 		rc = CNODE_ENOMEM;
 	} else {
@@ -187,6 +193,42 @@ int cn_function_allow(struct cn_functions *fs, const char *module, const char *n
 		}
 	}
 	cn_mutex_unlock(&fs->lock);
+	return rc;
+}
+
+int cn_function_allow(struct cn_functions *fs, const char *module, const char *name, const char *who)
+{
+	return grant(fs, module, name, who, cn_access_allow);
+}
+
+int cn_function_set(struct cn_functions *fs, const char *module, const char *name, const char *who)
+{
+	return grant(fs, module, name, who, cn_access_set);
+}
+
+int cn_function_list(struct cn_functions *fs, int (*each)(void *context, const cnode_function_info *function), void *context)
+{
+	/* Entries stay as they are, and are put in front of the first: what is behind it needs no lock. */
+	cn_mutex_lock(&fs->lock);
+	struct function *first = fs->first;
+	cn_mutex_unlock(&fs->lock);
+	struct cn_buf who;
+	cn_buf_init(&who, 0);
+	int rc = 0;
+	for (struct function *f = first; f && rc == 0; f = f->next) {
+		who.size = 0;
+		rc = cn_access_text(&f->who, &who);
+		cn_put_u8(&who, 0);
+		if (rc != 0 || who.err) {
+			rc = CNODE_ENOMEM;
+			break;
+		}
+		cnode_function_info info = {
+			.size = sizeof info, .module = f->module, .name = f->name, .arity = f->arity, .who = (char *)who.data,
+		};
+		rc = each(context, &info);
+	}
+	cn_buf_fini(&who);
 	return rc;
 }
 
@@ -238,7 +280,15 @@ static int may(struct cn_functions *fs, const char *peer, cnode_term args, bool 
 {
 	struct call c;
 	int rc = read_call(args, with_ref, &c);
-	return rc != 0 ? rc : cn_functions_may(fs, peer, c.module.text, c.name.text, c.arity);
+	if (rc != 0)
+		return rc;
+	rc = cn_functions_may(fs, peer, c.module.text, c.name.text, c.arity);
+	if (rc == 0)
+		return 0;
+	char name[128];
+	snprintf(name, sizeof name, "%.50s:%.50s/%d", c.module.text, c.name.text, c.arity);
+	cn_guard_refused(fs->guard, CN_REFUSED_FUNCTION, peer, name, "it is not on the list of the function");
+	return rc;
 }
 
 int cn_functions_may_call(void *functions, const char *peer, cnode_term args)

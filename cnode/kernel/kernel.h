@@ -17,14 +17,16 @@
 
 struct cn_functions;
 
-/* *functions is yours. 0, CNODE_ENOMEM. */
-int cn_functions_new(struct cn_functions **functions);
+/* *functions is yours; guard is borrowed: it is told of refusals. 0, CNODE_ENOMEM. */
+int cn_functions_new(struct cn_guard *guard, struct cn_functions **functions);
 /* Behind the end of all processes. Takes NULL. */
 void cn_functions_free(struct cn_functions *functions);
 /* As the public functions of similar names (cnode/function.h). Any thread. */
 int cn_function_export(struct cn_functions *fs, const char *module, const char *name, int arity,
 		       cnode_function *function, void *context, const char *who);
 int cn_function_allow(struct cn_functions *fs, const char *module, const char *name, const char *who);
+int cn_function_set(struct cn_functions *fs, const char *module, const char *name, const char *who);
+int cn_function_list(struct cn_functions *fs, int (*each)(void *context, const cnode_function_info *function), void *context);
 
 /* Whether a node may call a function: 0, CNODE_ENOTALLOWED. Any thread. */
 int cn_functions_may(struct cn_functions *fs, const char *peer, const char *module, const char *name, int arity);

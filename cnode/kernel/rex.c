@@ -214,7 +214,7 @@ static int rex_handle_call(cnode_process *self, void *state, cnode_from *from, c
 	}
 	if (rc != 0)
 		return told(rc);
-	rc = take(self, state, cnode_from_peer(from), args, leader, cnode_from_pid(from), blocks);
+	rc = take(self, state, cnode_message_peer(self), args, leader, cnode_from_pid(from), blocks);
 	cnode_term_drop(args);
 	return rc;
 }

@@ -569,6 +569,16 @@ int cn_cluster_connect(struct cn_cluster *cluster, const char *text, bool keep, 
 	return 0;
 }
 
+void cn_cluster_drop(struct cn_cluster *cluster, cnode_name name)
+{
+	CN_LEAD(cluster->loop);
+	cn_mutex_lock(&cluster->lock);
+	struct cn_peer *peer = cn_peer_find(cluster, name);
+	cn_mutex_unlock(&cluster->lock);
+	if (peer && peer->state == CN_PEER_UP)
+		cn_conn_close(peer->conn, 0, "this node disconnects");
+}
+
 int cn_cluster_disconnect(struct cn_cluster *cluster, const char *text)
 {
 	CN_LEAD(cluster->loop);

@@ -31,6 +31,33 @@ static int deliver(struct cn_cluster *cluster, const struct cn_peer *peer, struc
 	return cn_procs_deliver(cluster->procs, sig);
 }
 
+/* May the peer reach the registered name? If not it is refused, and to the peer the name does not exist. */
+static bool may_reach(struct cn_cluster *cluster, const struct cn_peer *peer, const char *name)
+{
+	struct cn_guard *guard = cluster->config.guard;
+	if (CN_LIKELY(cn_guard_ask(guard, CNODE_ACCESS_NAME, name, peer->text) != CN_ACCESS_NO))
+		return true;
+	cn_guard_refused(guard, CN_REFUSED_NAME, peer->text, name, "it is not on the list of the name");
+	return false;
+}
+
+/* A monitor of a name that is not there for this peer: it hears noproc, as of any name that nobody has. */
+static int monitor_nothing(struct cn_cluster *cluster, const struct cn_peer *peer, const struct cn_control *c, const char *name)
+{
+	static const uint8_t noproc[] = { CN_SMALL_ATOM_UTF8, 6, 'n', 'o', 'p', 'r', 'o', 'c' };
+	struct cn_signal down = {
+		.kind = CN_SIG_DOWN,
+		.from_name = name,
+		.to = c->from,
+		.node = peer->name,
+		.ref = c->ref,
+		.epoch = peer->epoch,
+		.term = cn_term_static(noproc, sizeof noproc),
+	};
+	int rc = cn_cluster_send(cluster, &down, 0);
+	return rc < 0 ? rc : 0;
+}
+
 static void spawn_request(struct cn_cluster *cluster, struct cn_peer *peer, const struct cn_packet *m)
 {
 	const struct cn_control *c = &m->control;
@@ -98,7 +125,7 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 	case CN_SIGNAL_REG_SEND:
 		sig.kind = CN_SIG_MESSAGE;
 		sig.to_name = terminate(&name, c->name);
-		return deliver(cluster, peer, &sig, m);
+		return may_reach(cluster, peer, sig.to_name) ? deliver(cluster, peer, &sig, m) : 0;
 	case CN_SIGNAL_ALIAS_SEND:
 		if (c->ref.node != cluster->name)
 			return 0;
@@ -130,12 +157,14 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 			sig.to_name = terminate(&name, c->name);
 		else if (cnode_pid_is_none(c->to))
 			sig.alias = &c->ref;
-		return deliver(cluster, peer, &sig, m);
+		return !sig.to_name || may_reach(cluster, peer, sig.to_name) ? deliver(cluster, peer, &sig, m) : 0;
 	case CN_SIGNAL_MONITOR:
 	case CN_SIGNAL_DEMONITOR:
 		sig.kind = c->signal == CN_SIGNAL_MONITOR ? CN_SIG_MONITOR : CN_SIG_DEMONITOR;
 		if (cnode_pid_is_none(c->to))
 			sig.to_name = terminate(&name, c->name);
+		if (sig.kind == CN_SIG_MONITOR && sig.to_name && !may_reach(cluster, peer, sig.to_name))
+			return monitor_nothing(cluster, peer, c, sig.to_name);
 		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_MONITOR_EXIT:
 		if (c->to.node != cluster->name)

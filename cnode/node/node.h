@@ -14,6 +14,7 @@
 #ifndef CN_NODE_H
 #define CN_NODE_H
 
+#include "cnode/access/access.h"
 #include "cnode/base/base.h"
 #include "cnode/conn/conn.h"
 #include "cnode/loop/loop.h"
@@ -37,6 +38,7 @@ struct cn_cluster_config {
 	uint64_t max_message;
 	uint32_t max_connections;
 	uint64_t out_high_water, out_limit;
+	struct cn_guard *guard;             /* borrowed: says which names peers may reach */
 };
 
 /* A SPAWN_REQUEST of a peer; everything is borrowed. */
@@ -113,6 +115,8 @@ typedef void cn_watch_fn(void *ctx, int code, const char *text);
 int cn_cluster_connect(struct cn_cluster *cluster, const char *peer, bool keep, cn_watch_fn *tell, void *ctx);
 /* Ends the connection, and does not keep it any more. CNODE_ENOENT. Lead. */
 int cn_cluster_disconnect(struct cn_cluster *cluster, const char *peer);
+/* Ends the connection if there is one; a peer that is kept is connected again later. Lead. */
+void cn_cluster_drop(struct cn_cluster *cluster, cnode_name peer);
 
 /* One connected peer. */
 struct cn_peer_info {
@@ -144,6 +148,18 @@ struct cn_spawn_order {
 	const char *module, *function;
 	cnode_term args;                    /* a proper list */
 	bool link, monitor;
+	cnode_term options;                 /* a proper list of more options; zeroed: none */
+	/*
+	 * Likewise, but only C nodes have them: what carries on from the spawning process must
+	 * not make a spawn fail elsewhere. A peer that answers badopt is asked again without
+	 * them, and not given them any more.
+	 */
+	cnode_term extras;
+	/*
+	 * Somebody waits for the answer: its reason is connection_lost where there was a connection, and
+	 * a process that starts after he gave up (cn_cluster_spawn_abandon) is ended.
+	 */
+	bool waited;
 };
 int cn_cluster_spawn(struct cn_cluster *cluster, const struct cn_spawn_order *order, cnode_ref *ref);
 /* Nobody waits for the answer any more: a process that is started all the same is ended or left alone as spawn_request_abandon does. Any thread. */

@@ -50,6 +50,7 @@ struct cn_peer {
 	struct cn_waiting *waiting, **waiting_last;
 	uint64_t waiting_bytes;
 	struct cn_buf paused;       /* cnode_pid of senders that the connection made pause */
+	uint64_t plain;             /* the epoch in which it refused a spawn's extras */
 	bool wanted;                /* somebody without the lead asked for a connection */
 	bool posted;                /* it is in cluster->wanted */
 	struct cn_peer *next_wanted;
@@ -64,6 +65,7 @@ struct cn_peer {
 	bool again_due;             /* that came while links were being told */
 	int told;                   /* keep: why the last attempt failed, as it was logged; 0: nothing since it was up */
 	uint64_t ended;             /* DOWN: the epoch that is over */
+	bool ended_up;              /* and it was a connection, not an attempt to make one */
 	bool announced;             /* the processes that monitor nodes have heard of the present (DOWN: the last) connection */
 	bool visible;               /* that connection is */
 	cnode_term reason;          /* DOWN: nodedown_reason of that, static */
@@ -140,7 +142,7 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why);
 
 /* order.c: spawns that this node asked for. */
 int cn_orders_answered(struct cn_cluster *cluster, struct cn_peer *peer, const struct cn_control *c);
-void cn_orders_lost(struct cn_cluster *cluster, cnode_name node, uint64_t epoch);
+void cn_orders_lost(struct cn_cluster *cluster, cnode_name node, uint64_t epoch, bool was_up);
 void cn_orders_unable(struct cn_peer *peer);                            /* it is up, and takes no spawns */
 void cn_orders_free(struct cn_cluster *cluster);
 

@@ -214,7 +214,7 @@ static bool down_slice(struct cn_peer *peer, uint32_t budget)
 {
 	if (!cn_procs_nodedown(peer->cluster->procs, peer->name, peer->ended, "noconnection", budget))
 		return false;
-	cn_orders_lost(peer->cluster, peer->name, peer->ended);
+	cn_orders_lost(peer->cluster, peer->name, peer->ended, peer->ended_up);
 	if (peer->announced) {
 		peer->announced = false;
 		struct cn_node_event event = {
@@ -271,6 +271,7 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 	peer->conn = NULL;
 	peer->state = CN_PEER_DOWN;
 	peer->ended = peer->epoch;
+	peer->ended_up = was_up;
 	peer->epoch = ++cluster->epochs;
 	peer->reason = nodedown_reason(cluster, code);
 	if (!was_up)

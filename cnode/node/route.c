@@ -223,20 +223,21 @@ void cn_peer_waiting_drop(struct cn_peer *peer)
 int cn_peer_send(struct cn_cluster *cluster, cnode_name node, uint64_t epoch, const struct cn_control *c,
 		 cnode_term term, unsigned flags)
 {
-	struct cn_peer *peer;
+	struct cn_peer *peer = NULL;
+	int rc = 0;
 	cn_mutex_lock(&cluster->lock);
-	int rc = cn_peer_get(cluster, node, &peer);
-	if (rc != 0 || (epoch != CN_EPOCH_ANY && epoch != peer->epoch)) {
-		cn_mutex_unlock(&cluster->lock);
-		return rc;
-	}
+	if (!(flags & CN_SEND_NOCONNECT))
+		rc = cn_peer_get(cluster, node, &peer);
+	else if (!(peer = cn_peer_find(cluster, node)) || peer->state != CN_PEER_UP)
+		rc = CNODE_ENOCONNECTION;
+	if (rc != 0 || (epoch != CN_EPOCH_ANY && epoch != peer->epoch))
+		goto unlock;
 	cn_trace_control(cluster, true, peer->text, c, term);
 	if (peer->state != CN_PEER_UP) {
 		rc = queue(cluster, peer, c, term, flags);
 		if (rc >= 0 && peer->state == CN_PEER_IDLE)
 			cn_peer_want(peer);
-		cn_mutex_unlock(&cluster->lock);
-		return rc;
+		goto unlock;
 	}
 	struct cn_conn *conn = cn_conn_ref(peer->conn);
 	cn_mutex_unlock(&cluster->lock);
@@ -249,6 +250,10 @@ int cn_peer_send(struct cn_cluster *cluster, cnode_name node, uint64_t epoch, co
 		cn_mutex_unlock(&cluster->lock);
 	}
 	cn_conn_unref(conn);
+	return rc;
+
+unlock:
+	cn_mutex_unlock(&cluster->lock);
 	return rc;
 }
 

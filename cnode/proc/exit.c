@@ -283,7 +283,7 @@ int cn_procs_exit_all(struct cn_procs *procs, cnode_term reason, bool all)
 		if (p)
 			process_unref(p);
 		struct cn_target to = { .pid = pids[i] };
-		int one = spare ? 0 : deliver_exit2(procs, &to, cn_procs_root(procs), reason, &w);
+		int one = spare ? 0 : deliver_exit2(procs, &to, cn_procs_root(procs), 0, reason, &w);
 		rc = rc ? rc : one;
 		work_run(&w);
 		w.spent = 0;

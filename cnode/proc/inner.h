@@ -153,6 +153,9 @@ struct cnode_process {
 	uint8_t state;                  /* enum run_state */
 	int32_t holds;                  /* CN_SUSPEND less resumes */
 	int start_code;                 /* for `started` */
+	bool start_timed;               /* the timer of start_ref ends the start */
+	cnode_ref start_ref;
+	uint64_t start_by;              /* when it does; CN_NEVER: it does not */
 	struct queue inbox;             /* what arrived */
 	uint32_t messages;
 	uint64_t bytes;                 /* of the mailbox and of what its class holds */
@@ -166,7 +169,7 @@ struct cnode_process {
 	/* own thread */
 	struct queue mailbox;           /* taken from the inbox */
 	uint64_t freed_bytes;
-	uint32_t freed_messages;
+	_Atomic uint32_t freed_messages;    /* read by senders who look whether it is full */
 	cnode_term stop_reason;
 	uint64_t unlink_id;
 	/* run queue's lock */
@@ -187,6 +190,11 @@ struct cnode_process {
 	cnode_pid pid;
 	cnode_pid parent;
 	char *label;                    /* NULL: the class's name */
+	void *origin;                   /* set under the lock */
+	uint64_t init_ns;
+	uint32_t max_messages;          /* 0: no limit */
+	bool drops;
+	_Atomic int log_level;          /* -1: the node's */
 	cn_started_fn *started;
 	void *started_ctx;
 	void *arg;
@@ -232,7 +240,7 @@ struct cn_procs {
 	_Atomic uint32_t count, prompt_count;
 	_Atomic uint64_t next_number;
 	_Atomic uint64_t next_ref;
-	struct cn_log_gate slow_gate, crash_gate;
+	struct cn_log_gate slow_gate, crash_gate, full_gate;
 	struct runq prompt, normal, dying;
 	struct cn_mutex timers_lock;
 	struct cn_heap timers;
@@ -280,6 +288,8 @@ bool out_quiet(struct cnode_process *p);        /* under its lock, dead: false: 
 struct cn_message *message_new(cnode_term term, cnode_name peer);   /* keeps the term */
 struct cn_message *message_of_rel(struct rel *r, enum cn_message_kind kind);    /* its term set */
 void message_drop(struct cn_message *m);
+/* Under p's lock, p alive: a message has no place in it. It was counted, and is to be dropped, or p ends (it was killed then). */
+bool mailbox_is_full(struct cnode_process *p, struct work *w);
 /* Under p's lock, p alive; takes m. True: the caller calls run_ready once it has unlocked. */
 bool mailbox_push(struct cnode_process *p, struct cn_message *m, struct work *w);
 void mailbox_fold(struct cnode_process *p);     /* its thread, under its lock: takes the inbox, settles the count */
@@ -290,7 +300,9 @@ int nodes_term(const struct cn_message *m, cnode_term *term);
 /* signal.c: local delivery; each may add to w */
 int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_term term, cnode_name peer, struct work *w);
 void deliver_exit(struct cn_procs *procs, cnode_pid to, cnode_pid from, cnode_term reason, struct work *w);  /* a link's */
-int deliver_exit2(struct cn_procs *procs, const struct cn_target *to, cnode_pid from, cnode_term reason, struct work *w);
+/* peer: the node it came from, which may have to be allowed to; 0: none. */
+int deliver_exit2(struct cn_procs *procs, const struct cn_target *to, cnode_pid from, cnode_name peer, cnode_term reason,
+		  struct work *w);
 void deliver_down(struct cn_procs *procs, cnode_pid to, const cnode_ref *ref, cnode_term reason, struct work *w);
 void drop_watched(struct cn_procs *procs, const struct cn_target *to, cnode_pid by, const cnode_ref *ref);
 /* What a refused spawn leaves with a parent of ours: goes without a signal. */
@@ -315,6 +327,9 @@ void process_remains(struct cnode_process *p);  /* its thread or the run queue, 
 
 /* timer.c */
 void timer_stop(struct cn_procs *procs, struct timer *t);
+/* The process ends with `timeout` when it is due, but for start_timer_stop. 0, CNODE_ENOMEM. Its thread, or before it has one. */
+int start_timer(struct cnode_process *p, uint64_t due);
+void start_timer_stop(struct cnode_process *p);
 
 static inline bool is_local(const struct cn_procs *procs, cnode_pid pid) { return pid.node == procs->node; }
 static inline bool is_dead(struct cnode_process *p) { return atomic_load(&p->dead); }
@@ -325,6 +340,8 @@ cnode_term atom_noconnection(void);
 cnode_term atom_killed(void);
 cnode_term atom_normal(void);
 cnode_term atom_overflow(void);
+cnode_term atom_timeout(void);
+cnode_term atom_enomem(void);
 cnode_term atom_enomem(void);
 /* Keeps a reason; where memory is missing the atom enomem stands for it. */
 cnode_term reason_keep(cnode_term reason);

@@ -52,7 +52,8 @@ void cn_message_free(struct cnode_process *self, struct cn_message *m)
 	if (!m)
 		return;
 	self->freed_bytes += m->bytes;
-	self->freed_messages++;
+	atomic_store_explicit(&self->freed_messages, atomic_load_explicit(&self->freed_messages, memory_order_relaxed) + 1,
+			      memory_order_relaxed);
 	message_drop(m);
 }
 
@@ -82,6 +83,25 @@ int cn_message_term(const struct cn_message *m, cnode_term *term)
 	return CNODE_EINTERNAL;
 }
 
+bool mailbox_is_full(struct cnode_process *p, struct work *w)
+{
+	uint32_t held;
+	if (CN_LIKELY(!p->max_messages))
+		return false;
+	if (p->messages - atomic_load_explicit(&p->freed_messages, memory_order_relaxed) < p->max_messages)
+		return false;
+	if (!p->drops) {
+		cn_log_line(p->procs->log, CNODE_LOG_ERROR, "process <%u.%u> (%s) is ended: its mailbox is over %u messages",
+			    p->pid.id, p->pid.serial, cn_process_label(p), (unsigned)p->max_messages);
+		process_die(p, atom_overflow(), w);
+	} else if (cn_log_on(p->procs->log, CNODE_LOG_WARNING) && cn_log_pass(&p->procs->full_gate, 5, &held)) {
+		cn_log_line(p->procs->log, CNODE_LOG_WARNING, "process <%u.%u> (%s) loses messages: its mailbox has %u%s",
+			    p->pid.id, p->pid.serial, cn_process_label(p), (unsigned)p->max_messages,
+			    held ? " (other losses were not logged)" : "");
+	}
+	return true;
+}
+
 bool mailbox_push(struct cnode_process *p, struct cn_message *m, struct work *w)
 {
 	*(p->inbox.last ? &p->inbox.last->next : &p->inbox.first) = m;
@@ -107,9 +127,9 @@ bool mailbox_push(struct cnode_process *p, struct cn_message *m, struct work *w)
 void mailbox_fold(struct cnode_process *p)
 {
 	p->bytes -= p->freed_bytes;
-	p->messages -= p->freed_messages;
+	p->messages -= atomic_load_explicit(&p->freed_messages, memory_order_relaxed);
 	p->freed_bytes = 0;
-	p->freed_messages = 0;
+	atomic_store_explicit(&p->freed_messages, 0, memory_order_relaxed);
 	if (!p->inbox.first)
 		return;
 	*(p->mailbox.last ? &p->mailbox.last->next : &p->mailbox.first) = p->inbox.first;

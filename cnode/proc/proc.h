@@ -88,7 +88,15 @@ int cn_procs_deliver(struct cn_procs *procs, const struct cn_signal *sig);
 
 #define CN_SEND_SUSPEND 1u      /* ops->send may return CN_SUSPEND */
 #define CN_SEND_NOSUSPEND 2u    /* ops->send returns CNODE_EBUSY, sending nothing, where it would return CN_SUSPEND */
-/* Neither: the signal is accepted whatever the queue holds (answers, prompt processes). */
+#define CN_SEND_NOCONNECT 4u    /* ops->send returns CNODE_ENOCONNECTION, sending nothing, where it would connect */
+/* Neither of the first two: the signal is accepted whatever the queue holds (answers, prompt processes). */
+
+/* Whom an exit signal is for. */
+struct cn_exit_target {
+	const char *label;          /* its factory, or the name it was started with */
+	cnode_pid parent;
+	void *origin;
+};
 
 /*
  * Called by any thread, also by the holder of the lead, with locks of this room held:
@@ -121,8 +129,10 @@ struct cn_procs_ops {
 	void (*runnable)(void *ctx, bool prompt, bool soon);
 	/* cn_sched_due has become earlier. */
 	void (*due)(void *ctx);
-	/* A process and its state are gone, its callbacks returned; cn_procs_count is without it. May be NULL. */
-	void (*gone)(void *ctx, cnode_pid pid, const char *label, cnode_pid parent);
+	/* A process and its state are gone, its callbacks returned; cn_procs_count is without it (not by cn_procs_free). May be NULL. */
+	void (*gone)(void *ctx, cnode_pid pid, void *origin);
+	/* May an exit/2 of the peer end this process? Not asked for linked processes. NULL: every peer may. */
+	bool (*may_exit)(void *ctx, cnode_name peer, const struct cn_exit_target *target);
 };
 
 struct cn_procs_config {
@@ -142,7 +152,8 @@ struct cn_procs_config {
 int cn_procs_new(const struct cn_procs_config *config, const struct cn_procs_ops *ops, void *ctx,
 		 struct cn_procs **procs);
 /*
- * Frees all processes, dead or alive, without signals and without terminate. Takes NULL.
+ * Frees all processes, dead or alive, without signals and without terminate; `started` of those
+ * that have not begun is not called any more, ops->gone is. Takes NULL.
  * No other thread may be in this room any more.
  */
 void cn_procs_free(struct cn_procs *procs);
@@ -313,6 +324,17 @@ struct cn_process_spec {
 	cnode_pid leader;           /* group leader; none: the process itself */
 	const char *name;           /* registered before anything else; NULL: none */
 	const char *label;          /* factory: shown in logs and lists; copied; NULL: the class's name */
+	void *origin;               /* of whoever spawns; comes back in ops->gone, if the spawn returned 0, and in may_exit */
+	/*
+	 * How long the start may take, in all and from the beginning of init on; 0: as long as it
+	 * likes. One that is late ends with the reason timeout; nobody waits for init to return.
+	 */
+	uint64_t start_ns, init_ns;
+	bool at_once;               /* `started` is called before the first run: what init says is an end then */
+	bool held;                  /* does not begin before one cn_procs_resume */
+	uint32_t max_messages;      /* plain messages in its mailbox, that in its callback with them; 0: no limit */
+	bool drops;                 /* one more is dropped; else it ends the process with mailbox_overflow */
+	const enum cnode_log_level *log_level;  /* of its own lines; NULL: the node's */
 	bool link;                  /* with `parent`, ours or remote, in the moment of creation */
 	bool monitor;               /* by `parent`, with monitor_ref */
 	cnode_ref monitor_ref;
@@ -343,6 +365,11 @@ struct cn_procs *cn_process_procs(const struct cnode_process *self);
 const struct cn_process_class *cn_process_class_of(const struct cnode_process *self);
 void *cn_process_state(struct cnode_process *self);
 const char *cn_process_label(const struct cnode_process *self);
+void *cn_process_origin(const struct cnode_process *self);
+/* Gives it another one, for a process that has none. */
+void cn_process_set_origin(struct cnode_process *self, void *origin);
+/* Is a line of this level written for the process: by its own level, else the node's? */
+bool cn_process_logs(const struct cnode_process *self, enum cnode_log_level level);
 /* When the slice of the running process began (cn_now, without asking the clock again); 0 for OWN_THREAD. */
 uint64_t cn_process_now(const struct cnode_process *self);
 /* The process ends when its callback returns, with this reason; the first one stays. Returns CNODE_EEXITED. */
@@ -362,7 +389,7 @@ struct cn_target {
 /* A target by name: node text NULL is this node. CNODE_EBADNAME. */
 int cn_target_name(struct cn_target *target, const char *name, const char *node);
 
-/* Sends a message, flags CNODE_NOSUSPEND. As cnode_send_term. */
+/* Sends a message, flags CNODE_NOSUSPEND, CNODE_NOCONNECT. As cnode_send_term. */
 int cn_process_send(struct cnode_process *self, const struct cn_target *to, cnode_term message, unsigned flags);
 
 enum cn_alias_mode {

@@ -2,6 +2,8 @@
 /* What a process does itself: cnode/process.h, and the same by term for the rooms above. */
 #include "cnode/proc/inner.h"
 
+#include <stdio.h>
+
 static inline struct work work_of(const struct cnode_process *self)
 {
 	/* A short callback has just asked for the time. */
@@ -19,6 +21,8 @@ static inline void leave(struct cnode_process *self, struct work *w)
 static int send_remote(struct cnode_process *self, const struct cn_signal *sig, unsigned flags)
 {
 	unsigned how = self->class->flags & CN_PROC_PROMPT ? 0 : flags & CNODE_NOSUSPEND ? CN_SEND_NOSUSPEND : CN_SEND_SUSPEND;
+	if (flags & CNODE_NOCONNECT)
+		how |= CN_SEND_NOCONNECT;
 	int rc = self->procs->ops->send(self->procs->ctx, sig, how);
 	if (rc != CN_SUSPEND)
 		return rc;
@@ -27,6 +31,16 @@ static int send_remote(struct cnode_process *self, const struct cn_signal *sig, 
 	self->held = true;
 	cn_mutex_unlock(&self->lock);
 	return 0;
+}
+
+/* Past the level of the log: the process has one of its own. */
+static void log_always(struct cn_log *log, enum cnode_log_level level, const char *fmt, ...) CN_PRINTF(3, 4);
+static void log_always(struct cn_log *log, enum cnode_log_level level, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	cn_log_put(log, level, fmt, args);
+	va_end(args);
 }
 
 /* ---- who it is ---- */
@@ -78,6 +92,50 @@ void *cn_process_state(struct cnode_process *self)
 const char *cn_process_label(const struct cnode_process *self)
 {
 	return self->label ? self->label : self->class->name;
+}
+
+bool cn_process_logs(const struct cnode_process *self, enum cnode_log_level level)
+{
+	int own = atomic_load_explicit(&self->log_level, memory_order_relaxed);
+	return own < 0 ? cn_log_on(self->procs->log, level) : (int)level <= own;
+}
+
+void cnode_log(cnode_process *self, enum cnode_log_level level, const char *format, ...)
+{
+	char text[1024];
+	if (level == CNODE_LOG_NONE || !cn_process_logs(self, level))
+		return;
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	log_always(self->procs->log, level, "<%u.%u> (%s) %s", self->pid.id, self->pid.serial, cn_process_label(self), text);
+}
+
+void cnode_set_log_level(cnode_process *self, enum cnode_log_level level)
+{
+	atomic_store_explicit(&self->log_level, (int)level, memory_order_relaxed);
+}
+
+int cnode_log_level(const cnode_process *self, enum cnode_log_level *level)
+{
+	int own = atomic_load_explicit(&self->log_level, memory_order_relaxed);
+	if (own < 0)
+		return CNODE_ENOENT;
+	*level = (enum cnode_log_level)own;
+	return 0;
+}
+
+void cn_process_set_origin(struct cnode_process *self, void *origin)
+{
+	cn_mutex_lock(&self->lock);
+	self->origin = origin;
+	cn_mutex_unlock(&self->lock);
+}
+
+void *cn_process_origin(const struct cnode_process *self)
+{
+	return self->origin;
 }
 
 uint64_t cn_process_now(const struct cnode_process *self)
@@ -171,7 +229,8 @@ int cn_procs_send(struct cn_procs *procs, const struct cn_target *to, cnode_term
 	if (node != procs->node) {
 		struct cn_signal sig = signal_to(CN_SIG_MESSAGE, cn_procs_root(procs), to, node);
 		sig.term = message;
-		return procs->ops->send(procs->ctx, &sig, flags & CNODE_NOSUSPEND ? CN_SEND_NOSUSPEND : 0);
+		unsigned how = flags & CNODE_NOSUSPEND ? CN_SEND_NOSUSPEND : 0;
+		return procs->ops->send(procs->ctx, &sig, flags & CNODE_NOCONNECT ? how | CN_SEND_NOCONNECT : how);
 	}
 	struct work w = { .inside = false };
 	int rc = deliver_message(procs, to, message, 0, &w);
@@ -461,7 +520,7 @@ int cnode_exit(cnode_process *self, cnode_pid to, const char *format, ...)
 		struct work w = work_of(self);
 		struct cn_target target = { .pid = to };
 		if (is_local(self->procs, to)) {
-			rc = deliver_exit2(self->procs, &target, self->pid, reason, &w);
+			rc = deliver_exit2(self->procs, &target, self->pid, 0, reason, &w);
 		} else {
 			struct cn_signal sig = signal_to(CN_SIG_EXIT2, self->pid, &target, to.node);
 			sig.term = reason;

@@ -408,6 +408,9 @@ static void free_process(struct cnode_process *p)
 		message_drop(m);
 	}
 	cn_free(p->name);
+	struct cn_procs *procs = p->procs;
+	if (procs->ops->gone)
+		procs->ops->gone(procs->ctx, p->pid, p->origin);
 	atomic_store(&p->refs, 1);
 	process_unref(p);
 }
@@ -524,6 +527,7 @@ ATOM(noconnection, 12, 'n', 'o', 'c', 'o', 'n', 'n', 'e', 'c', 't', 'i', 'o', 'n
 ATOM(killed, 6, 'k', 'i', 'l', 'l', 'e', 'd')
 ATOM(normal, 6, 'n', 'o', 'r', 'm', 'a', 'l')
 ATOM(overflow, 16, 'm', 'a', 'i', 'l', 'b', 'o', 'x', '_', 'o', 'v', 'e', 'r', 'f', 'l', 'o', 'w')
+ATOM(timeout, 7, 't', 'i', 'm', 'e', 'o', 'u', 't')
 ATOM(enomem, 6, 'e', 'n', 'o', 'm', 'e', 'm')
 
 cnode_term reason_keep(cnode_term reason)

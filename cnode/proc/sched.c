@@ -113,7 +113,7 @@ static void put_links(struct cn_buf *b, struct cnode_process *p)
 static void log_crash(struct cnode_process *p, cnode_term reason)
 {
 	uint32_t held;
-	if ((p->class->flags & CN_PROC_QUIET) || !cn_log_on(p->procs->log, CNODE_LOG_ERROR) || !is_abnormal(reason) ||
+	if ((p->class->flags & CN_PROC_QUIET) || !cn_process_logs(p, CNODE_LOG_ERROR) || !is_abnormal(reason) ||
 	    !cn_log_pass(&p->procs->crash_gate, 20, &held))
 		return;
 	struct cn_buf b;
@@ -172,7 +172,7 @@ void process_remains(struct cnode_process *p)
 		atomic_fetch_sub(&procs->prompt_count, 1);
 	atomic_fetch_sub(&procs->count, 1);
 	if (procs->ops->gone)
-		procs->ops->gone(procs->ctx, p->pid, cn_process_label(p), p->parent);
+		procs->ops->gone(procs->ctx, p->pid, p->origin);
 	process_unref(p);
 }
 
@@ -203,7 +203,17 @@ static void stop_by_code(struct cnode_process *p, int code)
 static bool begin(struct cnode_process *p)
 {
 	p->ran_init = true;
-	int rc = p->class->init ? p->class->init(p, p->memory, p->arg) : 0;
+	int rc = 0;
+	if (CN_UNLIKELY(p->init_ns)) {
+		uint64_t now = cn_now(), by = p->init_ns < CN_NEVER - now ? now + p->init_ns : CN_NEVER - 1;
+		if (by < p->start_by) {
+			start_timer_stop(p);
+			rc = start_timer(p, by);
+		}
+	}
+	if (rc == 0)
+		rc = p->class->init ? p->class->init(p, p->memory, p->arg) : 0;
+	start_timer_stop(p);
 	if (rc < 0) {
 		stop_by_code(p, rc);
 		cn_mutex_lock(&p->lock);

@@ -71,6 +71,12 @@ int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_te
 		process_unref(p);
 		return 0;
 	}
+	if (CN_UNLIKELY(mailbox_is_full(p, w))) {
+		cn_mutex_unlock(&p->lock);
+		message_drop(m);
+		process_unref(p);
+		return 0;
+	}
 	if (alias) {
 		ref = *to->alias;
 		ended = use_alias(p, alias, &watched);
@@ -139,7 +145,21 @@ void deliver_exit(struct cn_procs *procs, cnode_pid to, cnode_pid from, cnode_te
 	process_unref(p);
 }
 
-int deliver_exit2(struct cn_procs *procs, const struct cn_target *to, cnode_pid from, cnode_term reason, struct work *w)
+/* Under p's lock: may the peer end it? Who is linked with it could by its own end. */
+static bool may_exit(struct cnode_process *p, cnode_pid from, cnode_name peer)
+{
+	struct cn_procs *procs = p->procs;
+	if (!peer || !procs->ops->may_exit)
+		return true;
+	struct rel *r = rel_find_pid(p, from);
+	if (r && r->active)
+		return true;
+	struct cn_exit_target target = { .label = cn_process_label(p), .parent = p->parent, .origin = p->origin };
+	return procs->ops->may_exit(procs->ctx, peer, &target);
+}
+
+int deliver_exit2(struct cn_procs *procs, const struct cn_target *to, cnode_pid from, cnode_name peer, cnode_term reason,
+		  struct work *w)
 {
 	struct cnode_process *p = resolve(procs, to);
 	if (!p)
@@ -147,7 +167,7 @@ int deliver_exit2(struct cn_procs *procs, const struct cn_target *to, cnode_pid 
 	bool ready = false;
 	int rc = 0;
 	cn_mutex_lock(&p->lock);
-	if (!is_dead(p) && !(to->alias && !find_alias(p, to->alias)))
+	if (!is_dead(p) && !(to->alias && !find_alias(p, to->alias)) && may_exit(p, from, peer))
 		ready = exit_signal(p, NULL, from, reason, true, &rc, w);
 	cn_mutex_unlock(&p->lock);
 	if (ready)
@@ -405,7 +425,7 @@ int cn_procs_deliver(struct cn_procs *procs, const struct cn_signal *sig)
 		deliver_exit(procs, sig->to, sig->from, sig->term, &w);
 		break;
 	case CN_SIG_EXIT2:
-		rc = deliver_exit2(procs, &to, sig->from, sig->term, &w);
+		rc = deliver_exit2(procs, &to, sig->from, sig->node, sig->term, &w);
 		break;
 	case CN_SIG_DEMONITOR:
 		drop_watched(procs, &to, sig->from, &sig->ref);

@@ -125,13 +125,20 @@ static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool
 	p->state_size = spec->state_size;
 	p->parent = spec->parent;
 	p->leader = spec->leader;
+	p->origin = spec->origin;
 	p->started = spec->started;
 	p->started_ctx = spec->started_ctx;
 	p->start_pending = true;
 	p->start_code = CNODE_EEXITED;
 	p->arg = spec->arg;
 	p->average_ns = UINT64_MAX;
-	p->state = own_thread ? RUN_RUNNING : RUN_READY;
+	p->init_ns = spec->init_ns;
+	p->max_messages = spec->max_messages;
+	p->drops = spec->drops;
+	atomic_init(&p->log_level, spec->log_level ? (int)*spec->log_level : -1);
+	p->start_by = CN_NEVER;
+	p->holds = spec->held;
+	p->state = own_thread ? RUN_RUNNING : spec->held ? RUN_HELD : RUN_READY;
 	p->ran_init = p->terminated = own_thread;
 	atomic_init(&p->refs, 2);       /* the pid table's, and the remains' */
 	cn_mutex_init(&p->lock);
@@ -181,8 +188,26 @@ int cn_process_spawn(struct cn_procs *procs, const struct cn_process_spec *spec,
 	if (rc != 0)
 		return rc;
 	struct work w = { .inside = false };
-	*pid = p->pid;          /* behind run_ready it may be gone */
-	run_ready(p, &w);
+	*pid = p->pid;          /* behind run_ready it may be gone, and who kills a held one makes it run */
+	process_ref(p);
+	if (spec->at_once && out_enter(p) == 0) {
+		out_leave(p, &w);
+		work_run(&w);
+	}
+	if (CN_UNLIKELY(spec->start_ns)) {
+		uint64_t now = cn_now();
+		if (start_timer(p, spec->start_ns < CN_NEVER - now ? now + spec->start_ns : CN_NEVER - 1) != 0) {
+			/* It was made already: it ends as if init had said so. */
+			cn_mutex_lock(&p->lock);
+			if (!is_dead(p))
+				process_die(p, atom_enomem(), &w);
+			cn_mutex_unlock(&p->lock);
+			work_run(&w);
+		}
+	}
+	if (!spec->held)
+		run_ready(p, &w);
+	process_unref(p);
 	return 0;
 }
 

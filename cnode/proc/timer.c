@@ -36,6 +36,49 @@ int cn_process_timer(struct cnode_process *self, uint64_t ms, cnode_ref *ref, cn
 	return 0;
 }
 
+/* mode of a REL_TIMER that is no message but the end of a start. */
+#define ENDS_START 1
+
+int start_timer(struct cnode_process *p, uint64_t due)
+{
+	struct cn_procs *procs = p->procs;
+	struct rel *r = rel_new(REL_TIMER, NULL);
+	if (!r)
+		return CNODE_ENOMEM;
+	struct timer *t = CN_CONTAINER(r, struct timer, rel);
+	t->node.due = due;
+	r->mode = ENDS_START;
+	r->about.ref = ref_make(procs, p->number);
+	cn_mutex_lock(&p->lock);
+	if (is_dead(p)) {
+		cn_mutex_unlock(&p->lock);
+		rel_free(r);
+		return 0;
+	}
+	(void)rel_add(p, r, 0, CN_EPOCH_ANY);
+	p->start_ref = r->about.ref;
+	p->start_by = due;
+	p->start_timed = true;
+	cn_mutex_lock(&procs->timers_lock);
+	t->queued = true;
+	cn_heap_add(&procs->timers, &t->node);
+	bool first = procs->timers.first == &t->node;
+	cn_mutex_unlock(&procs->timers_lock);
+	cn_mutex_unlock(&p->lock);
+	if (first)
+		procs->ops->due(procs->ctx);
+	return 0;
+}
+
+void start_timer_stop(struct cnode_process *p)
+{
+	if (CN_LIKELY(!p->start_timed))
+		return;
+	p->start_timed = false;
+	p->start_by = CN_NEVER;
+	(void)cnode_cancel_timer(p, p->start_ref);
+}
+
 int cnode_cancel_timer(cnode_process *self, cnode_ref ref)
 {
 	cn_mutex_lock(&self->lock);
@@ -73,7 +116,11 @@ static void fire(struct cnode_process *p, const cnode_ref *ref, struct work *w)
 	bool ready = false;
 	cn_mutex_lock(&p->lock);
 	struct rel *r = is_dead(p) ? NULL : rel_find_ref(p, REL_TIMER, ref);
-	if (r) {
+	if (r && r->mode == ENDS_START) {
+		rel_remove(p, r);
+		rel_free(r);
+		process_die(p, atom_timeout(), w);
+	} else if (r) {
 		rel_remove(p, r);
 		ready = mailbox_push(p, message_of_rel(r, CN_MSG_TIMER), w);
 	}

@@ -2,13 +2,14 @@
 /* The table of factories. */
 #include "cnode/spawn/inner.h"
 
-int cn_factories_new(struct cn_procs *procs, struct cn_log *log, struct cn_factories **factories)
+int cn_factories_new(struct cn_procs *procs, struct cn_log *log, struct cn_guard *guard, struct cn_factories **factories)
 {
 	struct cn_factories *f = cn_calloc(1, sizeof *f);
 	if (!f)
 		return CNODE_ENOMEM;
 	f->procs = procs;
 	f->log = log;
+	f->guard = guard;
 	cn_mutex_init(&f->lock);
 	*factories = f;
 	return 0;
@@ -36,6 +37,7 @@ void cn_factories_free(struct cn_factories *f)
 		cn_free(entry);
 	}
 	cn_mutex_fini(&f->lock);
+	cn_free(f->expose);
 	cn_free(f);
 }
 
@@ -87,6 +89,7 @@ int cn_factory_add(struct cn_factories *f, const char *name, const cnode_behavio
 		if (rc == 0) {
 			factory->behaviour = behaviour;
 			factory->context = context;
+			factory->unknown = CNODE_UNKNOWN_UNDEF;
 			factory->removed = false;
 		}
 	} else {
@@ -142,17 +145,60 @@ int cn_factory_set(struct cn_factories *f, const char *name, const char *who)
 	return change(f, name, who, cn_access_set);
 }
 
+void cn_factories_close(struct cn_factories *f)
+{
+	if (f)
+		f->closed = true;
+}
+
+void cn_factory_enable(struct cn_factories *f, bool on)
+{
+	atomic_store(&f->off, !on);
+}
+
+int cn_factories_expose(struct cn_factories *f, const char *keys)
+{
+	cn_free(f->expose);
+	f->expose = keys ? cn_strdup(keys) : NULL;
+	return f->expose || !keys ? 0 : CNODE_ENOMEM;
+}
+
+int cn_factory_unknown(struct cn_factories *f, const char *name, enum cnode_unknown how)
+{
+	if ((unsigned)how > CNODE_UNKNOWN_HIDDEN)
+		return CNODE_EBADARG;
+	if (!name) {
+		atomic_store(&f->unknown, (int)how);
+		return 0;
+	}
+	cn_mutex_lock(&f->lock);
+	struct cn_factory *factory = cn_factory_find(f, name);
+	if (factory)
+		factory->unknown = how;
+	cn_mutex_unlock(&f->lock);
+	return factory ? 0 : CNODE_ENOENT;
+}
+
+void cn_factories_register_by(struct cn_factories *f, const struct cn_register_ops *ops)
+{
+	f->global = *ops;
+}
+
 /* Calls `each` with one factory's figures. */
 static int show(struct cn_factory *factory, int (*each)(void *context, const cnode_factory_info *factory), void *context)
 {
-	struct cn_buf allowed, denied;
+	struct cn_buf allowed, denied, who;
 	cn_buf_init(&allowed, 0);
 	cn_buf_init(&denied, 0);
+	cn_buf_init(&who, 0);
 	enum cn_access_mode mode;
 	int rc = cn_access_describe(&factory->who, &mode, &allowed, &denied);
+	if (rc == 0)
+		rc = cn_access_text(&factory->who, &who);
 	cn_put_u8(&allowed, 0);
 	cn_put_u8(&denied, 0);
-	if (rc == 0 && !allowed.err && !denied.err) {
+	cn_put_u8(&who, 0);
+	if (rc == 0 && !allowed.err && !denied.err && !who.err) {
 		cnode_factory_info info = {
 			.size = sizeof info,
 			.name = factory->name,
@@ -162,6 +208,7 @@ static int show(struct cn_factory *factory, int (*each)(void *context, const cno
 			.processes = atomic_load(&factory->processes),
 			.spawned = atomic_load(&factory->spawned),
 			.refused = atomic_load(&factory->refused),
+			.who = (char *)who.data,
 		};
 		rc = each(context, &info);
 	} else {
@@ -169,6 +216,7 @@ static int show(struct cn_factory *factory, int (*each)(void *context, const cno
 	}
 	cn_buf_fini(&allowed);
 	cn_buf_fini(&denied);
+	cn_buf_fini(&who);
 	return rc;
 }
 

@@ -553,6 +553,9 @@ static int start(cnode_node *node, void **state)
 		rc = cnode_factory_add(node, "closed", &puppet, NULL, CNODE_NO_NODES);
 	if (rc == 0)
 		rc = cnode_factory_add(node, "friends", &puppet, NULL, "friend@127.0.0.1");
+	/* Cases end puppets that other puppets made with exit/2, as any BEAM node may. */
+	if (rc == 0)
+		rc = cnode_access_set(node, CNODE_ACCESS_EXIT, "*", CNODE_ALL_NODES);
 	if (rc == 0)
 		rc = functions_export(node);
 	return rc != 0 ? rc : waiting_open(node);

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* lists: from words to lists of the node. */
+#include "cnode/cmd/lists.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cnode/cmd/say.h"
+#include "cnode/cnode.h"
+
+/* What all steps of making lists need. */
+struct making {
+	const struct cn_lists_source *source;
+	cnode_node *node;           /* NULL: only checking */
+	bool long_names;
+	const struct cn_lists *modules;
+	struct cn_lists *lists;
+	char label[CN_CONF_LABEL];  /* begins messages: where, which key, and mostly its value */
+	char *message;
+};
+
+static int wrong(struct making *m, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static int wrong(struct making *m, const char *format, ...)
+{
+	va_list args;
+	int n = snprintf(m->message, CN_LISTS_MESSAGE, "%s: ", m->label);
+
+	va_start(args, format);
+	if (n > 0 && n < CN_LISTS_MESSAGE)
+		vsnprintf(m->message + n, CN_LISTS_MESSAGE - (size_t)n, format, args);
+	va_end(args);
+	return CNODE_EBADARG;
+}
+
+/* ---- lists ---- */
+
+static struct cn_list *find(const struct cn_lists *lists, enum cn_list_kind kind, const char *name)
+{
+	for (size_t i = 0; i < lists->count; i++)
+		if (lists->item[i].kind == kind && strcmp(lists->item[i].name, name) == 0)
+			return &lists->item[i];
+	return NULL;
+}
+
+/* Takes name and who, also on failure. */
+static struct cn_list *add(struct cn_lists *lists, enum cn_list_kind kind, char *take_name, char *take_who)
+{
+	struct cn_list *more = realloc(lists->item, (lists->count + 1) * sizeof *more);
+
+	if (more != NULL)
+		lists->item = more;
+	if (more == NULL || take_name == NULL || take_who == NULL) {
+		free(take_name);
+		free(take_who);
+		return NULL;
+	}
+	more[lists->count] = (struct cn_list){ .kind = kind, .name = take_name, .who = take_who };
+	return &more[lists->count++];
+}
+
+void cn_lists_free(struct cn_lists *lists)
+{
+	for (size_t i = 0; i < lists->count; i++) {
+		free(lists->item[i].name);
+		free(lists->item[i].who);
+	}
+	free(lists->item);
+	*lists = (struct cn_lists){ .count = 0 };
+}
+
+static int note_factory(void *context, const cnode_factory_info *factory)
+{
+	struct cn_lists *lists = context;
+
+	return add(lists, CN_LIST_FACTORY, strdup(factory->name), strdup(factory->who)) ? 0 : CNODE_ENOMEM;
+}
+
+int cn_lists_of_modules(cnode_node *node, struct cn_lists *lists)
+{
+	return cnode_factory_list(node, note_factory, lists);
+}
+
+/* Adds nodes, each with `mark` before it, to a list's text. */
+static int extend(char **who, const char *mark, const char *nodes, size_t size)
+{
+	size_t old = strlen(*who);
+	char *more = realloc(*who, old + strlen(mark) + size + 2);
+
+	if (more == NULL)
+		return CNODE_ENOMEM;
+	*who = more;
+	sprintf(more + old, "%s%s%.*s", old > 0 ? "," : "", mark, (int)size, nodes);
+	return 0;
+}
+
+/* ---- names ---- */
+
+static bool is_atom(const char *text)
+{
+	cnode_term atom;
+
+	if (*text == '\0' || cnode_format(&atom, "~a", text) != 0)
+		return false;
+	cnode_term_drop(atom);
+	return true;
+}
+
+/* What is wrong with a factory's or function's name; NULL: nothing. */
+static const char *fault_of_atom(const char *text)
+{
+	if (*text == '\0')
+		return "the name is empty";
+	return is_atom(text) ? NULL : "the name is no atom: it has at most 255 characters of UTF-8";
+}
+
+/* What is wrong with one entry of a list of nodes; NULL: nothing. */
+static const char *fault_of_node(const char *entry, size_t size)
+{
+	const char *at = memchr(entry, '@', size);
+
+	if (size == 0)
+		return "an entry is empty";
+	if (size == 1 && *entry == '*')
+		return NULL;
+	if (size > 255)
+		return "it is longer than 255 characters, which no node's name is";
+	if (*entry == '!')
+		return "what is denied stands in the key deny of a section";
+	if (memchr(entry, ' ', size) != NULL || memchr(entry, '\t', size) != NULL)
+		return "it has white space";
+	if (at == NULL)
+		return "it has no '@': NAME@HOST is wanted, where '*' stands for any text";
+	if (at == entry || at == entry + size - 1)
+		return "it has nothing before or behind the '@'";
+	if (memchr(at + 1, '@', (size_t)(entry + size - at - 1)) != NULL)
+		return "it has two '@'";
+	return NULL;
+}
+
+/* Can no node of this cluster have such a name? Short and long names do not meet. */
+static bool matches_nothing(const struct making *m, const char *entry, size_t size)
+{
+	const char *at = memchr(entry, '@', size);
+
+	if (at == NULL || memchr(at, '*', (size_t)(entry + size - at)) != NULL)
+		return false;
+	bool is_long = memchr(at, '.', (size_t)(entry + size - at)) != NULL || memchr(at, ':', (size_t)(entry + size - at)) != NULL;
+	return is_long != m->long_names;
+}
+
+/* Adds the entries of a text like "a@h, b@h" to a list. */
+static int add_nodes(struct making *m, char **who, const char *mark, const char *text)
+{
+	for (bool more = true; more;) {
+		size_t whole = strcspn(text, ","), size = whole;
+		more = text[whole] == ',';
+		const char *entry = text;
+		for (; size > 0 && (*entry == ' ' || *entry == '\t'); size--)
+			entry++;
+		while (size > 0 && (entry[size - 1] == ' ' || entry[size - 1] == '\t'))
+			size--;
+		const char *fault = fault_of_node(entry, size);
+		if (fault != NULL)
+			return wrong(m, "'%.*s': %s", size > 300 ? 300 : (int)size, entry, fault);
+		if (matches_nothing(m, entry, size))
+			cn_say(CNODE_LOG_WARNING, "%s: '%.*s' matches no node: this node has a %s name, and so have all it can meet",
+			       m->label, (int)size, entry, m->long_names ? "long" : "short");
+		if (extend(who, mark, entry, size) != 0)
+			return CNODE_ENOMEM;
+		text += whole + more;
+	}
+	return 0;
+}
+
+/* ---- what there is ---- */
+
+/* All factories, as a phrase. */
+static void name_factories(const struct cn_lists *modules, char *phrase, size_t room)
+{
+	size_t size = 0;
+
+	*phrase = '\0';
+	for (size_t i = 0; i < modules->count && size < room; i++) {
+		int n = snprintf(phrase + size, room - size, "%s%s", i ? ", " : "", modules->item[i].name);
+		size += n > 0 ? (size_t)n : 0;
+	}
+}
+
+struct wanted_function {
+	const char *module, *name;
+};
+
+static int is_function(void *context, const cnode_function_info *function)
+{
+	const struct wanted_function *w = context;
+
+	return strcmp(function->module, w->module) == 0 &&
+	       (strcmp(w->name, "*") == 0 || strcmp(function->name, w->name) == 0);
+}
+
+/* Parts MODULE:FUNCTION, in place; false if it is none. */
+static bool part_function(char *text, struct wanted_function *f)
+{
+	char *colon = strchr(text, ':');
+
+	if (colon == NULL || colon == text || colon[1] == '\0')
+		return false;
+	*colon = '\0';
+	f->module = text;
+	f->name = colon + 1;
+	return true;
+}
+
+static int check_function(struct making *m, const char *name)
+{
+	struct wanted_function f;
+	char *copy = strdup(name);
+	const char *fault = NULL;
+	int rc = 0;
+
+	if (copy == NULL)
+		return CNODE_ENOMEM;
+	if (!part_function(copy, &f))
+		rc = wrong(m, "'%.300s' is no function: MODULE:FUNCTION or MODULE:* is wanted", name);
+	else if ((fault = fault_of_atom(f.module)) != NULL || (fault = fault_of_atom(f.name)) != NULL)
+		rc = wrong(m, "%s", fault);
+	else if (m->node != NULL && cnode_function_list(m->node, is_function, &f) == 0)
+		cn_say(CNODE_LOG_WARNING, "%s: %s matches no function that a loaded module exports", m->label, name);
+	free(copy);
+	return rc;
+}
+
+/* Checks that the name is one, and that what it names is there; begins its list with what the module gave it. */
+static int begin(struct making *m, enum cn_list_kind kind, const char *name, struct cn_list **list)
+{
+	const struct cn_list *given = kind == CN_LIST_FACTORY ? find(m->modules, kind, name) : NULL;
+
+	if (kind == CN_LIST_FUNCTION) {
+		int rc = check_function(m, name);
+		if (rc != 0)
+			return rc;
+	} else if (fault_of_atom(name) != NULL) {
+		return wrong(m, "%s", fault_of_atom(name));
+	} else if (m->node != NULL && given == NULL) {
+		char known[1024];
+		name_factories(m->modules, known, sizeof known);
+		return wrong(m, "there is no factory %.300s; %s%s", name,
+			     *known ? "the loaded modules have " : "no loaded module has any", known);
+	}
+	*list = add(m->lists, kind, strdup(name), strdup(given != NULL ? given->who : ""));
+	return *list != NULL ? 0 : CNODE_ENOMEM;
+}
+
+/* ---- from -allow, -allow_fun and the keys of those names ---- */
+
+static int take_rule(struct making *m, enum cn_list_kind kind, const char *rule)
+{
+	const char *form = kind == CN_LIST_FACTORY ? "FACTORY" : "MODULE:FUNCTION";
+	const char *key = kind == CN_LIST_FACTORY ? "allow" : "allow_fun";
+	size_t size = strcspn(rule, "=");
+	char label[CN_CONF_LABEL];
+	int rc = 0;
+
+	snprintf(m->label, sizeof m->label, "%.300s %.200s", cn_conf_label(m->source->conf, key, rule, label), rule);
+	if (size == 0 || (rule[size] == '=' && rule[size + 1] == '\0'))
+		return wrong(m, "%s or %s=NAME@HOST,... is wanted", form, form);
+	char *name = strndup(rule, size);
+	if (name == NULL)
+		return CNODE_ENOMEM;
+	struct cn_list *list = find(m->lists, kind, name);
+	if (list == NULL)
+		rc = begin(m, kind, name, &list);
+	free(name);
+	if (rc != 0)
+		return rc;
+	if (list->from == NULL)
+		list->from = rule;
+	return add_nodes(m, &list->who, "", rule[size] == '=' ? rule + size + 1 : CNODE_ALL_NODES);
+}
+
+/* ---- from sections ---- */
+
+/* Adds the nodes of a key; "all" and "none" are words of their own. */
+static int take_nodes(struct making *m, const struct cn_conf_section *section, const struct cn_conf_key *key,
+		      const char *mark, struct cn_list *list)
+{
+	for (size_t i = 0; i < key->count; i++) {
+		const struct cn_conf_value *v = &key->value[i];
+		snprintf(m->label, sizeof m->label, "%s:%d: %s %.100s: %s", v->file, v->line, section->kind, section->title,
+			 key->name);
+		bool all = strcmp(v->text, "all") == 0, none = strcmp(v->text, "none") == 0;
+		if (key->count > 1 && (all || none))
+			return wrong(m, "'%s' stands alone, not in a list", v->text);
+		int rc = none ? 0 : add_nodes(m, &list->who, mark, all ? CNODE_ALL_NODES : v->text);
+		if (rc != 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int take_section(struct making *m, enum cn_list_kind kind, const struct cn_conf_section *section)
+{
+	const struct cn_conf_key *allow = cn_conf_key(section, "allow"), *deny = cn_conf_key(section, "deny");
+	struct cn_list *list = find(m->lists, kind, section->title);
+	char label[CN_CONF_LABEL];
+	int rc = 0;
+
+	snprintf(m->label, sizeof m->label, "%s:%d: %s %.100s", section->file, section->line, section->kind, section->title);
+	if (list != NULL) {
+		cn_conf_label(m->source->conf, kind == CN_LIST_FACTORY ? "allow" : "allow_fun", list->from, label);
+		if (*label == '-')
+			return 0;           /* the command line wins */
+		return wrong(m, "%s names it too: say it in one place", label);
+	}
+	rc = begin(m, kind, section->title, &list);
+	if (rc == 0 && allow != NULL) {
+		list->who[0] = '\0';
+		rc = take_nodes(m, section, allow, "", list);
+	}
+	if (rc == 0 && deny != NULL)
+		rc = take_nodes(m, section, deny, "!", list);
+	return rc;
+}
+
+/* ---- doors ---- */
+
+int cn_lists_make(const struct cn_lists_source *source, cnode_node *node, const char *node_name,
+		  const struct cn_lists *modules, struct cn_lists *lists, char message[CN_LISTS_MESSAGE])
+{
+	const char *host = strchr(node_name, '@');
+	struct making m = {
+		.source = source, .node = node, .modules = modules, .lists = lists, .message = message,
+		.long_names = host != NULL && strpbrk(host, ".:") != NULL,
+	};
+	int rc = 0;
+
+	for (size_t i = 0; i < source->allow->count && rc == 0; i++)
+		rc = take_rule(&m, CN_LIST_FACTORY, source->allow->item[i]);
+	for (size_t i = 0; i < source->allow_fun->count && rc == 0; i++)
+		rc = take_rule(&m, CN_LIST_FUNCTION, source->allow_fun->item[i]);
+	for (size_t i = 0; i < source->conf->count && rc == 0; i++) {
+		const struct cn_conf_section *s = &source->conf->section[i];
+		if (strcmp(s->kind, "factory") == 0)
+			rc = take_section(&m, CN_LIST_FACTORY, s);
+		else if (strcmp(s->kind, "function") == 0)
+			rc = take_section(&m, CN_LIST_FUNCTION, s);
+	}
+	if (rc == CNODE_ENOMEM)
+		snprintf(message, CN_LISTS_MESSAGE, "%s", cnode_strerror(rc));
+	return rc;
+}
+
+static int set(cnode_node *node, enum cn_list_kind kind, const char *name, const char *who)
+{
+	struct wanted_function f;
+
+	if (kind == CN_LIST_FACTORY)
+		return cnode_factory_set(node, name, who);
+	char *copy = strdup(name);
+	int rc = copy == NULL || !part_function(copy, &f) ? CNODE_ENOMEM : cnode_function_set(node, f.module, f.name, who);
+	free(copy);
+	return rc;
+}
+
+int cn_lists_set(const struct cn_lists *lists, const struct cn_lists *old, const struct cn_lists *modules, cnode_node *node)
+{
+	int rc = 0;
+
+	for (size_t i = 0; i < lists->count && rc == 0; i++)
+		rc = set(node, lists->item[i].kind, lists->item[i].name, lists->item[i].who);
+	for (size_t i = 0; i < old->count && rc == 0; i++) {
+		const struct cn_list *l = &old->item[i];
+		const struct cn_list *given = find(modules, l->kind, l->name);
+		if (find(lists, l->kind, l->name) == NULL)
+			rc = set(node, l->kind, l->name, given != NULL ? given->who : CNODE_NO_NODES);
+	}
+	if (rc == 0)
+		return 0;
+	/* Back to the old ones, so far as memory goes. */
+	for (size_t i = 0; i < lists->count; i++)
+		if (find(old, lists->item[i].kind, lists->item[i].name) == NULL) {
+			const struct cn_list *given = find(modules, lists->item[i].kind, lists->item[i].name);
+			(void)set(node, lists->item[i].kind, lists->item[i].name, given != NULL ? given->who : CNODE_NO_NODES);
+		}
+	for (size_t i = 0; i < old->count; i++)
+		(void)set(node, old->item[i].kind, old->item[i].name, old->item[i].who);
+	return rc;
+}

@@ -1,0 +1,726 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Process groups: one scope here, the servers of r@h and other@h played by the test. */
+#include "cnode/pg/pg.h"
+#include "tests/alloc_fail.h"
+#include "tests/proc_world.h"
+#include "tests/tap.h"
+
+static struct cn_pg *P;
+static struct cnode_process *A, *B;     /* processes of this node */
+static cnode_pid S;                     /* the server of the scope sc */
+static bool two_peers;
+
+static int peers(void *ctx, int (*each)(void *context, const char *name, bool visible), void *context)
+{
+	(void)ctx;
+	int rc = each(context, "r@h", true);
+	return rc == 0 && two_peers ? each(context, "other@h", false) : rc;
+}
+static const struct cn_pg_ops ops = { .peers = peers };
+
+static void run(void)
+{
+	while (cn_sched_run(W.procs, false, 0))
+		continue;
+}
+
+static void setup(void)
+{
+	ck_assert_int_eq(world_open(NULL), 0);
+	ck_assert_int_eq(cn_pg_new(W.procs, NULL, &ops, NULL, &P), 0);
+	A = hand(NULL);
+	B = hand(NULL);
+	ck_assert_int_eq(cn_pg_start(P, "sc", 0), 0);
+	run();
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "sc", &S), 0);
+}
+static void teardown(void)
+{
+	if (A)
+		hand_exit(A, "normal");
+	if (B)
+		hand_exit(B, "normal");
+	world_close();
+	cn_pg_free(P);
+}
+
+/* What left; the server is <S>, A is <A>, B is <B>. */
+static const char *out(void)
+{
+	static char text[SENT_MAX];
+	char name[3][64];
+	cnode_pid pids[] = { S, A ? cnode_self(A) : S, B ? cnode_self(B) : S };
+	run();
+	const char *from = sent();
+	for (int i = 0; i < 3; i++)
+		snprintf(name[i], sizeof name[i], "<me@h.%u.%u>", pids[i].id, pids[i].serial);
+	size_t n = 0;
+	while (*from && n < sizeof text - 4) {
+		int found = -1;
+		for (int i = 0; i < 3 && found < 0; i++)
+			if (strncmp(from, name[i], strlen(name[i])) == 0)
+				found = i;
+		if (found >= 0) {
+			text[n++] = "SAB"[found];
+			from += strlen(name[found]);
+		} else {
+			text[n++] = *from++;
+		}
+	}
+	text[n] = '\0';
+	return text;
+}
+
+/* A message of the process `id` of r@h to the server, by format with pids of r@h. */
+static void say(const char *format, cnode_pid a, cnode_pid b, cnode_pid c)
+{
+	cnode_term t;
+	ck_assert_int_eq(cnode_format(&t, format, a, b, c), 0);
+	struct cn_signal sig = FROM_PEER(MESSAGE, remote(9), S, .term = t);
+	deliver(&sig);
+	cnode_term_drop(t);
+	run();
+}
+static void say_text(const char *text)
+{
+	cnode_term t = text_term(text);
+	ck_assert_msg(t.size_, "%s", text);
+	struct cn_signal sig = FROM_PEER(MESSAGE, remote(9), S, .term = t);
+	deliver(&sig);
+	cnode_term_drop(t);
+	run();
+}
+static cnode_pid R(uint32_t id) { return remote(id); }
+#define NONE ((cnode_pid){ .node = W.peer, .id = 1, .creation = 5 })
+
+static int join(const char *group, struct cnode_process *p)
+{
+	cnode_term g = text_term(group);
+	cnode_pid pid = cnode_self(p);
+	int rc = cn_pg_join(P, "sc", &pid, 1, g);
+	cnode_term_drop(g);
+	return rc;
+}
+static int leave(const char *group, struct cnode_process *p)
+{
+	cnode_term g = text_term(group);
+	cnode_pid pid = cnode_self(p);
+	int rc = cn_pg_leave(P, "sc", &pid, 1, g);
+	cnode_term_drop(g);
+	return rc;
+}
+/* The ids of a group's members, sorted, "1 9 9"; A is 'A', B is 'B'. */
+static const char *members_of(const char *group, bool local)
+{
+	static char text[512];
+	cnode_pid pids[64];
+	size_t count, n = 0;
+	cnode_term g = text_term(group);
+	ck_assert_int_eq(cn_pg_members(P, "sc", local, g, pids, 64, &count), 0);
+	cnode_term_drop(g);
+	ck_assert_uint_le(count, 64);
+	text[0] = '\0';
+	for (uint32_t id = 0; id < 100; id++)
+		for (size_t i = 0; i < count; i++) {
+			bool own = pids[i].node == W.own;
+			if (pids[i].id != id)
+				continue;
+			const char *gap = n ? " " : "";
+			if (own)
+				n += (size_t)snprintf(text + n, sizeof text - n, "%s%c", gap,
+						      A && cnode_pid_equal(pids[i], cnode_self(A)) ? 'A' : 'B');
+			else
+				n += (size_t)snprintf(text + n, sizeof text - n, "%s%u", gap, id);
+		}
+	return text;
+}
+static const char *members(const char *group) { return members_of(group, false); }
+
+static int add_group(void *context, cnode_term group)
+{
+	char *text = context;
+	size_t n = strlen(text);
+	if (n)
+		text[n++] = ' ';
+	cnode_term_print(group, text + n, 200 - n);
+	return 0;
+}
+static const char *groups(bool local)
+{
+	static char text[200];
+	text[0] = '\0';
+	ck_assert_int_eq(cn_pg_groups(P, "sc", local, add_group, text), 0);
+	return text;
+}
+
+/* r@h's server 9 knows us, and we know it. */
+static void meet(void)
+{
+	say("{discover,~p}", R(9), NONE, NONE);
+	say("{'$gen_cast',{sync,~p,[]}}", R(9), NONE, NONE);
+	out();
+}
+
+static void node_up(void)
+{
+	struct cn_node_event up = { .node = W.peer, .connection_id = 2, .visible = true, .up = true };
+	cn_procs_node_event(W.procs, &up);
+	run();
+}
+
+/* ---- discovery ---- */
+
+START_TEST(a_scope_discovers_the_connected_nodes_and_those_that_come)
+{
+	ck_assert_str_eq(out(), "MESSAGE 3 -> sc {discover,S}");
+	node_up();
+	ck_assert_str_eq(out(), "MESSAGE 3 -> sc {discover,S}");
+	ck_assert_int_eq(cn_pg_start(P, "sc", 0), CNODE_EEXIST);
+	ck_assert_int_eq(cn_pg_start(P, "sc", 6), CNODE_EBADARG);
+	ck_assert_int_eq(cn_pg_start(P, "", 0), CNODE_EBADNAME);
+}
+END_TEST
+
+START_TEST(hidden_nodes_are_asked_only_if_the_scope_says_so)
+{
+	out();
+	two_peers = true;
+	ck_assert_int_eq(cn_pg_start(P, "visible", 0), 0);
+	const char *first = strstr(out(), "visible {discover");
+	ck_assert_ptr_nonnull(first);
+	ck_assert_ptr_null(strstr(first + 1, "visible {discover"));
+	ck_assert_int_eq(cn_pg_start(P, "both", CNODE_PG_HIDDEN), 0);
+	first = strstr(out(), "both {discover");
+	ck_assert_ptr_nonnull(first);
+	ck_assert_ptr_nonnull(strstr(first + 1, "both {discover"));
+	two_peers = false;
+}
+END_TEST
+
+START_TEST(a_discover_is_answered_with_a_sync_and_a_discover)
+{
+	join("g", A);
+	join("g", B);
+	join("{room,7}", A);
+	out();
+	say("{discover,~p}", R(9), NONE, NONE);
+	const char *text = out();
+	ck_assert_msg(strncmp(text, "MONITOR 3 -> 9; MESSAGE 3 -> 9 {'$gen_cast',{sync,S,[", 51) == 0, "%s", text);
+	ck_assert_ptr_nonnull(strstr(text, "{{room,7},[A]}"));
+	ck_assert_ptr_nonnull(strstr(text, "{g,[A,B]}"));
+	ck_assert_msg(strstr(text, "; MESSAGE 3 -> 9 {discover,S}"), "%s", text);
+	/* Crossing ones are normal, and known servers are not discovered again. */
+	say("{discover,~p,1}", R(9), NONE, NONE);
+	text = out();
+	ck_assert_msg(strncmp(text, "MESSAGE 3 -> 9 {'$gen_cast',{sync,S,[", 36) == 0, "%s", text);
+	ck_assert_ptr_null(strstr(text, "{discover"));
+}
+END_TEST
+
+START_TEST(nothing_is_told_to_who_had_no_sync_yet)
+{
+	join("g", A);
+	/* Its sync came, its discover did not: it may not know of g. */
+	say("{'$gen_cast',{sync,~p,[]}}", R(9), NONE, NONE);
+	out();
+	ck_assert_int_eq(leave("g", A), 0);
+	ck_assert_str_eq(out(), "");
+	join("h", A);
+	ck_assert_str_eq(out(), "");
+	say("{discover,~p}", R(9), NONE, NONE);
+	ck_assert_str_eq(out(), "MESSAGE 3 -> 9 {'$gen_cast',{sync,S,[{h,[A]}]}}");
+	ck_assert_int_eq(leave("h", A), 0);
+	ck_assert_str_eq(out(), "MESSAGE 3 -> 9 {leave,S,A,[h]}");
+}
+END_TEST
+
+/* ---- this node ---- */
+
+START_TEST(joins_and_leaves_are_told_in_order)
+{
+	meet();
+	ck_assert_int_eq(join("g", A), 0);
+	ck_assert_str_eq(members("g"), "A");
+	ck_assert_int_eq(join("g", A), 0);
+	ck_assert_int_eq(leave("g", A), 0);
+	ck_assert_int_eq(join("h", B), 0);
+	ck_assert_str_eq(out(), "MESSAGE 3 -> 9 {join,S,g,A}; MESSAGE 3 -> 9 {join,S,g,A}; "
+				"MESSAGE 3 -> 9 {leave,S,A,[g]}; MESSAGE 3 -> 9 {join,S,h,B}");
+	ck_assert_str_eq(members("g"), "A");
+	ck_assert_int_eq(leave("g", A), 0);
+	ck_assert_int_eq(leave("g", A), CNODE_ENOTJOINED);
+	ck_assert_int_eq(leave("h", A), CNODE_ENOTJOINED);
+	ck_assert_int_eq(leave("never", A), CNODE_ENOTJOINED);
+	ck_assert_str_eq(out(), "MESSAGE 3 -> 9 {leave,S,A,[g]}");
+	ck_assert_str_eq(groups(false), "h");
+}
+END_TEST
+
+START_TEST(several_processes_are_one_change)
+{
+	meet();
+	cnode_pid pids[] = { cnode_self(A), cnode_self(B), cnode_self(A) };
+	cnode_term g = text_term("g");
+	ck_assert_int_eq(cn_pg_join(P, "sc", pids, 3, g), 0);
+	ck_assert_str_eq(out(), "MESSAGE 3 -> 9 {join,S,g,[A,B,A]}");
+	ck_assert_str_eq(members("g"), "A A B");
+	cnode_pid more[] = { cnode_self(B), cnode_self(B), cnode_self(A) };
+	ck_assert_int_eq(cn_pg_leave(P, "sc", more, 3, g), 0);
+	/* Only what was there: an OTP node's server would not survive the rest. */
+	ck_assert_str_eq(out(), "MESSAGE 3 -> 9 {leave,S,[B,A],[g]}");
+	ck_assert_str_eq(members("g"), "A");
+	ck_assert_int_eq(cn_pg_join(P, "sc", pids, 0, g), 0);
+	cnode_pid far = R(4);
+	ck_assert_int_eq(cn_pg_join(P, "sc", &far, 1, g), CNODE_EBADARG);
+	ck_assert_int_eq(cn_pg_join(P, "nosuch", pids, 1, g), CNODE_ENOENT);
+	cnode_term_drop(g);
+	ck_assert_str_eq(out(), "");
+}
+END_TEST
+
+START_TEST(an_end_leaves_every_group_as_often_as_it_was_joined)
+{
+	meet();
+	join("g", A);
+	join("h", A);
+	join("g", A);
+	join("g", B);
+	out();
+	cnode_pid a = cnode_self(A);
+	char expected[100];
+	hand_exit(A, "boom");
+	A = NULL;
+	run();
+	ck_assert_str_eq(members("g"), "B");
+	ck_assert_str_eq(members("h"), "");
+	snprintf(expected, sizeof expected, "MESSAGE 3 -> 9 {leave,S,<me@h.%u.%u>,[g,h,g]}", a.id, a.serial);
+	ck_assert_str_eq(out(), expected);
+	cnode_term g = text_term("g");
+	ck_assert_int_eq(cn_pg_join(P, "sc", &a, 1, g), CNODE_ENOPROC);
+	cnode_term_drop(g);
+}
+END_TEST
+
+/* leave_exit_race of OTP's pg_SUITE: the end is known while the leave is not yet told. */
+START_TEST(a_leave_and_an_end_at_once_are_told_once)
+{
+	meet();
+	join("g", A);
+	out();
+	cnode_pid a = cnode_self(A);
+	ck_assert_int_eq(leave("g", A), 0);
+	hand_exit(A, "boom");
+	A = NULL;
+	char expected[100];
+	snprintf(expected, sizeof expected, "MESSAGE 3 -> 9 {leave,S,<me@h.%u.%u>,[g]}", a.id, a.serial);
+	ck_assert_str_eq(out(), expected);
+	/* And who joined and ended before the server looked. */
+	struct cnode_process *c = hand(NULL);
+	cnode_pid pid = cnode_self(c);
+	cnode_term g = text_term("g");
+	ck_assert_int_eq(cn_pg_join(P, "sc", &pid, 1, g), 0);
+	cnode_term_drop(g);
+	hand_exit(c, "boom");
+	snprintf(expected, sizeof expected, "{join,S,g,<me@h.%u.%u>}; MESSAGE 3 -> 9 {leave,S,<me@h.%u.%u>,[g]}", pid.id, pid.serial,
+		 pid.id, pid.serial);
+	ck_assert_ptr_nonnull(strstr(out(), expected));
+	ck_assert_str_eq(members("g"), "");
+}
+END_TEST
+
+/* ---- other nodes ---- */
+
+START_TEST(members_of_others_come_go_and_end_with_their_server)
+{
+	meet();
+	say("{join,~p,g,~p}", R(9), R(21), NONE);
+	say("{join,~p,g,[~p,~p]}", R(9), R(21), R(22));
+	say("{join,~p,{room,7},[~p]}", R(9), R(23), NONE);
+	join("g", A);
+	ck_assert_str_eq(members("g"), "A 21 21 22");
+	ck_assert_str_eq(members_of("g", true), "A");
+	ck_assert_str_eq(members("{room,7}"), "23");
+	say("{leave,~p,~p,[g,nosuch,g]}", R(9), R(21), NONE);
+	ck_assert_str_eq(members("g"), "A 22");
+	say("{leave,~p,[~p,~p],[g]}", R(9), R(21), R(22));
+	ck_assert_str_eq(members("g"), "A");
+	ck_assert_str_eq(groups(true), "g");
+	say("{join,~p,g,~p}", R(9), R(25), NONE);
+	atomic_fetch_add(&W.epoch, 1);
+	ck_assert(cn_procs_nodedown(W.procs, W.peer, 1, "noconnection", 100));
+	run();
+	ck_assert_str_eq(members("g"), "A");
+	ck_assert_str_eq(members("{room,7}"), "");
+	ck_assert_str_eq(groups(false), "g");
+	/* What is still on its way from the old server is not taken in. */
+	say("{join,~p,g,~p}", R(9), R(21), NONE);
+	ck_assert_str_eq(members("g"), "A");
+}
+END_TEST
+
+START_TEST(a_sync_replaces_all_that_was_known)
+{
+	meet();
+	say("{join,~p,g,[~p,~p]}", R(9), R(21), R(22));
+	say("{join,~p,h,~p}", R(9), R(23), NONE);
+	join("h", A);
+	say("{'$gen_cast',{sync,~p,[{g,[~p,~p]},{[1,2],[]}]}}", R(9), R(22), R(24));
+	ck_assert_str_eq(members("g"), "22 24");
+	ck_assert_str_eq(members("h"), "A");
+	say("{'$gen_cast',{sync,~p,[{\"ab\",[~p]}]}}", R(9), R(22), NONE);
+	ck_assert_str_eq(members("g"), "");
+	ck_assert_str_eq(members("[97,98]"), "22");
+	ck_assert_str_eq(members("[97|[98]]"), "22");
+	ck_assert_str_eq(members("[97,98.0]"), "");
+	say("{'$gen_cast',{sync,~p,[]}}", R(9), NONE, NONE);
+	ck_assert_str_eq(groups(false), "h");
+}
+END_TEST
+
+START_TEST(a_node_speaks_for_itself_only)
+{
+	meet();
+	cnode_pid other = { .node = W.other, .id = 30, .creation = 5 };
+	say("{join,~p,g,~p}", R(9), other, NONE);
+	say("{join,~p,g,[~p,~p]}", R(9), R(21), other);
+	say("{join,~p,g,~p}", R(9), cnode_self(A), NONE);
+	say("{'$gen_cast',{sync,~p,[{g,[~p]}]}}", other, other, NONE);
+	say("{discover,~p}", other, NONE, NONE);
+	say("{join,~p,g,~p}", S, cnode_self(A), NONE);
+	say("{'$gen_cast',{sync,~p,[{g,[~p]}]}}", R(9), other, NONE);
+	ck_assert_str_eq(groups(false), "");
+	ck_assert_str_eq(out(), "");
+	/* As if they had come from a local process: nobody here is a server of another node. */
+	cnode_term t;
+	ck_assert_int_eq(cnode_format(&t, "{join,~p,g,~p}", R(9), R(21)), 0);
+	struct cn_target to = { .pid = S };
+	cn_procs_send(W.procs, &to, t, 0);
+	cnode_term_drop(t);
+	run();
+	ck_assert_str_eq(groups(false), "");
+}
+END_TEST
+
+START_TEST(junk_is_dropped_and_the_scope_lives)
+{
+	static const char *const texts[] = {
+		"x", "{discover}", "{discover,1}", "{discover,1,2,3}", "{join,a,b,c}", "{leave,1,2,3}", "{update,1,[]}",
+		"[]", "#{}", "{'$gen_cast',x}", "{'$gen_cast',{sync,1,2}}", "{'$gen_cast',{sync,1}}", "{nodeup,a@b}",
+		"{nodedown,a@b}", "{'DOWN',1,process,2,3}", "{'$gen_call',x,y}", "{'$gen_cast',{local_data,1,1,#{}}}", "wake", "again",
+		"{system,1,2}", "{'EXIT',1,2}",
+	};
+	meet();
+	for (size_t i = 0; i < CN_ARRAY_SIZE(texts); i++)
+		say_text(texts[i]);
+	say("{join,~p,g,x}", R(9), NONE, NONE);
+	say("{join,~p,g,[~p|x]}", R(9), R(21), NONE);
+	say("{join,~p,g,[~p,x]}", R(9), R(21), NONE);
+	say("{leave,~p,~p,x}", R(9), R(21), NONE);
+	say("{leave,~p,~p,[x|y]}", R(9), R(21), NONE);
+	say("{'$gen_cast',{sync,~p,x}}", R(9), NONE, NONE);
+	say("{'$gen_cast',{sync,~p,[x]}}", R(9), NONE, NONE);
+	say("{'$gen_cast',{sync,~p,[{g,~p}|x]}}", R(9), R(21), NONE);
+	say("{'$gen_cast',{sync,~p,[{g,x}]}}", R(9), NONE, NONE);
+	out();
+	ck_assert(cn_procs_is_alive(W.procs, S));
+	/* A call is answered, or its caller waits for ever. */
+	cnode_term t;
+	ck_assert_int_eq(cnode_format(&t, "{'$gen_call',{~p,~r},{join_local,g,~p}}", R(5), remote_ref(1), R(5)), 0);
+	struct cn_signal sig = FROM_PEER(MESSAGE, remote(5), S, .term = t);
+	deliver(&sig);
+	cnode_term_drop(t);
+	ck_assert_ptr_nonnull(strstr(out(), "{error,bad_request}"));
+	join("g", A);
+	ck_assert_ptr_nonnull(strstr(out(), "{join,S,g,A}"));
+}
+END_TEST
+
+/* ---- limits ---- */
+
+START_TEST(floods_of_discover_are_answered_together)
+{
+	meet();
+	for (int i = 0; i < 100; i++)
+		say("{discover,~p}", R(9), NONE, NONE);
+	size_t n = 0;
+	for (const char *at = out(); (at = strstr(at, "{sync,")); at++)
+		n++;
+	ck_assert_uint_lt(n, CN_PG_SYNCS + 1);
+	/* The rest as one, once a while is over. */
+	cn_sched_expire(W.procs, cn_now() + 2 * CN_NS_PER_S, 100);
+	ck_assert_str_eq(out(), "MESSAGE 3 -> 9 {'$gen_cast',{sync,S,[]}}");
+	cn_sched_expire(W.procs, cn_now() + 4 * CN_NS_PER_S, 100);
+	ck_assert_str_eq(out(), "");
+}
+END_TEST
+
+START_TEST(a_node_has_so_many_servers_at_most)
+{
+	out();
+	for (uint32_t i = 100; i < 200; i++)
+		say("{discover,~p}", R(i), NONE, NONE);
+	size_t n = 0;
+	for (const char *at = out(); (at = strstr(at, "MONITOR")); at++)
+		n++;
+	ck_assert_uint_eq(n, CN_PG_SERVERS);
+}
+END_TEST
+
+START_TEST(a_leave_of_everything_is_quick)
+{
+	enum { N = 20000 };
+	meet();
+	cnode_builder *b = cnode_builder_new();
+	cnode_term list, groups_term, t;
+	cnode_build_list(b);
+	for (uint32_t i = 0; i < N; i++)
+		cnode_build_pid(b, R(1000 + i));
+	cnode_build_list_end(b);
+	ck_assert_int_eq(cnode_builder_term(b, &list), 0);
+	cnode_build_list(b);
+	for (int i = 0; i < N; i++)
+		cnode_build_atom(b, "g");
+	cnode_build_list_end(b);
+	ck_assert_int_eq(cnode_builder_term(b, &groups_term), 0);
+	cnode_builder_free(b);
+	ck_assert_int_eq(cnode_format(&t, "{join,~p,g,~t}", R(9), list), 0);
+	struct cn_signal sig = FROM_PEER(MESSAGE, remote(9), S, .term = t);
+	deliver(&sig);
+	run();
+	cnode_term_drop(t);
+	size_t count;
+	cnode_term g = text_term("g");
+	ck_assert_int_eq(cn_pg_members(P, "sc", false, g, NULL, 0, &count), 0);
+	ck_assert_uint_eq(count, N);
+	/* Each of them, from twenty thousand times the same group. */
+	ck_assert_int_eq(cnode_format(&t, "{leave,~p,~t,~t}", R(9), list, groups_term), 0);
+	sig.term = t;
+	deliver(&sig);
+	uint64_t at = cn_now();
+	run();
+	ck_assert_uint_lt(cn_now() - at, 2 * CN_NS_PER_S);
+	ck_assert_int_eq(cn_pg_members(P, "sc", false, g, NULL, 0, &count), 0);
+	ck_assert_uint_eq(count, 0);
+	cnode_term_drop(t);
+	cnode_term_drop(g);
+	cnode_term_drop(list);
+	cnode_term_drop(groups_term);
+}
+END_TEST
+
+/* ---- watching ---- */
+
+static const char *heard(struct cnode_process *p)
+{
+	static char text[300];
+	run();
+	struct cn_message *m = cn_process_receive(p, NULL, NULL);
+	text[0] = '\0';
+	if (m) {
+		cnode_term ref, what, group, pids;
+		char list[128], name[64], word[16];
+		ck_assert_int_eq(cnode_scan(m->term, "{~t,~t,~t,~t}", &ref, &what, &group, &pids), 0);
+		cnode_term_print(what, word, sizeof word);
+		cnode_term_print(group, name, sizeof name);
+		cnode_term_print(pids, list, sizeof list);
+		snprintf(text, sizeof text, "%s %s %s", word, name, list);
+	}
+	cn_message_free(p, m);
+	return text;
+}
+
+START_TEST(a_monitor_tells_of_every_change_after_the_list_it_gave)
+{
+	cnode_ref ref, all;
+	cnode_term now, g = text_term("g");
+	char text[200];
+	meet();
+	say("{join,~p,g,~p}", R(9), R(21), NONE);
+	ck_assert_int_eq(cn_pg_monitor(P, A, "sc", g, &ref, &now), 0);
+	cnode_term_print(now, text, sizeof text);
+	ck_assert_str_eq(text, "[<r@h.21.0>]");
+	cnode_term_drop(now);
+	say("{join,~p,other,~p}", R(9), R(22), NONE);
+	say("{join,~p,g,~p}", R(9), R(22), NONE);
+	ck_assert_str_eq(heard(A), "join g [<r@h.22.0>]");
+	ck_assert_str_eq(heard(A), "");
+	ck_assert_int_eq(cn_pg_monitor(P, B, "sc", (cnode_term){ 0 }, &all, &now), 0);
+	ck_assert_int_eq((int)cnode_term_type(now), CNODE_TYPE_MAP);
+	cnode_term_drop(now);
+	say("{'$gen_cast',{sync,~p,[{g,[~p,~p]}]}}", R(9), R(22), R(23));
+	ck_assert_str_eq(heard(A), "leave g [<r@h.21.0>]");
+	ck_assert_str_eq(heard(A), "join g [<r@h.23.0>]");
+	ck_assert_str_eq(heard(B), "leave g [<r@h.21.0>]");
+	ck_assert_str_eq(heard(B), "join g [<r@h.23.0>]");
+	ck_assert_str_eq(heard(B), "leave other [<r@h.22.0>]");
+	/* None comes behind the demonitor, and what came before is taken out. */
+	say("{leave,~p,~p,[g]}", R(9), R(23), NONE);
+	ck_assert_int_eq(cn_pg_demonitor(P, A, "sc", ref), 0);
+	say("{leave,~p,~p,[g]}", R(9), R(22), NONE);
+	ck_assert_str_eq(heard(A), "");
+	ck_assert_int_eq(cn_pg_demonitor(P, A, "sc", ref), CNODE_ENOENT);
+	ck_assert_int_eq(cn_pg_demonitor(P, A, "sc", all), CNODE_ENOENT);
+	hand_exit(B, "boom");
+	B = NULL;
+	run();
+	say("{join,~p,g,~p}", R(9), R(24), NONE);
+	ck_assert(cn_procs_is_alive(W.procs, S));
+	cnode_term_drop(g);
+}
+END_TEST
+
+/* ---- stopping and starting ---- */
+
+START_TEST(a_scope_that_is_stopped_is_gone_and_can_be_started_again)
+{
+	meet();
+	join("g", A);
+	out();
+	ck_assert_int_eq(cn_pg_stop(P, "sc"), 0);
+	size_t count;
+	cnode_term g = text_term("g");
+	ck_assert_int_eq(cn_pg_members(P, "sc", false, g, NULL, 0, &count), CNODE_ENOENT);
+	ck_assert_int_eq(cn_pg_stop(P, "sc"), CNODE_ENOENT);
+	ck_assert_int_eq(cn_pg_start(P, "sc", 0), 0);
+	run();
+	cn_procs_whereis(W.procs, "sc", &S);
+	ck_assert_str_eq(members("g"), "");
+	ck_assert_int_eq(join("g", A), 0);
+	/* A kill, too, and one before it ever ran. */
+	for (int i = 0; i < 2; i++) {
+		deliver_term(FROM_PEER(EXIT2, remote(9), S), "kill");
+		if (i == 0)
+			run();
+		ck_assert_int_eq(cn_pg_start(P, "sc", 0), 0);
+		cn_procs_whereis(W.procs, "sc", &S);
+	}
+	run();
+	ck_assert_int_eq(join("g", A), 0);
+	ck_assert_str_eq(members("g"), "A");
+	cnode_term_drop(g);
+}
+END_TEST
+
+START_TEST(a_taken_name_is_said)
+{
+	cnode_register(A, "taken");
+	ck_assert_int_eq(cn_pg_start(P, "taken", 0), CNODE_ENAMETAKEN);
+}
+END_TEST
+
+/* ---- memory ---- */
+
+static void life(void)
+{
+	cnode_ref ref;
+	cnode_term now;
+	if (world_open(NULL) != 0)
+		goto close;
+	if (cn_pg_new(W.procs, NULL, &ops, NULL, &P) != 0) {
+		P = NULL;
+		goto close;
+	}
+	A = hand(NULL);
+	B = hand(NULL);
+	cnode_term g = text_term("{group,1}");
+	if (A && B && g.size_ && cn_pg_start(P, "sc", 0) == 0) {
+		run();
+		bool runs = cn_procs_whereis(W.procs, "sc", &S) == 0;
+		cnode_pid pids[] = { cnode_self(A), cnode_self(B) };
+		cn_pg_join(P, "sc", pids, 2, g);
+		if (cn_pg_monitor(P, A, "sc", g, &ref, &now) == 0)
+			cnode_term_drop(now);
+		static const char *const formats[] = {
+			"{discover,~p}", "{'$gen_cast',{sync,~p,[{g,[~p]}]}}", "{join,~p,{group,1},~p}", "{leave,~p,~p,[{group,1}]}",
+		};
+		for (size_t i = 0; i < CN_ARRAY_SIZE(formats) && runs; i++) {
+			cnode_term t;
+			if (cnode_format(&t, formats[i], R(9), R(21)) != 0)
+				continue;
+			struct cn_signal sig = FROM_PEER(MESSAGE, remote(9), S, .term = t);
+			deliver(&sig);
+			cnode_term_drop(t);
+			run();
+		}
+		cn_pg_leave(P, "sc", pids, 1, g);
+		run();
+		size_t count;
+		cn_pg_members(P, "sc", false, g, NULL, 0, &count);
+		char text[200] = "";
+		cn_pg_groups(P, "sc", false, add_group, text);
+		cn_sched_expire(W.procs, cn_now() + 2 * CN_NS_PER_S, 100);
+		run();
+		cn_pg_demonitor(P, A, "sc", ref);
+		cn_pg_stop(P, "sc");
+		run();
+	}
+	cnode_term_drop(g);
+	if (A)
+		hand_exit(A, "normal");
+	if (B)
+		hand_exit(B, "normal");
+	run();
+close:
+	if (W.procs)
+		ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+	world_close();
+	cn_pg_free(P);
+	P = NULL;
+}
+
+START_TEST(every_failed_allocation_is_survived)
+{
+	alloc_fail_each(life);
+}
+END_TEST
+
+/* Who missed a change gets a sync, and is told no half of it before. */
+START_TEST(what_could_not_be_told_comes_with_a_sync)
+{
+	meet();
+	atomic_store(&W.answer, CNODE_ENOMEM);
+	join("g", A);
+	out();
+	atomic_store(&W.answer, 0);
+	ck_assert_int_eq(leave("g", A), 0);
+	join("h", A);
+	ck_assert_str_eq(out(), "");
+	cn_sched_expire(W.procs, cn_now() + 2 * CN_NS_PER_S, 100);
+	ck_assert_str_eq(out(), "MESSAGE 3 -> 9 {'$gen_cast',{sync,S,[{h,[A]}]}}");
+	join("i", A);
+	ck_assert_str_eq(out(), "MESSAGE 3 -> 9 {join,S,i,A}");
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("pg");
+	TCase *t = tcase_create("scope");
+	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, a_scope_discovers_the_connected_nodes_and_those_that_come);
+	tcase_add_test(t, hidden_nodes_are_asked_only_if_the_scope_says_so);
+	tcase_add_test(t, a_discover_is_answered_with_a_sync_and_a_discover);
+	tcase_add_test(t, nothing_is_told_to_who_had_no_sync_yet);
+	tcase_add_test(t, joins_and_leaves_are_told_in_order);
+	tcase_add_test(t, several_processes_are_one_change);
+	tcase_add_test(t, an_end_leaves_every_group_as_often_as_it_was_joined);
+	tcase_add_test(t, a_leave_and_an_end_at_once_are_told_once);
+	tcase_add_test(t, members_of_others_come_go_and_end_with_their_server);
+	tcase_add_test(t, a_sync_replaces_all_that_was_known);
+	tcase_add_test(t, a_node_speaks_for_itself_only);
+	tcase_add_test(t, junk_is_dropped_and_the_scope_lives);
+	tcase_add_test(t, floods_of_discover_are_answered_together);
+	tcase_add_test(t, a_node_has_so_many_servers_at_most);
+	tcase_add_test(t, a_leave_of_everything_is_quick);
+	tcase_add_test(t, a_monitor_tells_of_every_change_after_the_list_it_gave);
+	tcase_add_test(t, a_scope_that_is_stopped_is_gone_and_can_be_started_again);
+	tcase_add_test(t, a_taken_name_is_said);
+	tcase_add_test(t, what_could_not_be_told_comes_with_a_sync);
+	suite_add_tcase(s, t);
+	t = tcase_create("memory");
+	tcase_set_timeout(t, 60);
+	tcase_add_test(t, every_failed_allocation_is_survived);
+	suite_add_tcase(s, t);
+	return tap_run(s);
+}
