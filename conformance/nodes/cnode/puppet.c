@@ -50,7 +50,7 @@ static int done(const struct order *o, int rc, const char *result)
 
 static const char capabilities_list[] =
 	"[puppet, echo, register, link, monitor, exit, group_leader, alias, connect, disconnect, nodes, monitor_node,"
-	" spawn, spawn_out, acl, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out, rex, builtins, io, seq_trace,"
+	" spawn, spawn_out, acl, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out, rex, builtins, io, rude, seq_trace,"
 	" old_hello]";
 
 static int capabilities(const struct order *o)
