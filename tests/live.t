@@ -73,6 +73,12 @@ cnoded env >"$tmp/cnoded.log" 2>&1 </dev/null &
 daemon=$!
 pids="$pids $daemon"
 wait_for ready "$tmp/cnoded.log" $daemon
+victim verrors
+run timeout 100 "$build/tests/live_program" errors live verrors@127.0.0.1 h@127.0.0.1 >"$tmp/errors" 2>&1 </dev/null
+status=$?
+say "$tmp/errors"
+report $status "the program that did this ended well (errors)" "$tmp/errors"
+
 hammers=
 i=0
 while test $i -lt $nodes; do

@@ -4,12 +4,14 @@
  *
  *     live_program calls COOKIE SERVER…     1,000 calls from 8 threads, and 1,000 at once from one process
  *     live_program relations COOKIE SERVER… 50,000 links and 50,000 monitors
+ *     live_program errors COOKIE SERVER CNODE   what goes wrong, by code and sentence; peers and disconnecting
  *
  * Prints TAP lines without a plan. CNODE_SLOW in the environment: no time limits (sanitizers).
  */
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,11 +282,116 @@ static void relations(void)
 	cnode_mailbox_close(mb);
 }
 
+/* ---- errors ---- */
+
+/* The code, and a sentence with all of these words (NULL ends them). */
+static void expect(int rc, int code, const char *text, const char *sentence, ...)
+{
+	bool good = rc == code;
+	va_list words;
+	va_start(words, sentence);
+	for (const char *word; (word = va_arg(words, const char *)) != NULL;)
+		good = good && strstr(text, word) != NULL;
+	va_end(words);
+	if (!good)
+		printf("# got %s: %s\n", cnode_error_atom(rc), text);
+	result(good, sentence);
+}
+
+static int count_peer(void *context, const cnode_peer *peer)
+{
+	(void)context;
+	return strcmp(peer->name, server) == 0 && peer->creation != 0 && peer->flags != 0 && peer->packets_in > 0 && peer->bytes_out > 0
+		       ? 1 : 0;
+}
+
+static void *killer(void *arg)
+{
+	cnode_mailbox *mb = open_mailbox();
+	while (ask(mb, "held") < 2)
+		nap();
+	kill(*(pid_t *)arg, SIGKILL);
+	cnode_mailbox_close(mb);
+	return NULL;
+}
+
+static void errors(const char *cn)
+{
+	cnode_mailbox *mb = open_mailbox(), *other;
+	cnode_term reply = { 0 }, args, none;
+	cnode_pid pid;
+	pid_t victim = (pid_t)ask(mb, "pid");
+	pthread_t thread;
+	int rc;
+	const char *text = cnode_mailbox_error(mb);
+	if (cnode_format(&none, "[]") != 0 || cnode_format(&args, "[why]") != 0)
+		die("terms", "no memory");
+
+	rc = cnode_call_name(mb, "x", "nobody_at_all@127.0.0.1", 5000, &reply, "x");
+	expect(rc, CNODE_ENOCONNECTION, text, "a node that is not there: its name, that it cannot be reached, and the time", "x on nobody_at_all@127.0.0.1",
+	       "cannot be reached", " ms", NULL);
+	rc = cnode_connect_wait(mb, "nobody_at_all@127.0.0.1", 5000);
+	expect(rc, CNODE_ENOTREG, text, "connecting to it says that epmd does not know it", "nobody_at_all@127.0.0.1", NULL);
+	rc = cnode_call_name(mb, "nobody_here", server, 5000, &reply, "x");
+	expect(rc, CNODE_ENOPROC, text, "a process that is not there: its name and node", "nobody_here on ", server, "no such process", NULL);
+	rc = cnode_call_name(mb, "victim", server, 50, &reply, "{hold,1}");
+	expect(rc, CNODE_ETIMEOUT, text, "a timeout: whom, where, and how long", "victim on ", server, "50 ms", NULL);
+	rc = cnode_rpc(mb, server, "erlang", "exit", args, 5000, &reply);
+	expect(rc, CNODE_EEXITED, text, "a function that exits: function, node and reason", "erlang:exit on ", server, "why", NULL);
+	cnode_term_drop(reply);
+	rc = cnode_rpc(mb, cn, "erlang", "node", none, 5000, &reply);
+	expect(rc, CNODE_ENOTALLOWED, text, "a function that is closed to us: not allowed", "erlang:node on ", cn, NULL);
+	cnode_term_drop(reply);
+	rc = cnode_spawn_remote(mb, cn, "no_such_factory", none, NULL, &pid);
+	expect(rc, CNODE_EUNDEF, text, "a factory that is not there: its name and node", "no_such_factory on ", cn, NULL);
+	rc = cnode_spawn_remote(mb, cn, "counter", args, NULL, &pid);
+	expect(rc, CNODE_EBADARG, text, "arguments that a factory refuses", "counter on ", cn, NULL);
+	cnode_spawn_options named = CNODE_SPAWN_INIT;
+	named.name = "tom";
+	cnode_term one;
+	if (cnode_format(&one, "[1]") != 0)
+		die("terms", "no memory");
+	rc = cnode_spawn_remote(mb, cn, "counter", one, &named, &pid);
+	expect(rc, 0, text, "a process is spawned under a name", NULL);
+	rc = cnode_spawn_remote(mb, cn, "counter", one, &named, &pid);
+	expect(rc, CNODE_ENAMETAKEN, text, "a second one of that name: the name is taken", "counter on ", cn, "tom", NULL);
+	rc = cnode_call_name(mb, "tom", cn, 5000, &reply, "{add,4}");
+	expect(rc, 0, text, "the first one answers by its name", NULL);
+	cnode_term_drop(reply);
+	rc = cnode_mailbox_open(node, "rex", &other);
+	expect(rc, CNODE_ENAMETAKEN, cnode_node_error(node), "a mailbox with a name that is taken: the name", "rex", NULL);
+	rc = cnode_call_name(mb, "", server, 5000, &reply, "x");
+	expect(rc, CNODE_EBADNAME, text, "a name that is none", server, NULL);
+	rc = cnode_call_name(mb, "x", server, 5000, &reply, "{~y}");
+	expect(rc, CNODE_EFORMAT, text, "a request that cannot be built", "cannot be built", NULL);
+
+	result(cnode_peers(node, count_peer, NULL) == 1, "cnode_peers tells of a connected node its creation, flags and traffic");
+	cnode_info info;
+	cnode_monitor_node(cnode_mailbox_process(mb), cn, true);
+	rc = cnode_disconnect(node, cn);
+	if (rc == 0)
+		rc = cnode_receive(mb, &info, 10000);
+	result(rc == 0 && info.kind == CNODE_NODEDOWN, "cnode_disconnect ends a connection: nodedown to who monitors the node");
+	rc = cnode_disconnect(node, "nobody_ever@127.0.0.1");
+	expect(rc, CNODE_ENOENT, cnode_node_error(node), "of a node that is not connected it says so, with its name", "nobody_ever@127.0.0.1", NULL);
+
+	if (pthread_create(&thread, NULL, killer, &victim) != 0)
+		die("thread", "cannot be started");
+	rc = cnode_call_name(mb, "victim", server, CNODE_INFINITY, &reply, "{hold,2}");
+	expect(rc, CNODE_ENOCONNECTION, text, "the connection is lost while a call waits: whom, where, that it was lost, and after how long", "victim on ",
+	       server, "lost while waiting", " ms", NULL);
+	pthread_join(thread, NULL);
+	cnode_term_drop(one);
+	cnode_term_drop(args);
+	cnode_term_drop(none);
+	cnode_mailbox_close(mb);
+}
+
 int main(int argc, char *argv[])
 {
 	cnode_config cfg = CNODE_CONFIG_INIT;
 	if (argc < 4)
-		die("usage", "live_program calls|relations COOKIE SERVER");
+		die("usage", "live_program calls|relations|errors COOKIE SERVER [CNODE]");
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	server = argv[3];
 	cfg.name = "c@127.0.0.1";
@@ -294,8 +401,10 @@ int main(int argc, char *argv[])
 		die("node", cnode_node_error(node));
 	if (strcmp(argv[1], "calls") == 0)
 		calls();
-	else
+	else if (strcmp(argv[1], "relations") == 0)
 		relations();
+	else if (argc > 4)
+		errors(argv[4]);
 	cnode_node_free(node);
 	return failures != 0;
 }
