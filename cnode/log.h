@@ -6,6 +6,8 @@
 #ifndef CNODE_LOG_H
 #define CNODE_LOG_H
 
+#include <stddef.h>
+
 #include "cnode/error.h"
 
 #ifdef __cplusplus
@@ -27,6 +29,12 @@ enum cnode_log_level {
  * by one thread at a time, in the order in which things happened.
  */
 typedef void cnode_log_fn(void *context, enum cnode_log_level level, const char *text);
+
+/*
+ * Takes output of processes, UTF-8, `size` bytes, not terminated; borrowed until the function
+ * returns, which may block. Called by one thread at a time. Since 0.2.
+ */
+typedef void cnode_output_fn(void *context, const char *text, size_t size);
 
 /* "error", "warning", …; "none" for anything else. Static memory. Since 0.1. */
 CNODE_API const char *cnode_log_level_name(enum cnode_log_level level);

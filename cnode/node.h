@@ -11,6 +11,10 @@
  * cnode_node_fd and cnode_node_step. After fork() the child may not use a node of its
  * parent at all, not even to free it: fork first or exec at once.
  *
+ * CNODE_TRACE in the environment makes a node log one line, an Erlang term, for each of what it
+ * names: handshake, frames, signals, spawn, separated by commas, or all. Cookies and what they
+ * could be guessed from are never in it.
+ *
  * Functions may be called from any thread but where they say otherwise. Since 0.1.
  * Follows: erl_dist_protocol, net_kernel, erl (-name, -setcookie, -hidden, …).
  */
@@ -62,6 +66,8 @@ typedef struct cnode_config {
 	enum cnode_log_level log_level; /* 0: notice */
 	cnode_log_fn *log;              /* NULL: stderr */
 	void *log_context;
+	cnode_output_fn *output;        /* what processes write to the node's `user` (cnode_printf); NULL: stdout */
+	void *output_context;
 	bool stop_at_eof;               /* the node stops when standard input is at its end: whoever held its other end is gone. What
 					   arrives there is thrown away. Since 0.2 */
 	/*

@@ -39,6 +39,17 @@ CNODE_API cnode_pid cnode_parent(const cnode_process *self);
 CNODE_API cnode_pid cnode_group_leader(const cnode_process *self);
 /* erlang:group_leader/2: pid, here or on another node, gets the leader. CNODE_EBADARG. */
 CNODE_API int cnode_set_group_leader(cnode_process *self, cnode_pid leader, cnode_pid pid);
+/*
+ * io:format to the group leader: text as by printf, sent with the io protocol, so that it
+ * appears on the shell of whoever spawned self. What the program itself started, and
+ * mailboxes, have the process `user` of this node for a leader, which writes to the
+ * program's standard output (cnode_config.output). It does not wait for the io server:
+ * what is lost on the way is lost, and the io server's reply goes to nobody. Text that
+ * is no UTF-8 goes as Latin-1. CNODE_EFORMAT (the C library refused the format). Since 0.2.
+ * Follows: the Erlang I/O protocol (stdlib).
+ */
+CNODE_API int cnode_printf(cnode_process *self, const char *format, ...) __attribute__((format(printf, 2, 3)));
+CNODE_API int cnode_vprintf(cnode_process *self, const char *format, va_list args) __attribute__((format(printf, 2, 0)));
 /* erlang:is_process_alive/1; false for a process of another node. Any thread. */
 CNODE_API bool cnode_is_alive(cnode_node *node, cnode_pid pid);
 /* True once a fatal exit signal has arrived: a long callback may look and return early. Any thread that owns a callback of self. */
@@ -158,6 +169,43 @@ CNODE_API int cnode_monitor_name_alias(cnode_process *self, const char *name, co
 CNODE_API int cnode_unalias(cnode_process *self, cnode_ref ref);
 /* erlang:make_ref/0. */
 CNODE_API int cnode_make_ref(cnode_process *self, cnode_ref *ref);
+
+/* ---- looking at processes ---- */
+
+enum cnode_process_status {
+	CNODE_WAITING,              /* for a message */
+	CNODE_RUNNABLE,             /* for a thread */
+	CNODE_RUNNING,              /* one of its callbacks runs; for a mailbox this cannot be told from waiting */
+	CNODE_SUSPENDED,            /* a peer takes its data too slowly */
+};
+
+/* A process as it was a moment ago. Filled by the library as far as `size` goes. Since 0.2. */
+typedef struct cnode_process_info {
+	size_t size;
+	cnode_pid pid;
+	cnode_pid parent;           /* who spawned it; none: this program */
+	cnode_pid group_leader;
+	cnode_atom name;            /* registered; empty: none */
+	cnode_atom factory;         /* it was spawned by, else what else logs call it */
+	enum cnode_process_status status;
+	bool trap_exit;
+	bool prompt;
+	uint32_t messages;          /* in the mailbox */
+	uint32_t links, monitors, monitored_by;
+	uint64_t memory;            /* bytes: the process, its state and its mailbox; not what the state points to */
+	uint64_t run_ns;            /* nanoseconds spent in its callbacks */
+	uint64_t handled;           /* messages that it has taken */
+} cnode_process_info;
+#define CNODE_PROCESS_INFO_INIT { .size = sizeof(cnode_process_info) }
+
+/* One living process of this node. CNODE_ENOPROC; CNODE_EBADARG (info->size). Any thread. Since 0.2. */
+CNODE_API int cnode_process_look(cnode_node *node, cnode_pid pid, cnode_process_info *info);
+/*
+ * erlang:processes/0: calls `each` for every living process, in no order, mailboxes and kernel
+ * services too; stops when it returns another than 0, and returns that. CNODE_ENOMEM. Any thread. Since 0.2.
+ */
+CNODE_API int cnode_processes(cnode_node *node, int (*each)(void *context, const cnode_process_info *process),
+			      void *context);
 
 /* ---- time ---- */
 

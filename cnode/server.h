@@ -14,7 +14,9 @@
  * where the process is to end for it: a stranger's message can hold a pid that nothing can be
  * sent to (CNODE_EBADTERM where it has more bits than its node's release allows, CNODE_ESTALE).
  *
- * What arrives while the process is suspended (sys:suspend) waits. Since 0.1.
+ * What arrives while the process is suspended (sys:suspend) waits. sys:replace_state takes an
+ * Erlang fun, which nobody can run here: the caller gets OTP's error for a callback that failed,
+ * {callback_failed, {Factory, system_replace_state}, {error, undef}}. Since 0.1.
  * Follows: gen_server, sys, gen (stdlib).
  */
 #ifndef CNODE_SERVER_H
@@ -120,6 +122,14 @@ CNODE_API cnode_pid cnode_from_pid(const cnode_from *from);
  */
 CNODE_API int cnode_from_keep(cnode_from *from, cnode_from **kept);
 CNODE_API void cnode_from_drop(cnode_from *from);
+
+/*
+ * gen_server:reply/2 by another process: cnode_from_term gives {Pid, Tag}, yours, to be handed
+ * on in a message; whoever gets it answers with cnode_reply_to. That nobody else does is theirs
+ * to see to: the library no longer counts. CNODE_EBADARG: `from` is no {Pid, Tag}. Since 0.2.
+ */
+CNODE_API int cnode_from_term(const cnode_from *from, cnode_term *term);
+CNODE_API int cnode_reply_to(cnode_process *self, cnode_term from, const char *format, ...);
 
 /*
  * In a callback of a behaviour: the node whose authenticated connection brought the message that is

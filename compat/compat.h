@@ -54,6 +54,20 @@ void cn_signals_close(struct cn_signals *s);
 /* Processors that this program may use; at least 1. */
 int cn_processors(void);
 
+/* Processors that are there, used by this program or not; at least 1. */
+int cn_processors_online(void);
+
+/* CPU time that this program has used, in nanoseconds. */
+uint64_t cn_cpu_time(void);
+
+/* Memory of this program in bytes: what is in use, and the part of it that is code. 0 where the platform does not tell. */
+struct cn_memory_sizes {
+	uint64_t total, code;
+};
+struct cn_memory_sizes cn_memory_sizes(void);
+
+/* What the machine and its system are called: "x86_64-linux". Static memory. */
+const char *cn_architecture(void);
 /*
  * The calling thread's number, and a thread of that number (of this process) getting less of the
  * processors than the others: 10 nice levels, which cannot be taken back without privileges. Linux

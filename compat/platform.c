@@ -16,6 +16,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cnode/error.h"
@@ -122,6 +123,47 @@ int cn_processors(void)
 	CPU_ZERO(&set);
 	int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 0;
 	return count > 0 ? count : 1;
+}
+
+int cn_processors_online(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+	return n > 0 ? (int)n : 1;
+}
+
+uint64_t cn_cpu_time(void)
+{
+	struct timespec t = { 0 };
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+struct cn_memory_sizes cn_memory_sizes(void)
+{
+	struct cn_memory_sizes sizes = { 0, 0 };
+	unsigned long long resident = 0, text = 0;
+	/* proc(5): pages of size, resident, shared, text, … */
+	FILE *f = fopen("/proc/self/statm", "re");
+	if (!f)
+		return sizes;
+	if (fscanf(f, "%*u %llu %*u %llu", &resident, &text) == 2) {
+		uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+		sizes.total = resident * page;
+		sizes.code = text * page < sizes.total ? text * page : 0;
+	}
+	fclose(f);
+	return sizes;
+}
+
+const char *cn_architecture(void)
+{
+#if defined __x86_64__
+	return "x86_64-linux";
+#elif defined __aarch64__
+	return "aarch64-linux";
+#else
+	return "linux";
+#endif
 }
 
 int cn_thread_id(void)

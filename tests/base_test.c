@@ -166,6 +166,23 @@ START_TEST(heap_gives_deadlines_in_order_whatever_is_taken_out)
 }
 END_TEST
 
+START_TEST(trace_words_are_taken_and_nonsense_is_pointed_at)
+{
+	unsigned mask = 99;
+	const char *bad = NULL;
+	ck_assert_int_eq(cn_trace_parse("", &mask, &bad), 0);
+	ck_assert_uint_eq(mask, 0);
+	ck_assert_int_eq(cn_trace_parse("handshake,spawn", &mask, &bad), 0);
+	ck_assert_uint_eq(mask, CN_TRACE_HANDSHAKE | CN_TRACE_SPAWN);
+	ck_assert_int_eq(cn_trace_parse("all", &mask, &bad), 0);
+	ck_assert_uint_eq(mask & (CN_TRACE_FRAMES | CN_TRACE_SIGNALS), CN_TRACE_FRAMES | CN_TRACE_SIGNALS);
+	ck_assert_int_eq(cn_trace_parse("frames,singals", &mask, &bad), CNODE_EBADARG);
+	ck_assert_str_eq(bad, "singals");
+	ck_assert_int_eq(cn_trace_parse("frames,,spawn", &mask, &bad), CNODE_EBADARG);
+	ck_assert(!cn_trace_on(NULL, CN_TRACE_FRAMES));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("base");
@@ -178,6 +195,7 @@ int main(void)
 	tcase_add_test(tc, log_never_waits_for_its_writer_and_counts_what_it_lost);
 	tcase_add_test(tc, gate_holds_back_a_flood);
 	tcase_add_test(tc, heap_gives_deadlines_in_order_whatever_is_taken_out);
+	tcase_add_test(tc, trace_words_are_taken_and_nonsense_is_pointed_at);
 	suite_add_tcase(s, tc);
 	return tap_run(s);
 }

@@ -34,6 +34,10 @@ static int start(cnode_node *node, void **state)
   if (rc == 0) { rc = cnode_process_start(node, "adder", &adder, 0, args, 0); cnode_term_drop(args); }
   return rc; }
 CNODE_MODULE("adder", start, 0)'
+	module opens '
+#include <cnode/cnode.h>
+static int start(cnode_node *node, void **state) { *state = 0; return cnode_function_allow(node, "erlang", "*", CNODE_ALL_NODES); }
+CNODE_MODULE("opens", start, 0)'
 	module other_abi '#include <cnode/cnode.h>
 __attribute__((visibility("default"))) const cnode_module cnode_module_entry = { CNODE_MODULE_ABI + 1, sizeof(cnode_module), "other_abi", 0, 0 };'
 	module other_size '#include <cnode/cnode.h>
@@ -615,6 +619,61 @@ start_stuck() {
 	tool 0 "otp_release: " info beam@127.0.0.1
 	[[ $output == "node: beam@127.0.0.1"*creation* ]]
 	tool 0 "node: cn@127.0.0.1" info cn@127.0.0.1
+}
+
+@test "cnode ps lists the processes of a BEAM node, and of a C node that allows it" {
+	needs_beam
+	tool 0 " kernel_sup " ps beam@127.0.0.1
+	[[ ${lines[0]} == PID*NAME*STATUS*QUEUE*REDUCTIONS*BYTES* ]]
+	start N ready "$bin/cnoded" -name seen@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder" -load "$BATS_FILE_TMPDIR/modules/opens"
+	tool 0 " adder " ps seen@127.0.0.1
+	[[ $output == *" rex "* && $output == *" net_kernel "* ]]
+	stop "$N"
+	tool 1 "not allow" ps cn@127.0.0.1
+}
+
+@test "CNODE_TRACE logs one Erlang term for each event, and never the cookie" {
+	needs_beam
+	CNODE_TRACE=handshake,spawn start N ready "$bin/cnoded" -name traced@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder" -allow adder
+	tool 0 "<" spawn traced@127.0.0.1 adder '[1]'
+	tool 0 8 call traced@127.0.0.1 adder '{add,1}'
+	stop "$N"
+	local log=$BATS_FILE_TMPDIR/N.out
+	grep -q "trace: {handshake,in,'',{send_name,'cnode[^']*',16#[0-9a-f]*,[0-9]*}}$" "$log"
+	grep -q "trace: {handshake,out,'[^']*',{status,'ok'}}$" "$log"
+	grep -q "trace: {handshake,in,'[^']*',challenge_reply}$" "$log"
+	grep -q "trace: {handshake,done,'[^']*',ok}$" "$log"
+	grep -q "trace: {spawn,in,'[^']*',{spawn_request,#Ref<[^>]*>,<[^>]*>,<[^>]*>,{'adder','start',1},\[\]},\[1\]}$" "$log"
+	grep -q "trace: {spawn,out,'[^']*',{spawn_reply,#Ref<[^>]*>,<[^>]*>,0,<traced@127.0.0.1[^>]*>}}$" "$log"
+	! grep -q "trace: {signal\|trace: {frame\|secret" "$log"
+}
+
+@test "CNODE_TRACE=frames,signals logs frames and signals" {
+	needs_beam
+	CNODE_TRACE=frames,signals start N ready "$bin/cnoded" -name traced@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder"
+	tool 0 8 call traced@127.0.0.1 adder '{add,1}'
+	stop "$N"
+	local log=$BATS_FILE_TMPDIR/N.out
+	grep -q "trace: {frame,in,'[^']*',message,[0-9]*}$" "$log"
+	grep -q "trace: {frame,out,'[^']*',message,[0-9]*}$" "$log"
+	grep -q "trace: {signal,in,'[^']*',{monitor,<[^>]*>,'adder',#Ref<[^>]*>}}$" "$log"
+	grep -q "trace: {signal,in,'[^']*',{reg_send,<[^>]*>,'adder'},{'\$gen_call',{.*},{add,1}}}$" "$log"
+	grep -q "trace: {signal,out,'[^']*',{alias_send,.*},{\[alias|.*\],8}}$" "$log"
+	! grep -q "trace: {handshake\|secret" "$log"
+}
+
+@test "CNODE_TRACE with a word that it does not know is refused by name" {
+	CNODE_TRACE=frames,singals daemon 4 "I do not know 'singals'; it takes handshake, frames, signals, spawn" -name x@127.0.0.1
+}
+
+@test "a crash is logged with what OTP's crash report has" {
+	needs_beam
+	start N ready "$bin/cnoded" -name crashes@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder" -allow adder
+	run "$bin/cnode" rpc beam@127.0.0.1 erlang spawn "['crashes@127.0.0.1',adder,start,[one]]"
+	tool 0 "" rpc beam@127.0.0.1 sys terminate "[{adder,'crashes@127.0.0.1'},{why,so}]"
+	stop "$N"
+	cat "$BATS_FILE_TMPDIR/N.out"
+	grep -Eq 'error: process <[0-9]+\.0> adder \(adder\) terminated: \{why,so\}; initial call: adder:init/1, registered_name: adder, ancestors: \[\], message_queue_len: 0, links: \[\], trap_exit: false, messages handled: [0-9]+, run time: [0-9]+ us$' "$BATS_FILE_TMPDIR/N.out"
 }
 
 @test "cnode reaches a node by its port, without epmd" {

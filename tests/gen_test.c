@@ -498,7 +498,7 @@ START_TEST(sys_messages_are_answered_as_sys_does)
 	const char *status = sent();
 	ck_assert_ptr_nonnull(strstr(status, "{" R1 ",{status,<me@h.1.0>,{module,counter},[[],running,<me@h.1.0>,[],[{header,\"counter\"},{data"));
 	ask("system", TAG_REF, "{replace_state,x}");
-	ck_assert_str_eq(sent(), "MESSAGE 1 -> 5 {" R1 ",{error,notsup}}");
+	ck_assert_str_eq(sent(), "MESSAGE 1 -> 5 {" R1 ",{error,{callback_failed,{counter,system_replace_state},{error,undef}}}}");
 	ask("system", TAG_REF, "{debug,no_debug}");
 	ask("system", TAG_REF, "{debug,{log,get}}");
 	ask("system", TAG_REF, "{debug,{trace,true}}");

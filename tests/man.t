@@ -49,4 +49,37 @@ done
 test -z "$missing" || echo "# missing:$missing"
 test -z "$missing"
 check $? "$page has every option of cnoded as a key"
+
+# The pages of the library: one for each public header, and every exported function in one.
+man=${builddir:-.}/cnode/man
+test -f "$man/cnode_term.3" || man=${srcdir:-.}/cnode/man
+for page in "${srcdir:-.}/cnode/man/libcnode.3" "$man"/cnode_*.3; do
+  if command -v mandoc >/dev/null; then
+    out=$(mandoc -T lint -W warning "$page" 2>&1); status=$?
+    test -z "$out" || printf '%s\n' "$out" | sed 's/^/# /'
+    check $status "${page##*/} has no warning of mandoc"
+  else
+    n=$((n + 1)); echo "ok $n - ${page##*/} # SKIP no mandoc here"
+  fi
+done
+missing=
+for header in "${srcdir:-.}"/cnode/*.h; do
+  name=$(basename "$header" .h)
+  test "$name" = cnode || test -f "$man/cnode_$name.3" || missing="$missing $name.h"
+  test "$name" = cnode || grep -q "^\.It Xr cnode_$name 3" "${srcdir:-.}/cnode/man/libcnode.3" || missing="$missing libcnode.3:cnode_$name"
+done
+test -z "$missing" || echo "# missing:$missing (a new header: add its page to cnode/man/man.am and its name to libcnode.3)"
+test -z "$missing"
+check $? "every public header has a page, and libcnode(3) names it"
+missing= functions=0
+so=${builddir:-.}/.libs/libcnode.so
+if test -f "$so"; then names=$(nm -D --defined-only "$so" | sed -n 's/^[0-9a-f]* T \(cnode_[a-z0-9_]*\).*/\1/p'); else
+  names=$(cat "${srcdir:-.}"/cnode/*.h | sed -n 's/^CNODE_API .*[ *]\(cnode_[a-z0-9_]*\)(.*/\1/p'); fi
+for name in $names; do
+  functions=$((functions + 1))
+  grep -q "^\.Nm $name\( ,\)\{0,1\}$" "$man"/cnode_*.3 && grep -q "^\.Fo $name$" "$man"/cnode_*.3 || missing="$missing $name"
+done
+test -z "$missing" || echo "# missing:$missing"
+test -z "$missing" && test $functions -gt 100
+check $? "every exported function is in one of them, with its prototype"
 echo "1..$n"

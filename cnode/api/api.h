@@ -42,6 +42,8 @@ struct cnode_node {
 	struct cn_guard *guard;
 	struct cn_factories *factories;
 	struct cn_functions *functions;
+	struct cn_output output;    /* immutable */
+	cnode_pid user;             /* its io server; immutable */
 	struct cn_cluster *cluster;
 	struct cn_pg *pg;
 	struct cn_global *global;

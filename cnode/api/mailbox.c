@@ -75,7 +75,7 @@ int cnode_mailbox_open(cnode_node *node, const char *name, cnode_mailbox **made)
 	cn_mutex_init(&mb->lock);
 	cn_cond_init(&mb->arrived);
 	struct cn_process_spec spec = { .class = &mailbox_class, .state_size = sizeof(struct mailbox_state), .arg = mb,
-					.name = name };
+					.name = name, .leader = node->user };
 	atomic_fetch_add(&node->mailboxes, 1);
 	int rc = cn_process_open(node->procs, &spec, &mb->self);
 	if (rc != 0) {
@@ -269,7 +269,7 @@ static const char *label_of(struct label *l, const struct cn_target *to)
 	char node[CNODE_NAME_SIZE];
 	if (to->name) {
 		cnode_name_text(to->node, node);
-		snprintf(l->text, sizeof l->text, "%s%s%s", to->name, *node ? " on " : "", node);
+		snprintf(l->text, sizeof l->text, "%s on %s", to->name, *node ? node : "this node");
 	} else {
 		cnode_name_text(to->pid.node, node);
 		snprintf(l->text, sizeof l->text, "<%s.%u.%u>", node, (unsigned)to->pid.id, (unsigned)to->pid.serial);
@@ -278,17 +278,19 @@ static const char *label_of(struct label *l, const struct cn_target *to)
 }
 
 /* Ends a call that was answered with a status. */
-static int explain(cnode_mailbox *mb, const char *whom, int status, cnode_term reason)
+static int explain(cnode_mailbox *mb, const char *whom, int status, cnode_term reason, bool was_up, uint64_t began)
 {
 	char text[400];
+	unsigned long long ms = (cn_now() - began) / CN_NS_PER_MS;
 	switch (status) {
 	case CNODE_ENOCONNECTION:
-		return cn_mailbox_fail(mb, status, "%s: its node cannot be reached, or was lost while waiting", whom);
+		return was_up ? cn_mailbox_fail(mb, status, "%s: the connection to its node was lost while waiting for the answer, after %llu ms", whom, ms)
+			      : cn_mailbox_fail(mb, status, "%s: its node cannot be reached (after %llu ms)", whom, ms);
 	case CNODE_ENOPROC:
 		return cn_mailbox_fail(mb, status, "%s: there is no such process", whom);
 	default:
 		cn_term_brief(reason, text, sizeof text);
-		return cn_mailbox_fail(mb, status, "%s: it ended without an answer: %s", whom, text);
+		return cn_mailbox_fail(mb, status, "%s: it ended without an answer, after %llu ms: %s", whom, ms, text);
 	}
 }
 
@@ -298,8 +300,9 @@ static int call(cnode_mailbox *mb, const struct cn_target *to, const char *label
 	struct label name;
 	struct wanted_answer wanted;
 	struct cn_message *m;
-	uint64_t deadline = deadline_of(timeout_ms);
+	uint64_t deadline = deadline_of(timeout_ms), began = cn_now();
 	int rc = wait_resumed(mb, deadline);
+	bool was_up = cn_cluster_is_up(mb->node->cluster, to->name ? to->node : to->pid.node);
 	if (rc == 0)
 		rc = cn_gen_request(mb->self, to, label, request, &wanted.ref);
 	if (rc != 0)
@@ -310,7 +313,7 @@ static int call(cnode_mailbox *mb, const struct cn_target *to, const char *label
 		int status = 0;
 		cn_gen_answer(m, &wanted.ref, &status, &term);
 		rc = status == 0 ? cnode_term_keep(term, reply)
-				 : explain(mb, label_of(&name, to), status, term);
+				 : explain(mb, label_of(&name, to), status, term, was_up, began);
 		cn_message_free(mb->self, m);
 	} else if (rc == CNODE_ETIMEOUT) {
 		cn_mailbox_fail(mb, rc, "%s: no answer within %llu ms", label_of(&name, to), (unsigned long long)timeout_ms);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "cnode/api/cookie.h"
@@ -242,6 +243,13 @@ static void input_came(struct cn_io *io, unsigned events)
 
 /* ---- making ---- */
 
+static void write_stdout(void *context, const char *text, size_t size)
+{
+	(void)context;
+	fwrite(text, 1, size, stdout);
+	fflush(stdout);
+}
+
 /* What erl takes as the part before the '@' (net_kernel.erl, valid_name_head). */
 static bool is_plain(const char *name)
 {
@@ -402,10 +410,21 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	};
 	rc = cn_pool_new(&pool, &node->pool);
 	if (rc == 0)
-		rc = cn_kernel_start(node->procs, node->factories, node->functions);
+		rc = cn_kernel_start(node->procs, node->cluster, node->factories, node->functions, &node->output, &node->user);
 	if (rc == 0)
 		rc = cn_kernel_registry(node->procs, node->factories, node->functions);
 	return rc == 0 ? cn_api_global(node, cfg) : rc;
+}
+
+/* $CNODE_TRACE; not where it could be somebody else's (a set-user-ID program). */
+static int read_trace(cnode_node *node, unsigned *mask)
+{
+	const char *text = secure_getenv("CNODE_TRACE"), *bad;
+	if (!text || cn_trace_parse(text, mask, &bad) == 0)
+		return 0;
+	return cn_api_fail(node, CNODE_EBADARG,
+			   "CNODE_TRACE=%s: I do not know '%.*s'; it takes handshake, frames, signals, spawn, separated by commas, or all",
+			   text, (int)strcspn(bad, ","), bad);
 }
 
 int cnode_node_new(const cnode_config *config, cnode_node **made)
@@ -423,11 +442,17 @@ int cnode_node_new(const cnode_config *config, cnode_node **made)
 	cn_cond_init(&node->changed);
 	cn_task_init(&node->look, look);
 	node->stop_fd = node->asked_fd = -1;
+	node->output = (struct cn_output){ cfg.output ? cfg.output : write_stdout, cfg.output_context };
 	node->threadless = cfg.threads == CNODE_THREADS_NONE;
 	node->stop_at_eof = cfg.stop_at_eof;
 	node->shutdown_ns = (cfg.shutdown_timeout ? cfg.shutdown_timeout : 5) * CN_NS_PER_S;
 	*made = node;
+	unsigned trace = 0;
 	int rc = cn_log_new(cfg.log_level ? cfg.log_level : CNODE_LOG_NOTICE, cfg.log, cfg.log_context, &node->log);
+	if (rc == 0)
+		rc = read_trace(node, &trace);
+	if (rc == 0)
+		cn_log_set_trace(node->log, trace);
 	if (rc == 0)
 		rc = make_name(node, &cfg);
 	if (rc == 0)

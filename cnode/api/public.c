@@ -26,6 +26,73 @@ int cnode_registered(cnode_node *node, int (*each)(void *context, const char *na
 	return rc;
 }
 
+static void put_text(cnode_atom *atom, const char *text)
+{
+	atom->size = strlen(text);      /* of a name or a label: both fit */
+	memcpy(atom->text, text, atom->size);
+	atom->text[atom->size] = 0;
+}
+
+static int look(cnode_node *node, cnode_pid pid, cnode_process_info *full)
+{
+	struct cn_process_info info;
+	int rc = cn_procs_info(node->procs, pid, &info);
+	if (rc != 0)
+		return rc;
+	*full = (cnode_process_info){
+		.size = sizeof *full,
+		.pid = pid,
+		.parent = info.parent,
+		.group_leader = info.leader,
+		.status = info.suspended  ? CNODE_SUSPENDED
+			  : info.running  ? CNODE_RUNNING
+			  : info.runnable ? CNODE_RUNNABLE
+					  : CNODE_WAITING,
+		.trap_exit = info.traps_exit,
+		.prompt = info.prompt,
+		.messages = info.messages,
+		.links = info.links,
+		.monitors = info.monitors,
+		.monitored_by = info.monitored_by,
+		.memory = info.memory,
+		.run_ns = info.run_ns,
+		.handled = info.handled,
+	};
+	put_text(&full->name, info.name);
+	put_text(&full->factory, info.label);
+	return 0;
+}
+
+int cnode_process_look(cnode_node *node, cnode_pid pid, cnode_process_info *info)
+{
+	cnode_process_info full;
+	if (!info || info->size < offsetof(cnode_process_info, status))
+		return CNODE_EBADARG;
+	int rc = look(node, pid, &full);
+	if (rc != 0)
+		return rc;
+	size_t size = info->size < sizeof full ? info->size : sizeof full;
+	memcpy(info, &full, size);
+	info->size = size;
+	return 0;
+}
+
+int cnode_processes(cnode_node *node, int (*each)(void *context, const cnode_process_info *process), void *context)
+{
+	cnode_pid *pids;
+	size_t count;
+	int rc = cn_procs_list(node->procs, &pids, &count);
+	if (rc != 0)
+		return rc;
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		cnode_process_info info;
+		if (look(node, pids[i], &info) == 0)    /* it may have ended meanwhile */
+			rc = each(context, &info);
+	}
+	cn_free(pids);
+	return rc;
+}
+
 bool cnode_is_alive(cnode_node *node, cnode_pid pid)
 {
 	return cn_procs_is_alive(node->procs, pid);
@@ -100,7 +167,7 @@ int cnode_process_start(cnode_node *node, const char *name, const cnode_behaviou
 {
 	cnode_pid started;
 	struct cn_gen_spec gen = { .behaviour = behaviour, .context = context, .args = args };
-	struct cn_process_spec spec = { .name = name, .label = name };
+	struct cn_process_spec spec = { .name = name, .label = name, .leader = node->user };
 	if (!behaviour)
 		return cn_api_fail(node, CNODE_EBADARG, "a process needs a behaviour");
 	int rc = cn_gen_spawn(node->procs, &gen, &spec, &started);

@@ -146,6 +146,20 @@ void cn_log_put(struct cn_log *log, enum cnode_log_level level, const char *fmt,
 /* Waits until every line queued before the call is written. Never under the lead. */
 void cn_log_flush(struct cn_log *log);
 
+/* What CNODE_TRACE can ask for; each event is one line, an Erlang term. */
+#define CN_TRACE_MAP(X) X(HANDSHAKE, "handshake", 1u) X(FRAMES, "frames", 2u) X(SIGNALS, "signals", 4u) X(SPAWN, "spawn", 8u)
+#define CN_TRACE_ENUM_(name, word, bit) CN_TRACE_##name = bit,
+enum cn_trace { CN_TRACE_MAP(CN_TRACE_ENUM_) };
+#undef CN_TRACE_ENUM_
+/* Words separated by commas, or "all". CNODE_EBADARG: *bad is where a word begins that is none. */
+int cn_trace_parse(const char *text, unsigned *mask, const char **bad);
+/* Before the log is used by others. */
+void cn_log_set_trace(struct cn_log *log, unsigned mask);
+/* True if this is traced; log may be NULL. Any thread. */
+bool cn_trace_on(const struct cn_log *log, enum cn_trace what);
+/* As cn_log_line at level debug, whatever level is set. */
+void cn_trace_line(struct cn_log *log, const char *fmt, ...) CN_PRINTF(2, 3);
+
 /* At most `burst` lines per second pass; the rest are counted. Zero it before use; own lock. */
 struct cn_log_gate {
 	_Atomic uint64_t window;    /* second that is being counted */

@@ -17,6 +17,7 @@ struct line {
 
 struct cn_log {
 	_Atomic int level;
+	unsigned trace;             /* CN_TRACE_…; immutable once the log is used */
 	cnode_log_fn *write;
 	void *context;
 	struct cn_mutex lock;       /* guards what follows */
@@ -142,16 +143,6 @@ bool cn_log_on(const struct cn_log *log, enum cnode_log_level level)
 	       (int)level <= atomic_load_explicit(&log->level, memory_order_relaxed);
 }
 
-void cn_log_line(struct cn_log *log, enum cnode_log_level level, const char *fmt, ...)
-{
-	if (!cn_log_on(log, level))
-		return;
-	va_list args;
-	va_start(args, fmt);
-	cn_log_put(log, level, fmt, args);
-	va_end(args);
-}
-
 void cn_log_put(struct cn_log *log, enum cnode_log_level level, const char *fmt, va_list args)
 {
 	if (!log || level == CNODE_LOG_NONE)
@@ -184,6 +175,63 @@ void cn_log_put(struct cn_log *log, enum cnode_log_level level, const char *fmt,
 	cn_cond_signal(&log->wake);
 	cn_mutex_unlock(&log->lock);
 	cn_free(l);
+}
+
+void cn_log_line(struct cn_log *log, enum cnode_log_level level, const char *fmt, ...)
+{
+	if (!cn_log_on(log, level))
+		return;
+	va_list args;
+	va_start(args, fmt);
+	cn_log_put(log, level, fmt, args);
+	va_end(args);
+}
+
+/* ---- tracing ---- */
+
+int cn_trace_parse(const char *text, unsigned *mask, const char **bad)
+{
+	static const struct {
+		const char *word;
+		unsigned bits;
+	} words[] = {
+#define WORD(name, word, bit) { word, bit },
+		CN_TRACE_MAP(WORD)
+#undef WORD
+		{ "all", ~0u },
+	};
+	*mask = 0;
+	while (*text) {
+		size_t size = strcspn(text, ","), i = 0;
+		while (i < CN_ARRAY_SIZE(words) && (strlen(words[i].word) != size || memcmp(words[i].word, text, size) != 0))
+			i++;
+		if (i == CN_ARRAY_SIZE(words)) {
+			*bad = text;
+			return CNODE_EBADARG;
+		}
+		*mask |= words[i].bits;
+		text += size;
+		text += *text == ',';
+	}
+	return 0;
+}
+
+void cn_log_set_trace(struct cn_log *log, unsigned mask)
+{
+	log->trace = mask;
+}
+
+bool cn_trace_on(const struct cn_log *log, enum cn_trace what)
+{
+	return log && (log->trace & what);
+}
+
+void cn_trace_line(struct cn_log *log, const char *fmt, ...)
+{
+	va_list args;
+	va_start(args, fmt);
+	cn_log_put(log, CNODE_LOG_DEBUG, fmt, args);
+	va_end(args);
 }
 
 void cn_log_flush(struct cn_log *log)

@@ -62,6 +62,7 @@ static const struct command {
 	{ "names", "[HOST]", 0, 1, 0, NO_NODE, cn_tool_names,
 	  "list the nodes that a host's epmd knows; default: this host" },
 	{ "info", "NODE", 1, 1, 0, 0, cn_tool_info, "show what can be known about the node" },
+	{ "ps", "NODE", 1, 1, 0, CONNECT | LIST, cn_tool_ps, "list the processes of the node" },
 	{ "rpc", "NODE MODULE FUNCTION ['ARGS']", 3, 4, 4, LIST | CONNECT, cn_tool_rpc,
 	  "call a function (erpc:call) and show its value; ARGS is a list, default []" },
 	{ "call", "NODE NAME 'REQUEST'", 3, 3, 3, CONNECT, cn_tool_call,
@@ -238,7 +239,9 @@ static int read_words(const struct command *command, const struct options *o,
 		if (cn_target_read(tool->word[0], own, &tool->target, message) != 0)
 			return usage("%s", message);
 	}
-	if (command->term == 0 || ((command->flags & OPTIONAL) && count < command->term))
+	if (command->term == 0)
+		return command->flags & LIST ? read_term(command, "[]", &tool->term) : CN_TOOL_OK;
+	if ((command->flags & OPTIONAL) && count < command->term)
 		return CN_TOOL_OK;
 	return read_term(command, count >= command->term ? tool->word[command->term - 1] : "[]", &tool->term);
 }
@@ -338,7 +341,7 @@ int main(int argc, char *argv[])
 	else if (o.version)
 		printf("cnode %s\n", PACKAGE_VERSION);
 	else if (words.count == 0)
-		status = usage("a command is missing: ping, await, names, info, rpc, call, cast, send, spawn, factories, allow or deny (see -help)");
+		status = usage("a command is missing: ping, await, names, info, ps, rpc, call, cast, send, spawn, factories, allow, deny or global (see -help)");
 	else if ((command = find_command(words.item[0])) == NULL)
 		status = usage("unknown command '%.100s' (see -help)", words.item[0]);
 	else

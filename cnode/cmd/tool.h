@@ -38,6 +38,8 @@ int cn_tool_call(struct cn_tool *tool);
 int cn_tool_cast(struct cn_tool *tool);
 int cn_tool_send(struct cn_tool *tool);
 int cn_tool_spawn(struct cn_tool *tool);
+/* The processes of a node (ps.c). */
+int cn_tool_ps(struct cn_tool *tool);
 
 /* The names and locks of the cluster (global.c). */
 int cn_tool_global(struct cn_tool *tool);

@@ -51,6 +51,15 @@ static bool handle(struct cn_conn *c, struct cn_packet *m)
 	return c->state == CN_CONN_UP;
 }
 
+static void trace(struct cn_conn *c, const struct cn_packet *m, uint64_t bytes)
+{
+	static const char *const names[] = {
+		[CN_FRAME_TICK] = "tick", [CN_FRAME_PART] = "part", [CN_FRAME_MESSAGE] = "message", [CN_FRAME_BUSY] = "message",      /* to be verified bit by bit */
+	};
+	if (m->event != CN_FRAME_MORE)
+		cn_trace_frame(c, false, names[m->event], bytes);
+}
+
 /* Takes packets out of these bytes; *used gets how many were. False: reading has to stop. */
 static bool consume(struct cn_conn *c, const uint8_t *bytes, size_t size, size_t *used)
 {
@@ -67,6 +76,7 @@ static bool consume(struct cn_conn *c, const uint8_t *bytes, size_t size, size_t
 		at += (size_t)n;
 		if (n == 0 && m.event == CN_FRAME_MORE)
 			break;
+		trace(c, &m, (uint64_t)n);
 		go_on = handle(c, &m);
 	}
 	*used = at;

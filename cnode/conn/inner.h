@@ -177,4 +177,10 @@ bool cn_cork_hold(struct cn_conn *c);
 void cn_cork_init(struct cn_net *net);
 void cn_cork_fini(struct cn_net *net);
 
+/* trace.c: CNODE_TRACE. Nothing happens unless it asks for them. */
+void cn_trace_shake(struct cn_conn *c, bool out, const uint8_t *bytes, size_t size);    /* messages with their lengths */
+void cn_trace_shake_end(struct cn_conn *c, int code);
+/* what: tick, part, message; bytes of the packet, with its length. Any thread. */
+void cn_trace_frame(struct cn_conn *c, bool out, const char *what, uint64_t bytes);
+
 #endif

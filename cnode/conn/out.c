@@ -219,8 +219,10 @@ void cn_half_tick(struct cn_conn *c)
 	struct cn_out_half *h = &c->half;
 	cn_mutex_lock(&h->lock);
 	/* Behind other bytes it would say nothing; and without memory for four bytes the next interval tries again. */
-	if (atomic_load(&h->open) && cn_half_queued(h) == 0 && cn_encode_tick(&h->out) == 0)
+	if (atomic_load(&h->open) && cn_half_queued(h) == 0 && cn_encode_tick(&h->out) == 0) {
+		cn_trace_frame(c, true, "tick", 4);
 		cn_half_flush(c, CN_FLUSH_THREAD);
+	}
 	cn_mutex_unlock(&h->lock);
 }
 
@@ -309,7 +311,10 @@ int cn_conn_send(struct cn_conn *c, uint64_t sender, const struct cn_control *co
 		cn_sending_free(made);
 		return rc;
 	}
+	uint64_t before = cn_half_queued(h);
 	rc = enqueue(h, sender, control, payload, made, reason);
+	if (rc == 0)
+		cn_trace_frame(c, true, "message", cn_half_queued(h) - before);
 	bool drained = false;
 	if (rc == 0 && (cn_half_queued(h) >= high || !cn_cork_hold(c)))
 		drained = cn_half_flush(c, CN_FLUSH_THREAD);

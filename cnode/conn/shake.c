@@ -54,6 +54,7 @@ static bool shake_out(struct cn_conn *c)
 	c->want_write = false;
 	while ((size = cn_handshake_out(c->handshake, &bytes)) > 0) {
 		struct iovec part = { (void *)(uintptr_t)bytes, size };
+		cn_trace_shake(c, true, bytes, size);
 		size_t moved;
 		if (s->ops->write(s, &part, 1, &moved) < 0) {
 			if (c->handshake->event != CN_HANDSHAKE_FAILED)
@@ -153,9 +154,10 @@ static void shake(struct cn_conn *c)
 		switch (hs->event) {
 		case CN_HANDSHAKE_MORE: {
 			int used = cn_handshake_feed(hs, c->in.data, c->in.size, cn_loop_now(net->config.loop));
-			if (used > 0)
+			if (used > 0) {
+				cn_trace_shake(c, false, c->in.data, (size_t)used);
 				cn_buf_consume(&c->in, (size_t)used);
-			else if (hs->event == CN_HANDSHAKE_MORE)
+			} else if (hs->event == CN_HANDSHAKE_MORE)
 				return;
 			break;
 		}
@@ -180,9 +182,11 @@ static void shake(struct cn_conn *c)
 				return;
 			break;
 		case CN_HANDSHAKE_UP:
+			cn_trace_shake_end(c, 0);
 			come_up(c);
 			break;
 		case CN_HANDSHAKE_FAILED:
+			cn_trace_shake_end(c, hs->error);
 			cn_conn_close(c, hs->error, cn_handshake_text(hs));
 			break;
 		}

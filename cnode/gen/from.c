@@ -107,22 +107,37 @@ bool from_is_26(const struct cnode_from *from)
 }
 
 /* Sends {Tag, Reply} to the alias in the tag, or to the caller where there is none, or his node has no aliases. */
-static int send_reply(struct cnode_from *from, struct cnode_builder *b)
+static int send_to(struct cnode_process *self, cnode_pid pid, cnode_term tag, struct cnode_builder *b)
 {
-	struct cnode_process *self = from->gen->self;
 	cnode_term message;
 	int rc = cnode_builder_term(b, &message);
 	if (rc != 0)
 		return rc;
-	struct cn_target to = { .pid = from->pid };
+	struct cn_target to = { .pid = pid };
 	cnode_ref alias;
-	if (alias_of(from->tag, &alias) && !CN_MUTANT(reply_past_alias) && cn_procs_has_alias(cn_process_procs(self), alias.node))
+	if (alias_of(tag, &alias) && !CN_MUTANT(reply_past_alias) && cn_procs_has_alias(cn_process_procs(self), alias.node))
 		to = (struct cn_target){ .alias = &alias };
 	rc = cn_process_send(self, &to, message, 0);
 	cnode_term_drop(message);
+	return rc;
+}
+
+static int send_reply(struct cnode_from *from, struct cnode_builder *b)
+{
+	int rc = send_to(from->gen->self, from->pid, from->tag, b);
 	if (rc == 0 || rc == CNODE_EEXITED)
 		from->answered = true;
 	return rc;
+}
+
+static void begin_reply(struct cnode_builder *b, cnode_term tag)
+{
+	cn_builder_init(b);
+	cnode_build_tuple(b, 2);
+	if (CN_MUTANT(reply_tag_lost))
+		cnode_build_atom(b, "lost");
+	else
+		cnode_build_term(b, tag);
 }
 
 int cnode_reply_term(cnode_from *from, cnode_term reply)
@@ -130,9 +145,7 @@ int cnode_reply_term(cnode_from *from, cnode_term reply)
 	if (from->answered)
 		return CNODE_ESTATE;
 	struct cnode_builder b;
-	cn_builder_init(&b);
-	cnode_build_tuple(&b, 2);
-	cnode_build_term(&b, from->tag);
+	begin_reply(&b, from->tag);
 	cnode_build_term(&b, reply);
 	int rc = send_reply(from, &b);
 	cn_builder_fini(&b);
@@ -145,16 +158,32 @@ int cnode_reply(cnode_from *from, const char *format, ...)
 		return CNODE_ESTATE;
 	struct cnode_builder b;
 	va_list args;
-	cn_builder_init(&b);
-	cnode_build_tuple(&b, 2);
-	if (CN_MUTANT(reply_tag_lost))
-		cnode_build_pid(&b, from->pid);
-	else
-		cnode_build_term(&b, from->tag);
+	begin_reply(&b, from->tag);
 	va_start(args, format);
 	cn_build_vformat(&b, format, args);
 	va_end(args);
 	int rc = send_reply(from, &b);
+	cn_builder_fini(&b);
+	return rc;
+}
+
+int cnode_from_term(const cnode_from *from, cnode_term *term)
+{
+	return cnode_format(term, "{~p,~t}", from->pid, from->tag);
+}
+
+int cnode_reply_to(cnode_process *self, cnode_term from, const char *format, ...)
+{
+	struct cnode_from whom;
+	struct cnode_builder b;
+	va_list args;
+	if (!from_read(&whom, from))
+		return CNODE_EBADARG;
+	begin_reply(&b, whom.tag);
+	va_start(args, format);
+	cn_build_vformat(&b, format, args);
+	va_end(args);
+	int rc = send_to(self, whom.pid, whom.tag, &b);
 	cn_builder_fini(&b);
 	return rc;
 }

@@ -13,8 +13,10 @@
 
 /* ---- starting ---- */
 
-/* A flag of behaviours in this library only: what they end with is an answer, no crash to be logged. */
+/* Flags of behaviours in this library only. This one: what they end with is an answer, no crash to be logged. */
 #define CN_GEN_QUIET 0x80000000u
+/* The same: others need it up to their end (CN_PROC_LAST). */
+#define CN_GEN_LAST 0x40000000u
 
 struct cn_gen_spec {
 	const cnode_behaviour *behaviour;   /* copied; its functions must stay loaded */

@@ -277,6 +277,7 @@ static void gen_fini(struct cnode_process *self, void *state, void *arg)
 }
 static const struct cn_process_class gen_classes[] = {
 	GEN_CLASS(0), GEN_CLASS(CN_PROC_PROMPT), GEN_CLASS(CN_PROC_QUIET), GEN_CLASS(CN_PROC_PROMPT | CN_PROC_QUIET),
+	GEN_CLASS(CN_PROC_LAST),
 };
 
 struct gen *gen_of(struct cnode_process *self)
@@ -339,7 +340,7 @@ int cn_gen_spawn(struct cn_procs *procs, const struct cn_gen_spec *gen, const st
 		return rc;
 	}
 	struct cn_process_spec full = *spec;
-	full.class = &gen_classes[(b->flags & CNODE_PROMPT ? 1 : 0) + (b->flags & CN_GEN_QUIET ? 2 : 0)];
+	full.class = &gen_classes[b->flags & CN_GEN_LAST ? 4 : (b->flags & CNODE_PROMPT ? 1 : 0) + (b->flags & CN_GEN_QUIET ? 2 : 0)];
 	full.state_size = sizeof(struct gen) + b->state_size;
 	full.arg = s;
 	if (gen->factory)

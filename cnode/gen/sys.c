@@ -2,13 +2,19 @@
 /*
  * System messages: {system, From, Request}. The answers are those of sys.erl; what a C
  * process cannot do (replace_state takes a fun, change_code, tracing) is an error to the
- * caller, not a crash.
+ * caller, not a crash: for the state the one that OTP documents for a callback that failed.
  */
 #include "cnode/gen/inner.h"
 
 static int reply_error(struct cnode_from *from, const char *what)
 {
 	return cnode_reply(from, "{error,~a}", what);
+}
+
+/* {callback_failed, {Module, Function}, {Class, Reason}}: sys:get_state/2, "Process Implementation Functions". */
+static int callback_failed(struct gen *g, struct cnode_from *from, const char *function, const char *reason)
+{
+	return cnode_reply(from, "{error,{callback_failed,{~a,~a},{error,~a}}}", cn_process_label(g->self), function, reason);
 }
 
 /* The state as it is shown. *shown is yours. */
@@ -24,7 +30,7 @@ static int get_state(struct gen *g, struct cnode_from *from)
 	cnode_term shown;
 	int rc = show_state(g, &shown);
 	if (rc != 0)
-		return reply_error(from, cnode_error_atom(rc));
+		return callback_failed(g, from, "system_get_state", cnode_error_atom(rc));
 	/* The state itself up to 26.0, {ok, State} since 26.1, and either breaks the other's sys:get_state (OTP-18633). */
 	rc = from_is_26(from) || CN_MUTANT(sys_state_wrapped) ? cnode_reply(from, "{ok,~t}", shown) : cnode_reply_term(from, shown);
 	cnode_term_drop(shown);
@@ -85,7 +91,7 @@ static int answer(struct gen *g, struct cnode_from *from, cnode_term message)
 		return cn_process_stop(g->self, what);
 	}
 	if (cnode_scan(message, "{replace_state,_}") == 0)
-		return reply_error(from, "notsup");
+		return callback_failed(g, from, "system_replace_state", "undef");
 	if (cnode_scan(message, "{debug,~t}", &what) == 0)
 		return debug(from, what);
 	return cnode_reply(from, "{error,{unknown_system_msg,~t}}", message);

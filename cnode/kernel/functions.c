@@ -7,7 +7,7 @@
  * erpc:cast/4 spawns erpc:execute_cast(M, F, A). rpc:call/4 is built on erpc.
  * Follows: lib/kernel/src/erpc.erl.
  */
-#include "cnode/kernel/kernel.h"
+#include "cnode/kernel/builtin.h"
 
 #include <stdio.h>
 
@@ -33,6 +33,7 @@ struct cn_functions {
 	struct cn_mutex lock;
 	struct function *first;
 	struct grant *grants;
+	struct cn_builtins *builtins;
 };
 
 int cnode_raise(cnode_term *result, const char *exception_class, const char *format, ...)
@@ -91,7 +92,22 @@ void cn_functions_free(struct cn_functions *fs)
 		grant_free(g);
 	}
 	cn_mutex_fini(&fs->lock);
+	cn_free(fs->builtins);
 	cn_free(fs);
+}
+
+int cn_functions_add_builtins(struct cn_functions *fs, struct cn_procs *procs, struct cn_cluster *cluster,
+			      struct cn_factories *factories)
+{
+	struct cn_builtins *of = cn_calloc(1, sizeof *of);
+	if (!of)
+		return CNODE_ENOMEM;
+	of->procs = procs;
+	of->cluster = cluster;
+	of->functions = fs;
+	of->began = cn_now();
+	fs->builtins = of;
+	return cn_builtins_add(of, factories);
 }
 
 static bool valid_name(const char *name)
@@ -239,27 +255,40 @@ static int read_call(cnode_term args, bool with_ref, struct call *c)
 	return 0;
 }
 
+int cn_functions_may(struct cn_functions *fs, const char *peer, const char *module, const char *name, int arity)
+{
+	cn_mutex_lock(&fs->lock);
+	struct function *f = find(fs, module, name, arity, false);
+	/* An unknown function starts, and ends with undef, as on a BEAM node. */
+	bool allowed = !f || cn_access_allowed(&f->who, peer);
+	for (struct grant *g = fs->grants; g && !allowed; g = g->next)
+		allowed = strcmp(g->module, module) == 0 && (strcmp(g->name, "*") == 0 || strcmp(g->name, name) == 0) &&
+			  cn_access_allowed(&g->who, peer);
+	cn_mutex_unlock(&fs->lock);
+	return allowed ? 0 : CNODE_ENOTALLOWED;
+}
+
+bool cn_function_is_exported(struct cn_functions *fs, const char *module, const char *name, int arity)
+{
+	cn_mutex_lock(&fs->lock);
+	bool there = find(fs, module, name, arity, false) != NULL;
+	cn_mutex_unlock(&fs->lock);
+	return there;
+}
+
 static int may(struct cn_functions *fs, const char *peer, cnode_term args, bool with_ref)
 {
 	struct call c;
 	int rc = read_call(args, with_ref, &c);
 	if (rc != 0)
 		return rc;
-	cn_mutex_lock(&fs->lock);
-	struct function *f = find(fs, c.module.text, c.name.text, c.arity, false);
-	/* An unknown function starts, and ends with undef, as on a BEAM node. */
-	bool allowed = !f || cn_access_allowed(&f->who, peer);
-	for (struct grant *g = fs->grants; g && !allowed; g = g->next)
-		allowed = strcmp(g->module, c.module.text) == 0 &&
-			  (strcmp(g->name, "*") == 0 || strcmp(g->name, c.name.text) == 0) &&
-			  cn_access_allowed(&g->who, peer);
-	cn_mutex_unlock(&fs->lock);
-	if (allowed)
+	rc = cn_functions_may(fs, peer, c.module.text, c.name.text, c.arity);
+	if (rc == 0)
 		return 0;
 	char name[128];
 	snprintf(name, sizeof name, "%.50s:%.50s/%d", c.module.text, c.name.text, c.arity);
 	cn_guard_refused(fs->guard, CN_REFUSED_FUNCTION, peer, name, "it is not on the list of the function");
-	return CNODE_ENOTALLOWED;
+	return rc;
 }
 
 int cn_functions_may_call(void *functions, const char *peer, cnode_term args)
@@ -356,25 +385,38 @@ static int execution_call(cnode_process *self, void *state, const cnode_info *in
 	return rc;
 }
 
-/* Answers as rpc.erl does: a throw is a value, an error and an exit are {badrpc, {'EXIT', _}}. */
-static int answer_rex(cnode_process *self, cnode_pid to, const struct call *c, int rc, cnode_term result)
+/* What rpc:call would return: a throw is a value, an error and an exit are {badrpc, {'EXIT', _}}. *value is yours. */
+static int value_of(const struct call *c, int rc, cnode_term result, cnode_term *value)
 {
 	const char *m = c->module.text, *f = c->name.text;
 	cnode_atom class_;
 	cnode_term reason;
 	if (rc == 0)
-		return cnode_send(self, to, "{rex,~t}", result);
+		return cnode_term_keep(result, value);
 	if (rc == CNODE_ERAISED && cnode_scan(result, "{~a,~t}", &class_, &reason) == 0) {
 		if (strcmp(class_.text, "throw") == 0)
-			return cnode_send(self, to, "{rex,~t}", reason);
+			return cnode_term_keep(reason, value);
 		if (strcmp(class_.text, "exit") == 0)
-			return cnode_send(self, to, "{rex,{badrpc,{'EXIT',~t}}}", reason);
-		return cnode_send(self, to, "{rex,{badrpc,{'EXIT',{~t,[{~a,~a,~t,[]}]}}}}", reason, m, f, c->args);
+			return cnode_format(value, "{badrpc,{'EXIT',~t}}", reason);
+		return cnode_format(value, "{badrpc,{'EXIT',{~t,[{~a,~a,~t,[]}]}}}", reason, m, f, c->args);
 	}
 	if (rc == CNODE_EUNDEF || rc == CNODE_EBADARG)
-		return cnode_send(self, to, "{rex,{badrpc,{'EXIT',{~a,[{~a,~a,~t,[]}]}}}}", cnode_error_atom(rc), m, f, c->args);
-	return cnode_send(self, to, "{rex,{badrpc,{'EXIT',{{cnode,~a,~z},[{~a,~a,~t,[]}]}}}}", cnode_error_atom(rc),
-			  cnode_strerror(rc), m, f, c->args);
+		return cnode_format(value, "{badrpc,{'EXIT',{~a,[{~a,~a,~t,[]}]}}}", cnode_error_atom(rc), m, f, c->args);
+	return cnode_format(value, "{badrpc,{'EXIT',{{cnode,~a,~z},[{~a,~a,~t,[]}]}}}", cnode_error_atom(rc), cnode_strerror(rc),
+			    m, f, c->args);
+}
+
+int cn_rex_answer(cnode_process *self, cnode_term whom, cnode_term value)
+{
+	cnode_pid pid;
+	cnode_term from;
+	if (cnode_scan(whom, "{rex,~p}", &pid) == 0)
+		return cnode_send(self, pid, "{rex,~t}", value);
+	if (cnode_scan(whom, "{leader,~p}", &pid) == 0)
+		return cnode_send(self, cnode_group_leader(self), "{rex_answer,~p,~t}", pid, value);
+	if (cnode_scan(whom, "{from,~t}", &from) == 0)
+		return cnode_reply_to(self, from, "~t", value);
+	return CNODE_EBADARG;
 }
 
 static int execution_rex(cnode_process *self, void *state, const cnode_info *info)
@@ -382,17 +424,21 @@ static int execution_rex(cnode_process *self, void *state, const cnode_info *inf
 	(void)info;
 	struct execution *e = state;
 	struct call c;
-	cnode_pid to;
-	cnode_term result;
-	int rc = cnode_scan(e->args, "[~p|_]", &to);
+	cnode_term whom, result, value;
+	int rc = cnode_scan(e->args, "[~t|_]", &whom);
 	if (rc == 0)
 		rc = read_call(e->args, true, &c);
 	if (rc != 0)
 		return rc;
 	rc = execute(self, e, &c, &result);
-	rc = answer_rex(self, to, &c, rc, result);
+	rc = value_of(&c, rc, result, &value);
 	cnode_term_drop(result);
-	return rc != 0 ? rc : cnode_stop(self, "normal");
+	if (rc != 0)
+		return rc;
+	/* Who asked may be out of reach by now. */
+	rc = cn_rex_answer(self, whom, value);
+	cnode_term_drop(value);
+	return rc == CNODE_ENOMEM || rc == CNODE_EEXITED ? rc : cnode_stop(self, "normal");
 }
 
 static int execution_cast(cnode_process *self, void *state, const cnode_info *info)

@@ -10,6 +10,7 @@
 #include "cnode/access/access.h"
 #include "cnode/function.h"
 #include "cnode/gen/gen.h"
+#include "cnode/node/node.h"
 #include "cnode/proc/proc.h"
 #include "cnode/spawn/spawn.h"
 #include "cnode/term/term.h"
@@ -27,6 +28,19 @@ int cn_function_allow(struct cn_functions *fs, const char *module, const char *n
 int cn_function_set(struct cn_functions *fs, const char *module, const char *name, const char *who);
 int cn_function_list(struct cn_functions *fs, int (*each)(void *context, const cnode_function_info *function), void *context);
 
+/* Whether a node may call a function: 0, CNODE_ENOTALLOWED. Any thread. */
+int cn_functions_may(struct cn_functions *fs, const char *peer, const char *module, const char *name, int arity);
+bool cn_function_is_exported(struct cn_functions *fs, const char *module, const char *name, int arity);
+/* The built-in functions, closed. Once, before the node starts. 0, CNODE_ENOMEM. */
+int cn_functions_add_builtins(struct cn_functions *fs, struct cn_procs *procs, struct cn_cluster *cluster,
+			      struct cn_factories *factories);
+
+/* Where output goes that `user` is asked to write; as cnode_config has it. */
+struct cn_output {
+	cnode_output_fn *write;
+	void *context;
+};
+
 /*
  * Runs an exported function in the calling process, whoever it is open to. The codes of
  * cnode_function, and CNODE_EUNDEF; *result is yours if it is not empty.
@@ -35,10 +49,11 @@ int cn_function_run(struct cn_functions *fs, cnode_process *self, const char *mo
 		    cnode_term *result);
 
 /*
- * Lets erpc's spawns reach the functions, and starts net_kernel and rex. Before the node
+ * Adds the built-in functions, lets erpc's spawns reach all functions, and starts user, net_kernel and rex. Before the node
  * is known to anybody. 0, CNODE_ENOMEM, CNODE_ENAMETAKEN.
  */
-int cn_kernel_start(struct cn_procs *procs, struct cn_factories *factories, struct cn_functions *functions);
+int cn_kernel_start(struct cn_procs *procs, struct cn_cluster *cluster, struct cn_factories *factories,
+		    struct cn_functions *functions, const struct cn_output *output, cnode_pid *user);
 
 /* Exports the functions of the module cnode, closed, and starts the service cnode. After cn_kernel_start. 0, CNODE_ENOMEM. */
 int cn_kernel_registry(struct cn_procs *procs, struct cn_factories *factories, struct cn_functions *functions);
@@ -47,8 +62,17 @@ extern const cnode_behaviour cn_kernel_net_kernel;
 extern const cnode_behaviour cn_kernel_rex;
 extern const cnode_behaviour cn_kernel_erpc_call;
 extern const cnode_behaviour cn_kernel_erpc_cast;
-/* Runs one function for a caller of rex; its arguments are [Caller, M, F, A], its context the functions. */
+/*
+ * Runs one function for a caller of rex; its arguments are [Whom, M, F, A], its context the functions.
+ * Whom is {rex, Pid}, {from, From} of a call, or {leader, Pid}: by way of the group leader, behind what was written to it.
+ */
 extern const cnode_behaviour cn_kernel_rex_call;
+/* Gives Whom what rpc:call would return. As cnode_send. */
+int cn_rex_answer(cnode_process *self, cnode_term whom, cnode_term value);
+/* The io server of the node, registered as user (user.c). Its context is a cn_output. */
+extern const cnode_behaviour cn_kernel_user;
+/* A group leader whose output goes to one pid as {rex_stdout, Binary}. Its arguments are [Pid]. */
+extern const cnode_behaviour cn_kernel_rex_stdout;
 /* Of cn_service: may this peer call the function that the arguments name? */
 int cn_functions_may_call(void *functions, const char *peer, cnode_term args);
 int cn_functions_may_cast(void *functions, const char *peer, cnode_term args);

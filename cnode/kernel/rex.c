@@ -1,14 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * rex: the server of rpc. Visible peers ask it for its features when they connect;
- * erl_call and programs on plain ei call functions through it.
+ * erl_call and programs on plain ei call functions through it, and so does rpc:block_call.
  * Follows: lib/kernel/src/rpc.erl; ei_rpc (lib/erl_interface/src/connect/ei_connect.c)
  * for {Pid, {call, M, F, A, GroupLeader}}, which is answered with {rex, Result}.
  */
 #include "cnode/kernel/kernel.h"
 
+/* A function that runs, or waits for its turn, for a caller. */
+struct job {
+	struct job *next;
+	cnode_term args;            /* [Whom, M, F, A] */
+	cnode_pid leader;
+	cnode_ref monitor;          /* of the process that runs it; words 0: it waits */
+	bool own_leader;            /* the leader is there for this job only */
+	bool blocks;                /* of block_call: one after the other */
+};
+
 struct rex {
 	void *functions;
+	struct job *jobs;           /* in the order in which they came */
 };
 
 /* Who asks may be out of reach, or not even be a pid that can be sent to: rex does not end for it. */
@@ -24,34 +35,212 @@ static int rex_init(cnode_process *self, void *state, const cnode_start *how)
 	return 0;
 }
 
+static void rex_release(void *state)
+{
+	struct rex *rex = state;
+	for (struct job *j = rex->jobs, *next; j; j = next) {
+		next = j->next;
+		cnode_term_drop(j->args);
+		cn_free(j);
+	}
+}
+
+/* {badrpc, Reason} for the one who waits for a job. */
+static int refuse(cnode_process *self, cnode_term args, const char *format, ...)
+{
+	cnode_term whom, why, value;
+	va_list list;
+	va_start(list, format);
+	int rc = cnode_vformat(&why, format, list);
+	va_end(list);
+	if (rc != 0)
+		return rc;
+	rc = cnode_format(&value, "{badrpc,~t}", why);
+	cnode_term_drop(why);
+	if (rc != 0)
+		return rc;
+	cnode_pid pid;
+	rc = cnode_scan(args, "[~t|_]", &whom);
+	if (rc == 0)
+		rc = cnode_scan(whom, "{leader,~p}", &pid) == 0 ? cnode_send(self, pid, "{rex,~t}", value)
+								: cn_rex_answer(self, whom, value);
+	cnode_term_drop(value);
+	return rc;
+}
+
+static void forget(cnode_process *self, struct rex *rex, struct job *job, bool answered)
+{
+	/* Of one that has answered the leader itself knows. */
+	if (job->own_leader && !answered)
+		(void)cnode_exit(self, job->leader, "shutdown");
+	struct job **at = &rex->jobs;
+	while (*at != job)
+		at = &(*at)->next;
+	*at = job->next;
+	cnode_term_drop(job->args);
+	cn_free(job);
+}
+
+/* Starts the process of a job; its end comes as DOWN. */
+static int run(cnode_process *self, struct rex *rex, struct job *job)
+{
+	cnode_pid pid;
+	cnode_ref ref;
+	int rc = cnode_make_ref(self, &ref);
+	if (rc != 0)
+		return rc;
+	struct cn_gen_spec gen = { .behaviour = &cn_kernel_rex_call, .context = rex->functions, .args = job->args };
+	struct cn_process_spec spec = {
+		.label = "rex_call", .parent = cnode_self(self), .leader = job->leader, .monitor = true, .monitor_ref = ref,
+	};
+	rc = cn_gen_spawn(cn_process_procs(self), &gen, &spec, &pid);
+	if (rc == 0)
+		job->monitor = ref;
+	return rc;
+}
+
+/* Starts the next block_call if none runs. */
+static int run_blocked(cnode_process *self, struct rex *rex)
+{
+	struct job *first = rex->jobs;
+	while (first && !first->blocks)
+		first = first->next;
+	while (first && first->monitor.words == 0) {
+		int rc = run(self, rex, first);
+		if (rc == 0)
+			break;
+		int sent = told(refuse(self, first->args, "{'EXIT',~a}", rc == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(rc)));
+		struct job *next = first->next;
+		forget(self, rex, first, false);
+		if (sent != 0)
+			return sent;
+		for (first = next; first && !first->blocks;)
+			first = first->next;
+	}
+	return 0;
+}
+
+/* Where the output of a function goes: GroupLeader as the caller gave it. */
+static int leader_of(cnode_process *self, cnode_term given, cnode_pid caller, struct job *job)
+{
+	cnode_term args;
+	if (cnode_scan(given, "~p", &job->leader) == 0)
+		return 0;
+	if (!cn_term_is_atom(given, "send_stdout_to_caller")) {
+		job->leader = cnode_group_leader(self);     /* user */
+		return 0;
+	}
+	int rc = cnode_format(&args, "[~p]", caller);
+	if (rc != 0)
+		return rc;
+	struct cn_gen_spec gen = { .behaviour = &cn_kernel_rex_stdout, .args = args };
+	struct cn_process_spec spec = { .label = "rex_stdout", .leader = cnode_group_leader(self) };
+	rc = cn_gen_spawn(cn_process_procs(self), &gen, &spec, &job->leader);
+	cnode_term_drop(args);
+	job->own_leader = rc == 0;
+	return rc;
+}
+
 /*
  * Runs the function in a process of its own, if the node that the message came from may
  * call it. That node is the connection's: the pid in the message is only where the answer goes.
+ * `args` is [Whom, M, F, A].
  */
-static int rex_call(cnode_process *self, struct rex *rex, cnode_name peer, cnode_pid to, cnode_term call)
+static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_term args, cnode_term leader, cnode_pid caller,
+		bool blocks)
 {
 	char node[CNODE_NAME_SIZE];
-	cnode_term m, f, a, args;
-	cnode_pid pid;
-	int rc = cnode_scan(call, "{call,~t,~t,~t,_}", &m, &f, &a);
+	int rc = cnode_name_text(peer != 0 ? peer : cnode_self(self).node, node);
+	if (rc == 0)
+		rc = cn_functions_may_call(rex->functions, node, args);
+	struct job *job = rc == 0 ? cn_calloc(1, sizeof *job) : NULL;
+	if (rc == 0 && !job)
+		rc = CNODE_ENOMEM;
+	if (rc == 0)
+		rc = leader_of(self, leader, caller, job);
+	if (rc == 0)
+		rc = cnode_term_keep(args, &job->args);
+	if (rc != 0) {
+		if (job && job->own_leader)
+			(void)cnode_exit(self, job->leader, "shutdown");
+		cn_free(job);
+		return told(refuse(self, args, "~a", rc == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(rc)));
+	}
+	struct job **at = &rex->jobs;
+	while (*at)
+		at = &(*at)->next;
+	*at = job;
+	job->blocks = blocks;
+	if (blocks)
+		return run_blocked(self, rex);
+	rc = run(self, rex, job);
+	if (rc == 0)
+		return 0;
+	forget(self, rex, job, false);
+	return told(refuse(self, args, "{'EXIT',~a}", rc == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(rc)));
+}
+
+/* A job's process has ended. If not normally it has not answered: as rpc.erl, the reason is the answer. */
+static int ended(cnode_process *self, struct rex *rex, const cnode_info *info)
+{
+	struct job *job = rex->jobs;
+	while (job && !cnode_ref_equal(&job->monitor, &info->ref))
+		job = job->next;
+	if (!job)
+		return 0;
+	int rc = 0;
+	bool answered = cn_term_is_atom(info->reason, "normal");
+	if (!answered)
+		rc = told(refuse(self, job->args, "{'EXIT',~t}", info->reason));
+	bool blocked = job->blocks;
+	forget(self, rex, job, answered);
+	return rc == 0 && blocked ? run_blocked(self, rex) : rc;
+}
+
+/* rpc:block_call, and what OTP 23 does where a peer has no spawn. */
+static int rex_handle_call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
+{
+	cnode_term m, f, a, leader, whom, args;
+	cnode_atom word;
+	if (cnode_scan(request, "{~a,~t,~t,~t,~t}", &word, &m, &f, &a, &leader) != 0)
+		return 0;               /* ignored, as rpc.erl does */
+	bool blocks = strcmp(word.text, "block_call") == 0;
+	if (!blocks && strcmp(word.text, "call") != 0)
+		return 0;
+	int rc = cnode_from_term(from, &whom);
+	if (rc == 0) {
+		rc = cnode_format(&args, "[{from,~t},~t,~t,~t]", whom, m, f, a);
+		cnode_term_drop(whom);
+	}
+	if (rc != 0)
+		return told(rc);
+	rc = take(self, state, cnode_message_peer(self), args, leader, cnode_from_pid(from), blocks);
+	cnode_term_drop(args);
+	return rc;
+}
+
+/* {Pid, {call, M, F, A, GroupLeader}}. */
+static int rex_message(cnode_process *self, struct rex *rex, const cnode_info *info, cnode_pid to, cnode_term call)
+{
+	cnode_term m, f, a, leader, args;
+	int rc = cnode_scan(call, "{call,~t,~t,~t,~t}", &m, &f, &a, &leader);
 	if (rc != 0)
 		return 0;               /* nonsense: dropped, as rpc.erl does */
-	rc = cnode_name_text(peer != 0 ? peer : cnode_self(self).node, node);
-	if (rc == 0)
-		rc = cnode_format(&args, "[~p,~t,~t,~t]", to, m, f, a);
-	if (rc == 0) {
-		rc = cn_functions_may_call(rex->functions, node, args);
-		if (rc == 0)
-			rc = cnode_process_start(cnode_process_node(self), NULL, &cn_kernel_rex_call, rex->functions, args, &pid);
-		cnode_term_drop(args);
-	}
-	return rc == 0 ? 0 : told(cnode_send(self, to, "{rex,{badrpc,~a}}", cnode_error_atom(rc)));
+	rc = cnode_format(&args, "[{~a,~p},~t,~t,~t]", cn_term_is_atom(leader, "send_stdout_to_caller") ? "leader" : "rex",
+			  to, m, f, a);
+	if (rc != 0)
+		return told(rc);
+	rc = take(self, rex, info->peer, args, leader, to, false);
+	cnode_term_drop(args);
+	return rc;
 }
 
 static int rex_info(cnode_process *self, void *state, const cnode_info *info)
 {
 	cnode_pid pid;
 	cnode_term request;
+	if (info->kind == CNODE_DOWN)
+		return ended(self, state, info);
 	if (info->kind != CNODE_MESSAGE || cnode_scan(info->message, "{~p,~t}", &pid, &request) != 0)
 		return 0;
 	if (cnode_scan(request, "features_request") == 0 && !CN_MUTANT(rex_without_features)) {
@@ -60,7 +249,7 @@ static int rex_info(cnode_process *self, void *state, const cnode_info *info)
 			return told(cnode_send(self, pid, "{features_reply,~a,[erpc]}", node));
 		return 0;
 	}
-	return rex_call(self, state, info->peer, pid, request);
+	return rex_message(self, state, info, pid, request);
 }
 
 const cnode_behaviour cn_kernel_rex = {
@@ -68,5 +257,7 @@ const cnode_behaviour cn_kernel_rex = {
 	.flags = CNODE_PROMPT,
 	.state_size = sizeof(struct rex),
 	.init = rex_init,
+	.handle_call = rex_handle_call,
 	.handle_info = rex_info,
+	.release = rex_release,
 };

@@ -603,6 +603,20 @@ int cn_cluster_disconnect(struct cn_cluster *cluster, const char *text)
 	return 0;
 }
 
+bool cn_cluster_is_up(struct cn_cluster *cluster, cnode_name node)
+{
+	cn_mutex_lock(&cluster->lock);
+	struct cn_peer *peer = cn_peer_find(cluster, node);
+	bool up = peer && peer->state == CN_PEER_UP;
+	cn_mutex_unlock(&cluster->lock);
+	return up;
+}
+
+uint64_t cn_cluster_busy_limit(const struct cn_cluster *cluster)
+{
+	return cluster->config.out_high_water;
+}
+
 size_t cn_cluster_peers(struct cn_cluster *cluster, struct cn_peer_info *info, size_t max)
 {
 	size_t count = 0;

@@ -85,6 +85,7 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 	struct cn_signal sig = { 0 };
 	struct name name;
 
+	cn_trace_control(cluster, false, peer->text, c, m->payload);
 	switch (c->signal) {
 	case CN_SIGNAL_SEND:
 	case CN_SIGNAL_REG_SEND:

@@ -94,6 +94,8 @@ bool cn_cluster_is_alone(const struct cn_cluster *cluster);
 struct cn_net *cn_cluster_net(const struct cn_cluster *cluster);
 /* True if the peer is known: connected, being dialled or kept. Any thread. */
 bool cn_cluster_knows(struct cn_cluster *cluster, const char *peer);
+/* True while there is a connection with it. Any thread. */
+bool cn_cluster_is_up(struct cn_cluster *cluster, cnode_name node);
 /* The port it listens at; 0 before cn_cluster_start. */
 uint16_t cn_cluster_port(const struct cn_cluster *cluster);
 
@@ -133,6 +135,8 @@ struct cn_peer_info {
 	uint64_t age_ns;
 	uint64_t connection_id;             /* the epoch of its connection */
 };
+/* out_high_water of the config, with its default. */
+uint64_t cn_cluster_busy_limit(const struct cn_cluster *cluster);
 /* The connected peers, at most `max`; returns how many there are. Any thread. */
 size_t cn_cluster_peers(struct cn_cluster *cluster, struct cn_peer_info *info, size_t max);
 

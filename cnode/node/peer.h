@@ -153,4 +153,8 @@ void cn_orders_lost(struct cn_cluster *cluster, cnode_name node, uint64_t epoch,
 void cn_orders_unable(struct cn_peer *peer);                            /* it is up, and takes no spawns */
 void cn_orders_free(struct cn_cluster *cluster);
 
+/* trace.c: CNODE_TRACE=signals and =spawn; nothing happens unless it asks for them. Any thread. */
+void cn_trace_control(const struct cn_cluster *cluster, bool out, const char *peer, const struct cn_control *c,
+		      cnode_term payload);
+
 #endif

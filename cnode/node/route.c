@@ -232,6 +232,7 @@ int cn_peer_send(struct cn_cluster *cluster, cnode_name node, uint64_t epoch, co
 		rc = CNODE_ENOCONNECTION;
 	if (rc != 0 || (epoch != CN_EPOCH_ANY && epoch != peer->epoch))
 		goto unlock;
+	cn_trace_control(cluster, true, peer->text, c, term);
 	if (peer->state != CN_PEER_UP) {
 		rc = queue(cluster, peer, c, term, flags);
 		if (rc >= 0 && peer->state == CN_PEER_IDLE)

@@ -289,7 +289,7 @@ int cn_procs_exit_all(struct cn_procs *procs, cnode_term reason, bool all)
 	struct work w = { .inside = false };
 	for (size_t i = 0; i < count; i++) {
 		struct cnode_process *p = process_find(procs, pids[i]);
-		bool spare = !p || (!all && (p->class->flags & CN_PROC_PROMPT));
+		bool spare = !p || (!all && (p->class->flags & (CN_PROC_PROMPT | CN_PROC_LAST)));
 		if (p)
 			process_unref(p);
 		struct cn_target to = { .pid = pids[i] };

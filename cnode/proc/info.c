@@ -87,6 +87,7 @@ int cn_procs_info(struct cn_procs *procs, cnode_pid pid, struct cn_process_info 
 	snprintf(info->label, sizeof info->label, "%s", cn_process_label(p));
 	info->parent = p->parent;
 	info->prompt = (p->class->flags & CN_PROC_PROMPT) != 0;
+	info->memory = sizeof *p + p->state_size;
 	cn_mutex_lock(&p->lock);
 	if (p->name)
 		snprintf(info->name, sizeof info->name, "%s", p->name->text);
@@ -98,7 +99,9 @@ int cn_procs_info(struct cn_procs *procs, cnode_pid pid, struct cn_process_info 
 	info->monitored_by = p->watchers;
 	info->traps_exit = p->trap_exit;
 	info->running = p->state == RUN_RUNNING && !(p->class->flags & CN_PROC_OWN_THREAD);
+	info->runnable = p->state == RUN_READY;
 	info->suspended = p->holds > 0;
+	info->memory += p->bytes + (uint64_t)(info->links + info->monitors + info->monitored_by) * sizeof(struct rel);
 	cn_mutex_unlock(&p->lock);
 	info->run_ns = atomic_load_explicit(&p->run_ns, memory_order_relaxed);
 	info->average_ns = atomic_load_explicit(&p->average_ns, memory_order_relaxed);
@@ -109,18 +112,52 @@ int cn_procs_info(struct cn_procs *procs, cnode_pid pid, struct cn_process_info 
 	return 0;
 }
 
-size_t cn_procs_links(struct cn_procs *procs, cnode_pid pid, cnode_pid *pids, size_t max)
+static bool is_of(const struct rel *r, enum cn_relation_kind kind)
+{
+	switch (kind) {
+	case CN_RELATION_LINK:
+		return r->type == REL_LINK && r->active;
+	case CN_RELATION_MONITOR:
+		return r->type == REL_WATCH;
+	case CN_RELATION_MONITORED_BY:
+		return r->type == REL_WATCHED;
+	}
+	return false;
+}
+
+int cn_procs_relations(struct cn_procs *procs, cnode_pid pid, enum cn_relation_kind kind, struct cn_relation **list,
+		       size_t *count)
 {
 	struct cnode_process *p = process_find(procs, pid);
 	if (!p)
-		return 0;
-	size_t n = 0;
+		return CNODE_ENOPROC;
+	size_t n = 0, text = 0;
+	bool names = kind == CN_RELATION_MONITOR;   /* who watches by name is a pid himself */
 	cn_mutex_lock(&p->lock);
-	for (uint32_t b = 0; b <= p->links.mask; b++)
-		for (struct rel *r = p->links.buckets[b]; r; r = r->chain)
-			if (r->type == REL_LINK && r->active && n++ < max)
-				pids[n - 1] = r->about.pid;
+	const struct rels *t = kind == CN_RELATION_LINK ? &p->links : &p->refs_of;
+	for (uint32_t b = 0; b <= t->mask; b++)
+		for (struct rel *r = t->buckets[b]; r; r = r->chain)
+			if (is_of(r, kind)) {
+				n++;
+				text += names && r->about.name ? strlen(r->about.name) + 1 : 0;
+			}
+	struct cn_relation *found = cn_malloc((n + 1) * sizeof *found + text);
+	char *at = found ? (char *)(found + n + 1) : NULL;
+	*count = n;
+	n = 0;
+	for (uint32_t b = 0; found && b <= t->mask; b++)
+		for (struct rel *r = t->buckets[b]; r; r = r->chain) {
+			if (!is_of(r, kind))
+				continue;
+			found[n] = (struct cn_relation){ .pid = r->about.pid };
+			if (names && r->about.name) {
+				found[n] = (struct cn_relation){ .node = rel_node(r), .name = at };
+				at = stpcpy(at, r->about.name) + 1;
+			}
+			n++;
+		}
 	cn_mutex_unlock(&p->lock);
 	process_unref(p);
-	return n;
+	*list = found;
+	return found ? 0 : CNODE_ENOMEM;
 }

@@ -185,6 +185,7 @@ struct cnode_process {
 	/* constant */
 	struct cn_procs *procs;
 	const struct cn_process_class *class;
+	size_t state_size;
 	uint64_t number;
 	cnode_pid pid;
 	cnode_pid parent;
@@ -224,6 +225,7 @@ struct runq {
 };
 
 struct cn_procs {
+	struct cn_procs *next;          /* in cn_procs_all */
 	const struct cn_procs_ops *ops;
 	void *ctx;
 	cnode_name node;
@@ -248,6 +250,8 @@ struct cn_procs {
 	struct cn_mutex nodes_lock;     /* guards the list of monitor_nodes, and what tells it */
 	struct rel *nodes_first, *nodes_next;
 };
+
+extern struct cn_procs *cn_procs_all;    /* for debuggers */
 
 /* What one call from outside leaves to be done once no lock is held and no send is under way. */
 struct work {

@@ -164,7 +164,9 @@ cnode_name cn_procs_node(const struct cn_procs *procs);
 uint32_t cn_procs_creation(const struct cn_procs *procs);
 /* Processes whose state is not freed yet, dead ones too: 0 after a shutdown that is complete. */
 uint32_t cn_procs_count(const struct cn_procs *procs);
-/* The prompt ones among them. */
+/* max_processes of the config. */
+uint32_t cn_procs_limit(const struct cn_procs *procs);
+/* The prompt ones and the last ones among them: what cn_procs_exit_all spares. */
 uint32_t cn_procs_count_prompt(const struct cn_procs *procs);
 /* A reference of this node, made outside of any process: request ids. Unique; 3 words. */
 cnode_ref cn_procs_make_ref(struct cn_procs *procs);
@@ -277,6 +279,7 @@ void cn_message_free(struct cnode_process *self, struct cn_message *m);
 #define CN_PROC_PROMPT 1u       /* bounded callbacks: own run queue, run by whoever leads, never suspended */
 #define CN_PROC_OWN_THREAD 2u   /* not scheduled: a thread of its own calls cn_process_receive; `notify` wakes it */
 #define CN_PROC_QUIET 4u        /* an abnormal end is not logged */
+#define CN_PROC_LAST 8u         /* others need it up to their end: ends with the prompt ones */
 
 /*
  * Each callback is called by one thread at a time; state is the process's own memory.
@@ -420,7 +423,7 @@ int cn_procs_whereis(struct cn_procs *procs, const char *name, cnode_pid *pid);
 bool cn_procs_is_alive(struct cn_procs *procs, cnode_pid pid);
 /* The pid of no process, <node.0.0>, that exits sent by the node itself come from. */
 cnode_pid cn_procs_root(const struct cn_procs *procs);
-/* exit(Pid, Reason) from the root pid to every process but prompt ones, those too if `all`. 0, CNODE_ENOMEM. */
+/* exit(Pid, Reason) from the root pid to every process but prompt and last ones, those too if `all`. 0, CNODE_ENOMEM. */
 int cn_procs_exit_all(struct cn_procs *procs, cnode_term reason, bool all);
 /* From now on spawns are refused with CNODE_ESHUTDOWN. */
 void cn_procs_close(struct cn_procs *procs);
@@ -441,15 +444,25 @@ struct cn_process_info {
 	bool traps_exit;
 	bool running;
 	bool suspended;
+	bool runnable;              /* it waits for a thread */
 	bool prompt;
+	uint64_t memory;            /* bytes: the process, its state and its mailbox */
 	uint64_t run_ns;            /* time spent in its callbacks */
 	uint64_t average_ns;        /* averaged time of one run */
 	uint64_t handled;           /* messages handled */
 };
 /* 0, CNODE_ENOPROC. */
 int cn_procs_info(struct cn_procs *procs, cnode_pid pid, struct cn_process_info *info);
-/* The pids linked with it, at most `max`; returns how many there are. */
-size_t cn_procs_links(struct cn_procs *procs, cnode_pid pid, cnode_pid *pids, size_t max);
+/* What a process has to do with another one. */
+enum cn_relation_kind { CN_RELATION_LINK, CN_RELATION_MONITOR, CN_RELATION_MONITORED_BY };
+struct cn_relation {
+	cnode_pid pid;              /* none for a monitor by name */
+	cnode_name node;            /* by name */
+	const char *name;           /* by name, else NULL */
+};
+/* The relations of one kind, in no order: *list is yours (cn_free), names and all. 0, CNODE_ENOPROC, CNODE_ENOMEM. */
+int cn_procs_relations(struct cn_procs *procs, cnode_pid pid, enum cn_relation_kind kind, struct cn_relation **list,
+		       size_t *count);
 /* erlang:registered/0: one after the other, each with its terminator; *names is yours (cn_free). 0, CNODE_ENOMEM. */
 int cn_procs_names(struct cn_procs *procs, char **names, size_t *count);
 

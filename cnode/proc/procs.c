@@ -324,6 +324,32 @@ struct cnode_process *process_find_name(struct cn_procs *procs, const char *text
 
 #define FIRST_BUCKETS 16
 
+/*
+ * Where a debugger begins to look for processes, also in a core file (cnode-gdb.py). Nothing
+ * in the program reads it.
+ */
+struct cn_procs *cn_procs_all;
+static struct cn_mutex all_lock = { PTHREAD_MUTEX_INITIALIZER };
+
+static void list_add(struct cn_procs *n)
+{
+	cn_mutex_lock(&all_lock);
+	n->next = cn_procs_all;
+	cn_procs_all = n;
+	cn_mutex_unlock(&all_lock);
+}
+
+static void list_remove(struct cn_procs *n)
+{
+	cn_mutex_lock(&all_lock);
+	struct cn_procs **at = &cn_procs_all;
+	while (*at && *at != n)
+		at = &(*at)->next;
+	if (*at)
+		*at = n->next;
+	cn_mutex_unlock(&all_lock);
+}
+
 int cn_procs_new(const struct cn_procs_config *config, const struct cn_procs_ops *ops, void *ctx,
 		 struct cn_procs **procs)
 {
@@ -367,6 +393,7 @@ int cn_procs_new(const struct cn_procs_config *config, const struct cn_procs_ops
 		cn_procs_free(n);
 		return CNODE_ENOMEM;
 	}
+	list_add(n);
 	*procs = n;
 	return 0;
 }
@@ -402,6 +429,7 @@ void cn_procs_free(struct cn_procs *procs)
 {
 	if (!procs)
 		return;
+	list_remove(procs);
 	for (struct cnode_process *p = procs->dying.first, *next; p; p = next) {
 		next = p->dead_next;
 		process_unref(p);
@@ -462,6 +490,11 @@ uint32_t cn_procs_creation(const struct cn_procs *procs)
 bool cn_procs_has_alias(struct cn_procs *procs, cnode_name node)
 {
 	return node == procs->node || procs->ops->has_alias(procs->ctx, node);
+}
+
+uint32_t cn_procs_limit(const struct cn_procs *procs)
+{
+	return procs->max_processes;
 }
 
 uint32_t cn_procs_count_prompt(const struct cn_procs *procs)

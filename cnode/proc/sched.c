@@ -84,22 +84,62 @@ static bool is_abnormal(cnode_term reason)
 	return cnode_scan(reason, "{shutdown,~t}", &why) != 0;
 }
 
+static void put_pid(struct cn_buf *b, const struct cn_procs *procs, cnode_pid pid)
+{
+	char node[CNODE_NAME_SIZE];
+	if (pid.node == procs->node || cnode_name_text(pid.node, node) != 0)
+		cn_put_text(b, "<%u.%u>", pid.id, pid.serial);
+	else
+		cn_put_text(b, "<%s.%u.%u>", node, pid.id, pid.serial);
+}
+
+#define LINKS_SHOWN 10
+
+/* Under the lock. */
+static void put_links(struct cn_buf *b, struct cnode_process *p)
+{
+	uint32_t n = 0;
+	for (uint32_t i = 0; i <= p->links.mask; i++)
+		for (struct rel *r = p->links.buckets[i]; r; r = r->chain)
+			if (r->type == REL_LINK && r->active && n++ < LINKS_SHOWN) {
+				cn_put_text(b, n > 1 ? "," : "");
+				put_pid(b, p->procs, r->about.pid);
+			}
+	if (n > LINKS_SHOWN)
+		cn_put_text(b, ",...");
+}
+
+/* What proc_lib's crash report says of a process, on one line. */
 static void log_crash(struct cnode_process *p, cnode_term reason)
 {
 	uint32_t held;
 	if ((p->class->flags & CN_PROC_QUIET) || !cn_process_logs(p, CNODE_LOG_ERROR) || !is_abnormal(reason) ||
 	    !cn_log_pass(&p->procs->crash_gate, 20, &held))
 		return;
+	struct cn_buf b;
 	char text[1024];
+	const char *label = cn_process_label(p);
 	cn_term_brief(reason, text, sizeof text);
-	char name[128] = "";
+	cn_buf_init(&b, 0);
 	cn_mutex_lock(&p->lock);
-	if (p->name)
-		snprintf(name, sizeof name, "%.100s", p->name->text);
+	mailbox_fold(p);
+	cn_put_text(&b, "process <%u.%u>%s%.100s (%s) terminated: %s; initial call: %s:init/1, registered_name: %s, ancestors: [",
+		    p->pid.id, p->pid.serial, p->name ? " " : "", p->name ? p->name->text : "", label, text, label,
+		    p->name ? p->name->text : "[]");
+	if (!cnode_pid_is_none(p->parent))
+		put_pid(&b, p->procs, p->parent);
+	cn_put_text(&b, "], message_queue_len: %u, links: [", p->messages);
+	put_links(&b, p);
+	cn_put_text(&b, "], trap_exit: %s, messages handled: %llu, run time: %llu us%s", p->trap_exit ? "true" : "false",
+		    (unsigned long long)atomic_load_explicit(&p->handled, memory_order_relaxed),
+		    (unsigned long long)atomic_load_explicit(&p->run_ns, memory_order_relaxed) / 1000,
+		    held ? " (others were not logged)" : "");
 	cn_mutex_unlock(&p->lock);
-	cn_log_line(p->procs->log, CNODE_LOG_ERROR, "process <%u.%u>%s%s (%s) terminated: %s%s",
-		    p->pid.id, p->pid.serial, *name ? " " : "", name, cn_process_label(p),
-		    text, held ? " (others were not logged)" : "");
+	if (b.err == 0)
+		cn_log_line(p->procs->log, CNODE_LOG_ERROR, "%.*s", (int)b.size, (const char *)b.data);
+	else
+		cn_log_line(p->procs->log, CNODE_LOG_ERROR, "process <%u.%u> (%s) terminated: %s", p->pid.id, p->pid.serial, label, text);
+	cn_buf_fini(&b);
 }
 
 /* Calls terminate if it is due. */
@@ -128,7 +168,7 @@ void process_remains(struct cnode_process *p)
 		message_drop(m);
 	}
 	p->mailbox.first = p->mailbox.last = NULL;
-	if (p->class->flags & CN_PROC_PROMPT)
+	if (p->class->flags & (CN_PROC_PROMPT | CN_PROC_LAST))
 		atomic_fetch_sub(&procs->prompt_count, 1);
 	atomic_fetch_sub(&procs->count, 1);
 	if (procs->ops->gone)

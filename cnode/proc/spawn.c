@@ -122,6 +122,7 @@ static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool
 		goto undo_count;
 	p->procs = procs;
 	p->class = spec->class;
+	p->state_size = spec->state_size;
 	p->parent = spec->parent;
 	p->leader = spec->leader;
 	p->origin = spec->origin;
@@ -166,7 +167,7 @@ static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool
 		process_unref(p);
 		goto undo_count;
 	}
-	if (p->class->flags & CN_PROC_PROMPT)
+	if (p->class->flags & (CN_PROC_PROMPT | CN_PROC_LAST))
 		atomic_fetch_add(&procs->prompt_count, 1);
 	*made = p;
 	return 0;

@@ -17,6 +17,7 @@ struct out {
 	size_t size;                /* of the whole text */
 	const struct cn_atoms *atoms;
 	bool brief;                 /* what does not fit is not looked at */
+	bool plain;                 /* numbers where text could stand, as ~w */
 };
 
 /* Nothing more is wanted: where a term ends does not matter any longer, either. */
@@ -202,7 +203,7 @@ static __attribute__((noinline)) void put_binary(struct out *o, const uint8_t *p
 			bits.size--;
 		bits.last = 8;
 	}
-	int as = bits.last == 8 ? text_of(bits.bytes, bits.size) : AS_BYTES;
+	int as = bits.last == 8 && !o->plain ? text_of(bits.bytes, bits.size) : AS_BYTES;
 	put(o, "<<", 2);
 	if (as == AS_BYTES) {
 		for (size_t i = 0; i < bits.size && !is_full(o); i++) {
@@ -311,7 +312,7 @@ static const uint8_t *put_list(struct out *o, const uint8_t *p)
 {
 	struct cn_list l;
 	const uint8_t *item, *end;
-	if (put_charlist(o, p, &end))
+	if (!o->plain && put_charlist(o, p, &end))
 		return end;
 	put(o, "[", 1);
 	cn_list_init(&l, p);
@@ -411,7 +412,7 @@ static const uint8_t *put_term(struct out *o, const uint8_t *p)
 
 size_t cn_term_brief(cnode_term term, char *text, size_t size)
 {
-	struct out o = { text, size ? size - 1 : 0, 0, term.atoms_, true };
+	struct out o = { text, size ? size - 1 : 0, 0, term.atoms_, true, false };
 	if (size < 8)
 		return cnode_term_print((cnode_term){ 0 }, text, size);
 	if (!cn_term_is_none(term))
@@ -428,9 +429,9 @@ size_t cn_term_brief(cnode_term term, char *text, size_t size)
 	return at + 3;
 }
 
-size_t cnode_term_print(cnode_term term, char *text, size_t size)
+static size_t print(cnode_term term, char *text, size_t size, bool plain)
 {
-	struct out o = { text, size ? size - 1 : 0, 0, term.atoms_, false };
+	struct out o = { text, size ? size - 1 : 0, 0, term.atoms_, false, plain };
 	if (!cn_term_is_none(term))
 		put_term(&o, term.bytes_);
 	if (size)
@@ -438,14 +439,29 @@ size_t cnode_term_print(cnode_term term, char *text, size_t size)
 	return o.size;
 }
 
-char *cnode_term_text(cnode_term term)
+size_t cnode_term_print(cnode_term term, char *text, size_t size)
+{
+	return print(term, text, size, false);
+}
+
+static char *text_as(cnode_term term, bool plain)
 {
 	char small[256];
-	size_t size = cnode_term_print(term, small, sizeof small);
+	size_t size = print(term, small, sizeof small, plain);
 	if (size < sizeof small)
 		return cn_strndup(small, size);
 	char *text = cn_malloc(size + 1);
 	if (text)
-		cnode_term_print(term, text, size + 1);
+		print(term, text, size + 1, plain);
 	return text;
+}
+
+char *cnode_term_text(cnode_term term)
+{
+	return text_as(term, false);
+}
+
+char *cn_term_plain_text(cnode_term term)
+{
+	return text_as(term, true);
 }

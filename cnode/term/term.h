@@ -52,6 +52,10 @@ struct cn_atoms {
 
 /* True if it is strict UTF-8 of at most 255 characters: what an atom may be. Empty is fine. */
 bool cn_atom_valid(const void *text, size_t size);
+/* Writes one character (no surrogate, at most 0x10ffff); returns its bytes. */
+unsigned cn_utf8_put(uint32_t c, uint8_t p[4]);
+/* Characters of strict UTF-8, or SIZE_MAX if it is none. */
+size_t cn_utf8_length(const uint8_t *text, size_t size);
 /*
  * Latin-1 to UTF-8 and back, for the handshake's names. Both return the bytes written, without
  * terminator, or negative: CNODE_ETOOBIG (does not fit), CNODE_EBADNAME (no UTF-8, or no Latin-1).
@@ -197,6 +201,8 @@ const char *cn_term_atom(cnode_term t, size_t *size);
  * Returns the bytes written.
  */
 size_t cn_term_brief(cnode_term t, char *text, size_t size);
+/* As cnode_term_text, but lists and binaries are never shown as text: io_lib's ~tw. */
+char *cn_term_plain_text(cnode_term term);
 /*
  * Unpacks; CNODE_EBADARG if it is none, CNODE_EBADNAME if its node is not name@host, CNODE_ENOMEM.
  */

@@ -219,10 +219,6 @@ static inline unsigned cn_utf8_get(const uint8_t *p, uint32_t *c)
 	     (uint32_t)(p[2] & 0x3f) << 6 | (p[3] & 0x3f);
 	return 4;
 }
-/* Writes one character (no surrogate, at most 0x10ffff); returns its bytes. */
-unsigned cn_utf8_put(uint32_t c, uint8_t p[4]);
-/* Characters of strict UTF-8, or SIZE_MAX if it is none. */
-size_t cn_utf8_length(const uint8_t *text, size_t size);
 
 /* Order of two terms; exact: as map keys are (integers before floats, 1 is not 1.0). */
 int cn_compare(const uint8_t *a, const struct cn_atoms *a_atoms, const uint8_t *b,

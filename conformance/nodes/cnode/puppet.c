@@ -41,7 +41,7 @@ int done(const struct order *o, int rc, const char *result)
 static const char capabilities_list[] =
 	"[puppet, echo, register, link, monitor, exit, group_leader, alias, connect, disconnect, nodes, monitor_node,"
 	" spawn, spawn_out, spawn_options, acl, acl_orders, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out,"
-	" rex, seq_trace, old_hello, monitor_nodes, pg, pg_monitor, pubsub, global, global_resolve, global_disconnect, global_pop,"
+	" rex, seq_trace, builtins, io, rude, old_hello, monitor_nodes, pg, pg_monitor, pubsub, global, global_resolve, global_disconnect, global_pop,"
 	" global_external]";
 
 static int capabilities(const struct order *o)
@@ -76,6 +76,14 @@ static int spawn(const struct order *o)
 	rc = cnode_process_start(cnode_process_node(o->self), NULL, &puppet, NULL, none, &pid);
 	cnode_term_drop(none);
 	return rc != 0 ? rc : answer(o, "~p", pid);
+}
+
+static int print(const struct order *o)
+{
+	const char *text;
+	size_t size;
+	int rc = cnode_scan(o->args, "[~s]", &text, &size);
+	return done(o, rc != 0 ? rc : cnode_printf(o->self, "%.*s", (int)size, text), "ok");
 }
 
 static int watch(const struct order *o)
@@ -506,6 +514,7 @@ static const struct {
 	{ "pg_start", order_pg_start },
 	{ "pg_stop", order_pg_stop },
 	{ "ping", ping_later },
+	{ "print", print },
 	{ "pubsub_broadcast", order_pubsub_broadcast },
 	{ "pubsub_broadcast_from", order_pubsub_broadcast_from },
 	{ "pubsub_direct_broadcast", order_pubsub_direct_broadcast },

@@ -33,6 +33,7 @@ loop(Watcher) ->
 do(capabilities, []) -> capabilities();
 do(echo, [Term]) -> Term;
 do(self, []) -> self();
+do(print, [Text]) -> io:put_chars(Text);
 do(spawn, []) -> spawn(puppet, start, []);
 do(trap_exit, [Bool]) -> process_flag(trap_exit, Bool);
 do(send, [To, Message]) -> To ! Message, ok;
@@ -126,7 +127,8 @@ bif_module(Module, Function, Args) -> apply(Module, Function, Args).
 capabilities() ->
     [otp, puppet, echo, register, link, monitor, exit, group_leader, connect, disconnect, nodes, monitor_node,
      spawn, spawn_out, spawn_anything, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out,
-     rex, global, global_resolve, global_external, pg, pubsub, dynamic_names, seq_trace, deep_terms, strict_terms]
+     rex, builtins, io, rude, global, global_resolve, global_external, pg, pubsub, dynamic_names, seq_trace, deep_terms,
+     strict_terms]
         ++ [global_disconnect || erlang:function_exported(global, disconnect, 0)]
         ++ [global_pop || erlang:function_exported(global, disconnect, 0)]
         ++ [C || C <- [monitor_nodes, pg_monitor], list_to_integer(erlang:system_info(otp_release)) >= 25]

@@ -49,6 +49,23 @@ cases() ->
       {'sys.terminate', "sys:terminate ends it with the reason", ?SYS, [sys], [], fun terminate/1},
       {'sys.stop', "gen_server:stop ends it normally", ?SYS, [sys], [], fun stop/1},
       {'sys.unknown', "an unknown system message is an error, not the end", ?SYS, [sys], [], fun unknown_system/1},
+      {'sys.suspend_twice', "suspend and resume twice are ok", ?SYS, [sys], [], fun suspend_twice/1},
+      {'sys.suspended_cast', "casts and messages to a suspended server wait in their order", ?SYS, [sys], [], fun suspended_cast/1},
+      {'sys.suspended_get_state', "a suspended server still shows its state", ?SYS, [sys], [], fun suspended_get_state/1},
+      {'sys.suspended_terminate', "a suspended server can be terminated", ?SYS, [sys], [], fun suspended_terminate/1},
+      {'sys.suspended_exit', "a suspended server still ends by an exit signal", ?SYS, [sys, exit], [], fun suspended_exit/1},
+      {'sys.suspended_monitored', "DOWN of a suspended server comes at once", ?SYS, [sys, monitor], [], fun suspended_monitored/1},
+      {'sys.stop_reason', "gen_server:stop with a reason and a timeout", ?SYS, [sys], [], fun stop_reason/1},
+      {'sys.stop_dead', "gen_server:stop of a dead one exits with noproc", ?SYS, [sys], [], fun stop_dead/1},
+      {'sys.proc_lib_stop', "proc_lib:stop ends it with the reason", ?SYS, [sys], [], fun proc_lib_stop/1},
+      {'sys.busy', "a system call to a busy server waits and is answered", ?SYS, [sys, busy], [], fun sys_busy/1},
+      {'sys.get_state_timeout', "sys:get_state of a busy server times out, and its late answer is no message", ?SYS, [sys, busy], [{from, 24}], fun get_state_timeout/1},
+      {'gen.statem_call', "gen_statem:call and cast reach it as a call and a cast", "gen_statem.erl", [], [], fun statem_call/1},
+      {'gen.statem_send_request', "gen_statem:send_request is answered", "gen_statem.erl", [], [], fun statem_send_request/1},
+      {'gen.event_ignored', "what gen_event sends is no call to a gen_server", "gen_event.erl", [], [], fun event_ignored/1},
+      {'gen.fsm_ignored', "what gen_fsm sends is no call to a gen_server", "gen_fsm.erl", [], [], fun fsm_ignored/1},
+      {'gen.reply_late', "a caller that has gone when the reply comes hurts nobody", ?GEN, [busy], [], fun reply_late/1},
+      {'gen.abcast', "gen_server:abcast reaches a named server", ?GEN, [register], [], fun abcast/1},
       {'sys.nonsense', "malformed system messages are dropped", ?SYS, [sys], [], fun nonsense_system/1}]].
 
 counter(#{nut := Nut}) -> spawn(Nut, counter, start, [0]).
@@ -245,13 +262,78 @@ replace_state(T) ->
     P = counter(T),
     case catch_any(fun() -> sys:replace_state(P, fun(N) -> N + 100 end) end) of
         100 -> cf:same(100, gen_server:call(P, get));
-        {error, _} -> cf:same(0, gen_server:call(P, get))
+        {error, {callback_failed, {_, system_replace_state}, {error, _}}} -> cf:same(0, gen_server:call(P, get))
     end.
 
 catch_any(Fun) -> try Fun() catch _:Why -> {error, Why} end.
 
 terminate(T) -> P = counter(T), M = monitor(process, P), ok = sys:terminate(P, enough), cf:same(enough, cf_live:down(M)).
 stop(T) -> P = counter(T), M = monitor(process, P), ok = gen_server:stop(P), cf:same(normal, cf_live:down(M)).
+
+suspend_twice(T) ->
+    P = counter(T),
+    ok = sys:suspend(P), ok = sys:suspend(P), ok = sys:resume(P), ok = sys:resume(P),
+    cf:same(1, gen_server:call(P, {add, 1})).
+
+suspended_cast(T) ->
+    P = counter(T), M = monitor(process, P),
+    ok = sys:suspend(P),
+    gen_server:cast(P, {add, 1}), gen_server:cast(P, {add, 2}), P ! junk,
+    R = gen_server:send_request(P, {add, 3}),
+    gen_server:cast(P, stop),
+    cf:same(0, sys:get_state(P)),
+    ok = sys:resume(P),
+    cf:same({reply, 6}, gen_server:wait_response(R, 8000)),
+    cf:same(normal, cf_live:down(M)).
+
+suspended_get_state(T) -> P = counter(T), 4 = gen_server:call(P, {add, 4}), ok = sys:suspend(P), cf:same(4, sys:get_state(P)).
+suspended_terminate(T) -> P = counter(T), M = monitor(process, P), ok = sys:suspend(P), ok = sys:terminate(P, out), cf:same(out, cf_live:down(M)).
+suspended_exit(T) -> P = counter(T), M = monitor(process, P), ok = sys:suspend(P), exit(P, enough), cf:same(enough, cf_live:down(M)).
+suspended_monitored(T) -> P = counter(T), ok = sys:suspend(P), exit(P, kill), M = monitor(process, P), true = lists:member(cf_live:down(M), [killed, noproc]), ok.
+stop_reason(T) -> P = counter(T), M = monitor(process, P), ok = gen_server:stop(P, {shutdown, so}, 8000), cf:same({shutdown, so}, cf_live:down(M)).
+stop_dead(T) -> P = dead(T), cf:same(noproc, (try gen_server:stop(P) catch exit:Why -> Why end)).
+proc_lib_stop(T) -> P = counter(T), M = monitor(process, P), ok = proc_lib:stop(P, shutdown, 8000), cf:same(shutdown, cf_live:down(M)).
+
+sys_busy(T) ->
+    P = busy_server(T),
+    R = gen_server:send_request(P, {spin, 200}),
+    {status, P, _, _} = sys:get_status(P, 8000),
+    cf:same({reply, done}, gen_server:wait_response(R, 8000)).
+
+get_state_timeout(T) ->
+    P = busy_server(T),
+    R = gen_server:send_request(P, {spin, 300}),
+    {timeout, {sys, get_state, _}} = (try sys:get_state(P, 20) catch exit:Why -> Why end),
+    {reply, done} = gen_server:wait_response(R, 8000),
+    done = gen_server:call(P, {spin, 1}, 8000),
+    cf:not_got(fun({_, {ok, _}}) -> ok; ({[alias | _], _}) -> ok end).
+
+statem_call(T) -> P = counter(T), cf:same(5, gen_statem:call(P, {add, 5})), ok = gen_statem:cast(P, {add, 1}), cf:same(6, gen_statem:call(P, get, infinity)).
+statem_send_request(T) -> P = counter(T), R = gen_statem:send_request(P, {add, 2}), cf:same({reply, 2}, gen_statem:wait_response(R, 8000)).
+
+event_ignored(T) ->
+    P = counter(T), R = make_ref(),
+    [P ! M || M <- [{notify, e}, {self(), {self(), R}, which_handlers}, {self(), {self(), R}, {sync_notify, e}}, {self(), {self(), R}, {call, h, q}}]],
+    cf:same(0, gen_server:call(P, get)),
+    cf:not_got(fun({Ref, _}) when Ref =:= R -> ok end).
+
+fsm_ignored(T) ->
+    P = counter(T), R = make_ref(),
+    [P ! M || M <- [{'$gen_event', e}, {'$gen_all_state_event', e}, {'$gen_sync_event', {self(), R}, e}, {'$gen_sync_all_state_event', {self(), R}, e}]],
+    cf:same(0, gen_server:call(P, get)),
+    cf:not_got(fun({Ref, _}) when Ref =:= R -> ok end).
+
+reply_late(T) ->
+    P = busy_server(T),
+    {_, M} = spawn_monitor(fun() -> gen_server:send_request(P, {spin, 100}) end),
+    normal = cf_live:down(M),
+    cf:same(done, gen_server:call(P, {spin, 1}, 8000)).
+
+abcast(#{nut := Nut} = T) ->
+    Name = cf:unique("casts"), P = cf_live:puppet(T), true = cf_live:ask(T, P, register, [Name]),
+    ok = cf_live:ask(T, P, watch, [self()]),
+    abcast = gen_server:abcast([Nut], Name, news),
+    cf:same({'$gen_cast', news}, cf_live:saw(P)).
 
 unknown_system(T) ->
     P = counter(T), R = make_ref(),

@@ -36,6 +36,12 @@ cases() ->
       {'erpc.out', "its erpc:call here gives the value", ?ERPC, [erpc_out], [?ALL], fun eout/1},
       {'erpc.out_exceptions', "its erpc:call here gets each class of exception", ?ERPC, [erpc_out], [], fun eout_exceptions/1},
       {'erpc.out_noconnection', "its erpc:call to a node that is not there: {erpc, noconnection}", ?ERPC, [erpc_out], [], fun eout_noconnection/1},
+      {'rex.block_call', "rpc:block_call gives the value", ?RPC, [rex, rpc], [?ALL], fun block_call/1},
+      {'rex.block_call_undef', "block_call of an unknown function is {badrpc, _}", ?RPC, [rex, rpc], [], fun block_call_undef/1},
+      {'rex.block_call_blocks', "block_calls run one after the other, other calls beside them", ?RPC, [rex, rpc, io], [], fun block_call_blocks/1},
+      {'rex.block_call_many', "twenty block_calls at once are all answered", ?RPC, [rex, rpc], [], fun block_call_many/1},
+      {'rex.server_call', "a call of rex as OTP 23 makes it: {call, M, F, A, Leader}", ?RPC, [rex], [], fun server_call/1},
+      {'rex.server_call_undef', "of an unknown function: {badrpc, _}", ?RPC, [rex], [], fun server_call_undef/1},
       {'rex.features', "features_request is answered", "rpc.erl (23)", [rex], [raw], fun features/1},
       {'rex.old_call', "the old {call, …} of ei and erl_call is answered {rex, Result}", "rpc.erl; ei_rpc", [rex], [raw], fun old_call/1},
       {'rex.old_call_undef', "an unknown function in it: {rex, {badrpc, …}}", "rpc.erl", [rex], [raw], fun old_call_undef/1},
@@ -114,6 +120,27 @@ eout_exceptions(T) ->
     {exit, {exception, x}} = cf_live:ask(T, erpc, [node(), erlang, exit, [x]]),
     {error, {exception, e, _}} = cf_live:ask(T, erpc, [node(), erlang, error, [e]]).
 eout_noconnection(T) -> cf:same({error, {erpc, noconnection}}, cf_live:ask(T, erpc, ['nobody_at_all@127.0.0.1', erlang, node, []])).
+
+block_call(#{nut := Nut}) -> cf:same(Nut, rpc:block_call(Nut, erlang, node, [])).
+block_call_undef(#{nut := Nut}) -> {badrpc, {'EXIT', {undef, _}}} = rpc:block_call(Nut, no_such_module, f, [1]).
+
+block_call_blocks(#{nut := Nut}) ->
+    Me = self(),
+    spawn_link(fun() -> Me ! {first, rpc:block_call(Nut, timer, sleep, [400])} end),
+    cf:wait("the first runs", fun() -> rpc:block_call(Nut, erlang, node, [], 1) =:= {badrpc, timeout} end),
+    spawn_link(fun() -> Me ! {second, rpc:block_call(Nut, erlang, node, [])} end),
+    cf:same(Nut, rpc:call(Nut, erlang, node, [])),
+    cf:not_got(fun({first, _}) -> ok; ({second, _}) -> ok end),
+    Next = fun() -> receive {Which, Value} when Which =:= first; Which =:= second -> {Which, Value} after 8000 -> none end end,
+    cf:same({first, ok}, Next()),
+    cf:same({second, Nut}, Next()).
+
+block_call_many(#{nut := Nut}) ->
+    Ws = [spawn_monitor(fun() -> exit(rpc:block_call(Nut, erlang, node, [])) end) || _ <- lists:seq(1, 20)],
+    [cf:same(Nut, cf_live:down(M)) || {_, M} <- Ws].
+
+server_call(#{nut := Nut}) -> cf:same(Nut, gen_server:call({rex, Nut}, {call, erlang, node, [], group_leader()}, 8000)).
+server_call_undef(#{nut := Nut}) -> {badrpc, _} = gen_server:call({rex, Nut}, {call, no_such_module, f, [1], group_leader()}, 8000).
 
 features(T) ->
     C = cf_fake:dial(T, #{}), Me = cf_fake:pid(C),

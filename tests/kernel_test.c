@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kernel: what can be tested without a node: formats of other nodes' io:format. Expected values: io_lib of OTP 25. */
+#include "tests/tap.h"
+#include "tests/alloc_fail.h"
+#include "cnode/kernel/io.h"
+
+static const struct {
+	const char *format, *args;      /* Erlang terms */
+	const char *expected;           /* NULL: they do not fit */
+} formats[] = {
+	{ "\"plain\"", "[]", "plain" },
+	{ "\"~w\"", "[\"ab\"]", "[97,98]" },
+	{ "\"~p\"", "[\"ab\"]", "\"ab\"" },
+	{ "\"~ts\"", "[[8364]]", "\xe2\x82\xac" },
+	{ "\"~10s|\"", "[\"abc\"]", "       abc|" },
+	{ "\"~-10s|\"", "[abc]", "abc       |" },
+	{ "\"~5.2s|\"", "[<<\"def\">>]", "   de|" },
+	{ "\"~.2s|\"", "[\"defg\"]", "de|" },
+	{ "\"~5.3.*s|\"", "[120,\"ghij\"]", "xxghi|" },
+	{ "\"~10.5s|\"", "[\"abc\"]", "     abc  |" },
+	{ "\"~-10.5s|\"", "[\"abcdefg\"]", "abcde     |" },
+	{ "\"~5s|\"", "[\"abcdefgh\"]", "abcde|" },
+	{ "\"~-5s|\"", "[\"abcdefgh\"]", "abcde|" },
+	{ "\"~2s|\"", "[\"abc\"]", "ab|" },
+	{ "\"~*s ~-*s|\"", "[5,\"a\",5,\"b\"]", "    a b    |" },
+	{ "\"~s\"", "[[\"deep\",[<<\"bin\">>,$c]]]", "deepbinc" },
+	{ "\"~s\"", "['atom x']", "atom x" },
+	{ "\"~s~s\"", "[<<$a,228>>,\"b\"]", "a\xc3\xa4" "b" },
+	{ "\"~ts\"", "[<<$a,195,164>>]", "a\xc3\xa4" },
+	{ "\"~c~3c~tc\"", "[$a,$b,8364]", "abbb\xe2\x82\xac" },
+	{ "\"~5.2c|\"", "[$q]", "   qq|" },
+	{ "\"~b ~B ~8b|~-8b|\"", "[1,-2,3,4]", "1 -2        3|4       |" },
+	{ "\"~.16b ~.16B ~8.16.0b\"", "[255,255,255]", "ff FF 000000ff" },
+	{ "\"~.16# ~.16+ ~.2# ~#\"", "[255,-255,5,10]", "16#FF -16#ff 2#101 10#10" },
+	{ "\"~x ~X\"", "[17,\"0x\",-255,\"16#\"]", "0x17 -16#255" },
+	{ "\"~.16x\"", "[255,\"0x\"]", "0xff" },
+	{ "\"~b\"", "[123456789012345678901234567890]", "123456789012345678901234567890" },
+	{ "\"~30b|\"", "[-123456789012345678901]", "        -123456789012345678901|" },
+	{ "\"~f ~.2f ~10.3f|~-10.3f|\"", "[1.5,2.25,5.125,5.125]", "1.500000 2.25      5.125|5.125     |" },
+	{ "\"~e ~.3e\"", "[3.5,12345.678]", "3.50000e+0 1.23e+4" },
+	{ "\"~g ~g ~g ~.2g\"", "[4.5,0.01,123456.0,0.5]", "4.50000 1.00000e-2 1.23456e+5 0.50" },
+	{ "\"~i~~~3~x\"", "[ignored]", "~~~~x" },
+	{ "\"~n~2nx\"", "[]", "\n\n\nx" },
+	{ "\"~3w|~3w|\"", "[a,abcdef]", "  a|***|" },
+	{ "\"~w ~w ~w\"", "[<<\"abc\">>,[1,2,3],#{a => 1}]", "<<97,98,99>> [1,2,3] #{a => 1}" },
+	{ "\"~p ~p\"", "[<<\"abc\">>,[1,2,3]]", "<<\"abc\">> [1,2,3]" },
+	{ "\"~w ~w\"", "[1.0,'atom x']", "1.0 'atom x'" },
+	{ "\"~0p\"", "[abc]", "abc" },
+	{ "<<\"binary ~p\">>", "[x]", "binary x" },
+	{ "'atom ~p'", "[x]", "atom x" },
+	{ "\"~p ~p\"", "[1]", NULL },
+	{ "\"~p\"", "[1,2]", NULL },
+	{ "\"~p\"", "one", NULL },
+	{ "\"~b\"", "[atom]", NULL },
+	{ "\"~c\"", "[x]", NULL },
+	{ "\"~f\"", "[x]", NULL },
+	{ "\"~s\"", "[17]", NULL },
+	{ "\"~s\"", "[[a]]", NULL },
+	{ "\"~y\"", "[1]", NULL },
+	{ "\"~\"", "[]", NULL },
+	{ "\"~999999999999999999999s\"", "[a]", NULL },
+	{ "\"~*s\"", "[x,a]", NULL },
+	{ "\"~.99b\"", "[1]", NULL },
+	{ "17", "[]", NULL },
+	{ "[a]", "[]", NULL },
+};
+
+static cnode_term parsed(const char *text)
+{
+	cnode_term term = { 0 };
+	ck_assert_msg(cnode_parse(text, &term, NULL) == 0, "%s", text);
+	return term;
+}
+
+START_TEST(formats_as_io_lib_does)
+{
+	cnode_term format = parsed(formats[_i].format), args = parsed(formats[_i].args);
+	struct cn_buf out;
+	cn_buf_init(&out, 0);
+	bool good = cn_io_format(&out, format, args);
+	cn_put_u8(&out, 0);
+	ck_assert_int_eq(out.err, 0);
+	ck_assert_msg(good == (formats[_i].expected != NULL), "%s %s", formats[_i].format, formats[_i].args);
+	if (good)
+		ck_assert_str_eq((char *)out.data, formats[_i].expected);
+	cn_buf_fini(&out);
+	cnode_term_drop(format);
+	cnode_term_drop(args);
+}
+END_TEST
+
+static cnode_term every_format, every_args;
+
+static void format_once(void)
+{
+	struct cn_buf out;
+	cn_buf_init(&out, 0);
+	bool good = cn_io_format(&out, every_format, every_args);
+	ck_assert(good || atomic_load(&alloc_fail_hit));
+	ck_assert(out.err == 0 || out.err == CNODE_ENOMEM);
+	cn_buf_fini(&out);
+}
+
+START_TEST(without_memory_it_is_an_error)
+{
+	every_format = parsed("\"~s ~p ~w ~b ~10c ~X\"");
+	every_args = parsed("[\"text\",{a,[1,2]},{b},7,$x,255,\"16#\"]");
+	alloc_fail_each(format_once);
+	cnode_term_drop(every_format);
+	cnode_term_drop(every_args);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("kernel");
+	TCase *t = tcase_create("io");
+	tcase_add_loop_test(t, formats_as_io_lib_does, 0, (int)CN_ARRAY_SIZE(formats));
+	tcase_add_test(t, without_memory_it_is_an_error);
+	suite_add_tcase(s, t);
+	return tap_run(s);
+}
