@@ -39,7 +39,8 @@ extern "C" {
 typedef struct cnode_mailbox cnode_mailbox;
 
 /* Methods. NULL is CNODE_GLOBAL_EXIT, as in OTP. "Greater" is the name of the process's node. */
-#define CNODE_GLOBAL_EXIT "global:random_exit_name"         /* the process with the greater one is killed */
+#define CNODE_GLOBAL_EXIT "global:random_exit_name"         /* the process with the greater one is killed: with such a name it can be,
+								   whatever the lists for exit signals say (cnode/access.h) */
 #define CNODE_GLOBAL_NOTIFY "global:random_notify_name"     /* it gets {global_name_conflict, Name} and loses the name */
 #define CNODE_GLOBAL_NOTIFY_ALL "global:notify_all_name"    /* both get {global_name_conflict, Name, OtherPid}, and nobody has the name */
 

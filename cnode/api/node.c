@@ -82,7 +82,8 @@ static void timers_due(void *ctx)
 static bool may_exit(void *ctx, cnode_name peer, const struct cn_exit_target *target)
 {
 	cnode_node *node = ctx;
-	return cn_spawn_may_exit(node->factories, peer, target);
+	/* The loser of a conflict of names is killed by whoever decides it. */
+	return cn_global_may_exit(node->global, target->pid, target->reason) || cn_spawn_may_exit(node->factories, peer, target);
 }
 
 static void process_gone(void *ctx, cnode_pid pid, void *origin)

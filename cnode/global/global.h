@@ -57,6 +57,11 @@ int cn_global_whereis(struct cn_global *global, cnode_term name, cnode_pid *pid)
 int cn_global_names(struct cn_global *global, int (*each)(void *context, cnode_term name, cnode_pid pid), void *context);
 int cn_global_locks(struct cn_global *global, int (*each)(void *context, cnode_term resource, cnode_term requester, cnode_pid holder),
 		    void *context);
+/*
+ * True if an exit signal from another node is what the default method does to the process that loses its
+ * name: `kill`, and it has a name with that method. As cn_procs_ops.may_exit.
+ */
+bool cn_global_may_exit(struct cn_global *global, cnode_pid pid, cnode_term reason);
 /* The process that answers {register, Name, Pid, Method} and the like with yes, no or ok. */
 cnode_pid cn_global_registrar(const struct cn_global *global);
 /* A method's text ("module:function") as the fun that goes to other nodes; NULL: the default. *method is yours. CNODE_EBADARG, CNODE_ENOMEM. */

@@ -53,6 +53,7 @@ struct name {
 	cnode_pid pid;
 	cnode_term method;          /* the fun as it came; its own */
 	cnode_name external;        /* the BEAM node that registered it for a hidden one; 0: none */
+	bool mortal;                /* the method is the default: who loses the name is killed */
 	bool linked;                /* that node is this one: we are linked with the process */
 	struct watch watch;
 };
@@ -69,6 +70,8 @@ struct lock {
 };
 
 #define SHARDS 16
+#define LOSERS 256
+#define LOSER_NS (60 * CN_NS_PER_S)
 struct names_shard {
 	struct cn_mutex lock;
 	struct table table;
@@ -80,6 +83,7 @@ struct cn_global {
 	char own[CNODE_NAME_SIZE];
 	cnode_pid server, locker, registrar;
 	_Atomic bool leaving;
+	int64_t first_tag;          /* sessions have greater ones */
 	struct names_shard names[SHARDS];
 	struct cn_mutex locks_lock;
 	struct table locks;
@@ -89,6 +93,11 @@ struct cn_global {
 	cnode_name *up;             /* visible nodes that are connected */
 	size_t up_count;
 	struct pid_names *pids;     /* how many names a process has */
+	struct loser {              /* of the last conflicts: who is to be killed may lose its name before */
+		cnode_pid pid;
+		uint64_t until;
+	} losers[LOSERS];
+	size_t loser;               /* the next to be written over */
 	struct job *jobs;           /* from cn_global_register, for the registrar */
 	bool down;                  /* the registrar takes no more */
 };
@@ -281,6 +290,7 @@ int inspect_call(struct server *s, cnode_from *from, cnode_term what);
 int inspect_export(struct cn_global *g);
 
 /* resolve.c */
+bool resolve_kills(cnode_term method);          /* it is random_exit_name */
 int resolve_it(cnode_process *self, void *context, cnode_term args, cnode_term *result);
 
 static inline bool is_int(cnode_term term, int64_t value)

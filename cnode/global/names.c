@@ -7,6 +7,7 @@ struct pid_names {
 	UT_hash_handle hh;
 	cnode_pid pid;
 	size_t count;
+	size_t mortal;              /* of them with the default method, which kills the loser of a conflict */
 };
 /* Without the padding behind it. */
 #define PID_KEY (offsetof(cnode_pid, creation) + sizeof((cnode_pid *)0)->creation)
@@ -98,13 +99,39 @@ size_t names_of(struct cn_global *g, cnode_pid pid)
 	return count;
 }
 
+bool cn_global_may_exit(struct cn_global *g, cnode_pid pid, cnode_term reason)
+{
+	struct pid_names *p;
+	if (!cn_term_is_atom(reason, "kill"))
+		return false;
+	cn_mutex_lock(&g->lock);
+	HASH_FIND(hh, g->pids, &pid, PID_KEY, p);
+	bool mortal = p && p->mortal > 0;
+	for (size_t i = 0; i < LOSERS && !mortal; i++)
+		mortal = cnode_pid_equal(g->losers[i].pid, pid) && cn_now() < g->losers[i].until;
+	cn_mutex_unlock(&g->lock);
+	return mortal;
+}
+
+/* The name is another process's by a joining; who decided that has sent the kill, which may be behind. */
+static void lost_its_name(struct cn_global *g, const struct name *n)
+{
+	if (!n->mortal || n->pid.node != g->self)
+		return;
+	cn_mutex_lock(&g->lock);
+	g->losers[g->loser] = (struct loser){ n->pid, cn_now() + LOSER_NS };
+	g->loser = (g->loser + 1) % LOSERS;
+	cn_mutex_unlock(&g->lock);
+}
+
 /* Under the lock. */
-static int count_name(struct cn_global *g, cnode_pid pid)
+static int count_name(struct cn_global *g, cnode_pid pid, bool mortal)
 {
 	struct pid_names *p;
 	HASH_FIND(hh, g->pids, &pid, PID_KEY, p);
 	if (p) {
 		p->count++;
+		p->mortal += mortal;
 		return 0;
 	}
 	p = cn_calloc(1, sizeof *p);
@@ -112,6 +139,7 @@ static int count_name(struct cn_global *g, cnode_pid pid)
 		return CNODE_ENOMEM;
 	p->pid = pid;
 	p->count = 1;
+	p->mortal = mortal;
 	bool added = true;
 	HASH_ADD(hh, g->pids, pid, PID_KEY, p);
 	if (!added)
@@ -119,19 +147,21 @@ static int count_name(struct cn_global *g, cnode_pid pid)
 	return added ? 0 : CNODE_ENOMEM;
 }
 
-static int pid_named(struct cn_global *g, cnode_pid pid)
+static int pid_named(struct cn_global *g, cnode_pid pid, bool mortal)
 {
 	cn_mutex_lock(&g->lock);
-	int rc = count_name(g, pid);
+	int rc = count_name(g, pid, mortal);
 	cn_mutex_unlock(&g->lock);
 	return rc;
 }
 
-static void pid_unnamed(struct cn_global *g, cnode_pid pid)
+static void pid_unnamed(struct cn_global *g, cnode_pid pid, bool mortal)
 {
 	struct pid_names *p;
 	cn_mutex_lock(&g->lock);
 	HASH_FIND(hh, g->pids, &pid, PID_KEY, p);
+	if (p)
+		p->mortal -= mortal;
 	if (p && --p->count == 0) {
 		HASH_DEL(g->pids, p);
 		cn_free(p);
@@ -149,7 +179,7 @@ static void take_out(struct server *s, struct name *n)
 	cn_mutex_unlock(&shard->lock);
 	s->name_count--;
 	watch_remove(s, &n->watch);
-	pid_unnamed(s->g, n->pid);
+	pid_unnamed(s->g, n->pid, n->mortal);
 	/* A link that was made for a name of a hidden node's process; other names of it may need it still. */
 	if (n->linked && names_of(s->g, n->pid) == 0)
 		(void)cnode_unlink(s->self, n->pid);    /* fails only if this process is dead */
@@ -173,12 +203,13 @@ static int name_new(struct server *s, cnode_term name, cnode_pid pid, cnode_term
 	n->pid = n->watch.pid = pid;
 	n->watch.name = n;
 	n->external = external;
+	n->mortal = resolve_kills(method);
 	n->item.hash = cnode_term_hash(name);
 	int rc = cnode_format(&n->item.key, "~t", name);        /* a copy: the message it came in may be large */
 	if (rc == 0)
 		rc = cnode_format(&n->method, "~t", method);
 	if (rc == 0)
-		rc = pid_named(s->g, pid);
+		rc = pid_named(s->g, pid, n->mortal);
 	if (rc != 0) {
 		name_free(n);
 		return rc;
@@ -191,7 +222,7 @@ static int name_new(struct server *s, cnode_term name, cnode_pid pid, cnode_term
 			watch_remove(s, &n->watch);
 	}
 	if (rc != 0) {
-		pid_unnamed(s->g, pid);
+		pid_unnamed(s->g, pid, n->mortal);
 		name_free(n);
 		return rc;
 	}
@@ -211,6 +242,8 @@ int names_insert(struct server *s, cnode_term name, cnode_pid pid, cnode_term me
 	int rc = name_new(s, name, pid, method, external, &n);
 	if (rc != 0)
 		return rc;
+	if (old && cnode_pid_is_none(word->pid) && !cnode_pid_equal(old->pid, pid))
+		lost_its_name(s->g, old);
 	if (old)
 		take_out(s, old);
 	struct names_shard *shard = shard_of(s->g, n->item.hash);

@@ -31,6 +31,12 @@ static enum method method_of(cnode_term term, cnode_atom *module, cnode_atom *fu
 	return strcmp(function->text, "notify_all_name") == 0 ? METHOD_NOTIFY_ALL : METHOD_UNKNOWN;
 }
 
+bool resolve_kills(cnode_term method)
+{
+	cnode_atom module, function;
+	return method_of(method, &module, &function) == METHOD_EXIT;
+}
+
 /* {'EXIT', Reason}, as `catch` gives it. */
 static int exit_term(cnode_term *result, int rc, cnode_term raised)
 {

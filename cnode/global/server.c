@@ -522,7 +522,7 @@ static int server_init(cnode_process *self, void *state, const cnode_start *how)
 	struct server *s = state;
 	s->g = how->context;
 	s->self = self;
-	s->last_tag = 1;
+	s->last_tag = s->g->first_tag;
 	int rc = cnode_trap_exit(self, true);
 	/* Before anybody can connect: the node is started behind its services. */
 	return rc != 0 ? rc : cnode_monitor_nodes(self, CNODE_NODES_VISIBLE, true);

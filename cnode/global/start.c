@@ -10,6 +10,7 @@ int cn_global_new(const struct cn_global_config *config, struct cn_global **glob
 	g->config = *config;
 	if (g->config.stall_ms == 0)
 		g->config.stall_ms = CN_GLOBAL_STALL_MS;
+	g->first_tag = 1;               /* 0 stands for no session */
 	g->self = cn_procs_node(config->procs);
 	cn_mutex_init(&g->lock);
 	int names = names_init(g), locks = locks_init(g), name = cnode_name_text(g->self, g->own);

@@ -96,6 +96,8 @@ struct cn_exit_target {
 	const char *label;          /* its factory, or the name it was started with */
 	cnode_pid parent;
 	void *origin;
+	cnode_pid pid;
+	cnode_term reason;
 };
 
 /*

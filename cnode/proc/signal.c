@@ -146,7 +146,7 @@ void deliver_exit(struct cn_procs *procs, cnode_pid to, cnode_pid from, cnode_te
 }
 
 /* Under p's lock: may the peer end it? Who is linked with it could by its own end. */
-static bool may_exit(struct cnode_process *p, cnode_pid from, cnode_name peer)
+static bool may_exit(struct cnode_process *p, cnode_pid from, cnode_name peer, cnode_term reason)
 {
 	struct cn_procs *procs = p->procs;
 	if (!peer || !procs->ops->may_exit)
@@ -154,7 +154,8 @@ static bool may_exit(struct cnode_process *p, cnode_pid from, cnode_name peer)
 	struct rel *r = rel_find_pid(p, from);
 	if (r && r->active)
 		return true;
-	struct cn_exit_target target = { .label = cn_process_label(p), .parent = p->parent, .origin = p->origin };
+	struct cn_exit_target target = { .label = cn_process_label(p), .parent = p->parent, .origin = p->origin,
+					 .pid = p->pid, .reason = reason };
 	return procs->ops->may_exit(procs->ctx, peer, &target);
 }
 
@@ -167,7 +168,7 @@ int deliver_exit2(struct cn_procs *procs, const struct cn_target *to, cnode_pid 
 	bool ready = false;
 	int rc = 0;
 	cn_mutex_lock(&p->lock);
-	if (!is_dead(p) && !(to->alias && !find_alias(p, to->alias)) && may_exit(p, from, peer))
+	if (!is_dead(p) && !(to->alias && !find_alias(p, to->alias)) && may_exit(p, from, peer, reason))
 		ready = exit_signal(p, NULL, from, reason, true, &rc, w);
 	cn_mutex_unlock(&p->lock);
 	if (ready)
