@@ -18,7 +18,7 @@ ERL_EPMD_PORT=$(erl -noshell -eval '{ok, S} = gen_tcp:listen(0, []), {ok, P} = i
 export HOME ERL_EPMD_PORT
 epmd >/dev/null 2>&1 </dev/null &
 pids=$!
-erlc -o "$tmp" "$top/tests/storm.erl" "$top/conformance/nodes/otp/noop.erl" || { echo 'Bail out! storm.erl does not compile'; exit 1; }
+erlc -o "$tmp" "$top/tests/storm.erl" || { echo 'Bail out! storm.erl does not compile'; exit 1; }
 
 # started NAME COMMAND...: waits until it has written a line with up or ready; its standard input stays open.
 started() {
@@ -42,7 +42,6 @@ started node "$build/cnode/cmd/cnoded" -name c@127.0.0.1 -setcookie storm -epmd 
 node=$last
 started beam erl -noinput -noshell -name beam@127.0.0.1 -setcookie storm -connect_all false -pa "$tmp" -s storm target
 started second erl -noinput -noshell -name second@127.0.0.1 -setcookie storm -connect_all false -pa "$tmp" -s storm second
-# libtool's script has started the program itself by exec.
 count=100000
 test -z "$CNODE_LONG_TESTS" || count=1000000
 erl -noinput -noshell -name first@127.0.0.1 -setcookie storm -connect_all false -pa "$tmp" -s storm main -extra c@127.0.0.1 "$node" $count
