@@ -345,7 +345,8 @@ start_stuck() {
 @test "cnoded ends well when it is asked to stop while it starts" {
 	run sh -c 'echo a-cookie | "$0" -name early@127.0.0.1 -epmd none -cookie_file - -stop_at_eof 3>&-' "$bin/cnoded"
 	[[ $status -eq 0 && $output == *"standard input has ended"* ]]
-	[[ $output != *"cnoded: "* ]]
+	# It may have been ready by then, but has nothing to complain of.
+	[[ -z $(grep "cnoded: " <<<"$output" | grep -v " ready") ]]
 }
 
 @test "cnoded says what is wrong with a cookie from standard input" {
@@ -643,7 +644,7 @@ start_stuck() {
 	grep -q "trace: {handshake,out,'[^']*',{status,'ok'}}$" "$log"
 	grep -q "trace: {handshake,in,'[^']*',challenge_reply}$" "$log"
 	grep -q "trace: {handshake,done,'[^']*',ok}$" "$log"
-	grep -q "trace: {spawn,in,'[^']*',{spawn_request,#Ref<[^>]*>,<[^>]*>,<[^>]*>,{'adder','start',1},\[\]},\[1\]}$" "$log"
+	grep -q "trace: {spawn,in,'[^']*',{spawn_request,#Ref<[^>]*>,<[^>]*>,<[^>]*>,{'adder','start',1},\[.*\]},\[1\]}$" "$log"
 	grep -q "trace: {spawn,out,'[^']*',{spawn_reply,#Ref<[^>]*>,<[^>]*>,0,<traced@127.0.0.1[^>]*>}}$" "$log"
 	! grep -q "trace: {signal\|trace: {frame\|secret" "$log"
 }
