@@ -40,11 +40,11 @@ module() { # NAME C-TEXT: builds $BATS_FILE_TMPDIR/modules/NAME.so
 	${CC:-cc} -shared -fPIC -I"$top" -o "$BATS_FILE_TMPDIR/modules/$1.so" "$BATS_FILE_TMPDIR/$1.c"
 }
 
-# heard VAR TEXT [COUNT]: waits until the program that start began has written lines with the text, COUNT of them.
+# heard VAR TEXT [COUNT]: waits, a minute at most, until the program that start began has written lines with the text, COUNT of them.
 heard() {
 	local pid=$1 out=$BATS_FILE_TMPDIR/$1.out fifo=$BATS_FILE_TMPDIR/$1.heard reader seen
 	rm -f "$fifo"; mkfifo "$fifo"
-	tail -n +1 -f --pid="${!pid}" "$out" >"$fifo" 2>/dev/null 3>&- &
+	timeout 60 tail -n +1 -f --pid="${!pid}" "$out" >"$fifo" 2>/dev/null 3>&- &
 	reader=$!
 	seen=$(grep -F -m "${3:-1}" -- "$2" <"$fifo" | wc -l)
 	kill "$reader" 2>/dev/null || :

@@ -134,6 +134,17 @@ teardown_file() {
 	daemon 2 "-log loud: error" -sname x -log loud
 }
 
+@test "cnoded refuses values that are empty or too long" {
+	local long; printf -v long %300s; long=${long// /x}
+	daemon 2 "-sname: the value is empty: NAME is wanted" -sname ''
+	daemon 2 "-listen: the value is empty: ADDR[:PORT] is wanted" -sname x -listen ''
+	daemon 2 "-setcookie: the value is empty" -sname x -setcookie=
+	daemon 2 "-log: the value is empty" -sname x -log ''
+	daemon 2 "the path of the configuration is empty" -sname x -config ''
+	daemon 2 "not a node name: it must be NAME@HOST" -sname "$long" -epmd none
+	daemon 2 "a cookie has 1 to 255 characters" -sname x -setcookie "$long" -epmd none
+}
+
 @test "cnoded refuses bad node names" {
 	daemon 2 "" -sname 'a@b@c' -epmd none
 	daemon 2 "" -sname 'a b' -epmd none
@@ -164,6 +175,24 @@ teardown_file() {
 		daemon 4 "$f" -sname x -epmd none -cookie_file "$f"
 		CNODE_COOKIE_FILE=$f daemon 4 "$f" -sname x -epmd none
 	done
+}
+
+# As a user who has no rights over the files of others.
+unprivileged="setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 65534 --clear-groups"
+
+@test "cnoded and cnode say that they may not read the cookie" {
+	test "$(id -u)" -eq 0 && command -v setpriv >/dev/null || skip "needs root and setpriv"
+	local d; d=$(mktemp -d /tmp/cnode-cookie.XXXXXX); chmod 711 "$d"
+	printf secret >"$d/cookie"; chmod 600 "$d/cookie"
+	run $unprivileged "$bin/cnoded" -sname x -epmd none -cookie_file "$d/cookie" 3>&-
+	local daemon_status=$status daemon_output=$output
+	run $unprivileged env CREDENTIALS_DIRECTORY="$d" "$bin/cnoded" -sname x -epmd none 3>&-
+	local credential_status=$status credential_output=$output
+	run $unprivileged "$bin/cnode" -cookie_file "$d/cookie" ping a@b 3>&-
+	rm -rf "$d"
+	[[ $daemon_status -eq 4 && $daemon_output == "cnoded: "*"cookie file $d/cookie: it cannot be opened for reading" ]]
+	[[ $credential_status -eq 4 && $credential_output == "cnoded: cannot read the cookie in $d/cookie: Permission denied" ]]
+	[[ $status -eq 6 && $output == "cnode: "*"cookie file $d/cookie: it cannot be opened for reading" ]]
 }
 
 @test "cnoded reads the credential of systemd, also when its group may" {
@@ -354,6 +383,42 @@ start_stuck() {
 	[[ $status -eq 4 && $output == *"standard input has ended without a cookie"* ]]
 	run sh -c 'head -c 2000 /dev/zero | tr "\0" a | "$0" -name x@127.0.0.1 -epmd none -cookie_file - 3>&-' "$bin/cnoded"
 	[[ $status -eq 4 && $output == *"too long for a cookie"* ]]
+}
+
+@test "cnoded says that no file descriptor is left to start with" {
+	local n
+	for n in 8 10; do
+		run sh -c 'ulimit -n $1 && exec timeout 30 "$2/cnoded" -name x@127.0.0.1 -setcookie c -epmd none -listen 127.0.0.1' - $n "$bin" 3>&-
+		echo "$n: $output"
+		[[ $status -ne 0 && ${#lines[@]} -eq 1 ]]
+		[[ $output == "cnoded: "*"no file descriptor is left"* ]]
+	done
+}
+
+@test "cnoded without file descriptors keeps its connections, says so once, and accepts again" {
+	needs_beam
+	command -v prlimit >/dev/null && command -v perl >/dev/null || skip "needs prlimit and perl"
+	local port strays=$BATS_TEST_TMPDIR/strays
+	start N ready "$bin/cnoded" -name full@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder"
+	port=$(sed -n 's/.*ready (port \([0-9]*\).*/\1/p' "$BATS_FILE_TMPDIR/N.out")
+	# The Erlang node is connected, and stays so.
+	tool 0 7 rpc beam@127.0.0.1 gen_server call "[{adder,'full@127.0.0.1'},{add,0}]"
+	prlimit --pid "$N" --nofile=$(($(ls "/proc/$N/fd" | wc -l) + 2))
+	mkfifo "$strays"
+	perl -MIO::Socket::INET -e '
+		push @s, IO::Socket::INET->new("127.0.0.1:$ARGV[0]") || die for 1 .. 20; open($f, "<", $ARGV[1]); <$f>' \
+		"$port" "$strays" 3>&- &
+	local holder=$!
+	heard N "no connection can be accepted: no file descriptor is left"
+	tool 0 8 rpc beam@127.0.0.1 gen_server call "[{adder,'full@127.0.0.1'},{add,1}]"
+	tool 5 "" -timeout 0.5 ping "full@127.0.0.1:$port"
+	echo >"$strays"; wait "$holder"
+	heard N "connections are accepted again"
+	tool 0 pong ping "full@127.0.0.1:$port" || { cat "$BATS_FILE_TMPDIR/N.out"; false; }
+	tool 0 9 rpc beam@127.0.0.1 gen_server call "[{adder,'full@127.0.0.1'},{add,1}]"
+	stop "$N"
+	test "$(grep -c "no connection can be accepted" "$BATS_FILE_TMPDIR/N.out")" -eq 1
+	! grep "connection with beam@127.0.0.1.*ended" "$BATS_FILE_TMPDIR/N.out"
 }
 
 @test "cnoded can be the epmd of its host" {

@@ -352,8 +352,8 @@ int cn_conf_read(struct cn_conf *conf, const struct cn_conf_schema *schema, cons
 	*conf = (struct cn_conf){ .count = 0 };
 	if (cfg != NULL)
 		cfg_set_error_function(cfg, complain);
-	if (rc == 0 && strlen(path) > PATH_SIZE - 300) {
-		snprintf(message, CN_CONF_MESSAGE, "the path of the configuration is too long");
+	if (rc == 0 && (*path == '\0' || strlen(path) > PATH_SIZE - 300)) {
+		snprintf(message, CN_CONF_MESSAGE, "the path of the configuration is %s", *path == '\0' ? "empty" : "too long");
 		rc = CNODE_EACCES;
 	}
 	if (rc == 0 && stat(path, &st) == 0 && S_ISDIR(st.st_mode))

@@ -190,6 +190,20 @@ static const char *key_text(const struct cn_settings *s, const char *name)
 	return key != NULL && key->count > 0 ? key->value[0].text : NULL;
 }
 
+/* No text may be empty: it would be taken for one that is not given. */
+static int refuse_empty(const struct cn_settings *s, char message[CN_SETTINGS_MESSAGE])
+{
+	for (const struct cn_opt *opt = cn_options_table; opt->name != NULL; opt++) {
+		const char *text = opt->kind == CN_OPT_TEXT ? *(const char *const *)((const char *)&s->o + opt->offset) : NULL;
+		if (text == NULL || *text != '\0' || strcmp(opt->name, "config") == 0)
+			continue;
+		snprintf(message, CN_SETTINGS_MESSAGE, "%s: the value is empty: %s is wanted",
+			 cn_settings_label(s, opt->name, text), opt->value);
+		return CN_DAEMON_USAGE;
+	}
+	return 0;
+}
+
 /* Contradictions, and words that must be of a few. Returns an exit status. */
 static int check_settings(const struct cn_settings *s, char message[CN_SETTINGS_MESSAGE])
 {
@@ -223,8 +237,10 @@ static int check_settings(const struct cn_settings *s, char message[CN_SETTINGS_
 /* Where the configuration is; NULL: nowhere, and nobody said that it is somewhere. */
 static const char *configuration(const struct cn_options *flags)
 {
-	const char *path = flags->config != NULL ? flags->config : getenv("CNODE_CONFIG");
+	const char *path = getenv("CNODE_CONFIG");
 
+	if (flags->config != NULL)
+		return flags->config;
 	if (path != NULL && *path != '\0')
 		return path;
 	return access(CN_CONFDIR "/cnoded.conf", F_OK) == 0 || access(CN_CONFDIR "/conf.d", F_OK) == 0 ? CN_CONFDIR : NULL;
@@ -261,6 +277,8 @@ int cn_settings_read(const struct cn_options *flags, struct cn_settings *s, char
 	if (rc != 0)
 		return CN_DAEMON_USAGE;
 	int status = read_limits(s, message);
+	if (status == 0)
+		status = refuse_empty(s, message);
 	return status != 0 ? status : check_settings(s, message);
 }
 

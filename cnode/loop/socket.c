@@ -248,12 +248,23 @@ static void starve(struct cn_listener *l, int rc)
 	cn_timer_set(&l->pause, cn_loop_now(l->io.loop) + CN_LISTEN_PAUSE);
 }
 
-static void pause_over(struct cn_timer *t)
+/*
+ * Nobody waits any more. It is over when the next one would find a descriptor too: at the
+ * limit each that comes and goes would be told as an end and a beginning otherwise.
+ */
+static void recover(struct cn_listener *l)
 {
-	struct cn_listener *l = CN_CONTAINER(t, struct cn_listener, pause);
-	if (l->reserve < 0)
-		l->reserve = reserve_open();
-	cn_io_set(&l->io, CN_READ);
+	if (!l->starving)
+		return;
+	int spare = reserve_open();
+	if (spare < 0) {
+		cn_timer_set(&l->pause, cn_loop_now(l->io.loop) + CN_LISTEN_PAUSE);
+		return;
+	}
+	cn_socket_close(spare);
+	l->starving = false;
+	if (l->short_of_fds)
+		l->short_of_fds(l, 0);
 }
 
 static void listener_ready(struct cn_io *io, unsigned events)
@@ -269,15 +280,21 @@ static void listener_ready(struct cn_io *io, unsigned events)
 			starve(l, rc);
 			return;
 		}
-		if (fd < 0)
+		if (fd < 0) {
+			recover(l);
 			return;
-		if (l->starving) {
-			l->starving = false;
-			if (l->short_of_fds)
-				l->short_of_fds(l, 0);
 		}
 		l->taken(l, fd, &peer);
 	}
+}
+
+static void pause_over(struct cn_timer *t)
+{
+	struct cn_listener *l = CN_CONTAINER(t, struct cn_listener, pause);
+	if (l->reserve < 0)
+		l->reserve = reserve_open();
+	cn_io_set(&l->io, CN_READ);
+	listener_ready(&l->io, CN_READ);    /* perhaps nobody waits any more */
 }
 
 int cn_listener_start(struct cn_listener *l, struct cn_loop *loop, const struct cn_address *address)
