@@ -351,7 +351,11 @@ program_fails() ->
     {error, {exit_status, 2, [Option | _]}} = cnode_program:start_link(node_options(?N, #{args => ["-no_such_option"]})),
     ?assertMatch({match, _}, re:run(Option, "no_such_option")),
     ?assertEqual({error, {needs_epmd_module, cnode_epmd}}, cnode_program:start_link(node_options(?N, #{epmd => none}))),
-    {error, {exit_status, 0, [<<"hello">>]}} = cnode_program:start_link(#{node => ?N, program => "echo", args => ["hello"]}).
+    %% What is no UTF-8 harms nobody.
+    Odd = #{node => ?N, program => "sh", args => ["-c", "read cookie; printf '\\377 \\200\\n'"], log => info},
+    {error, {exit_status, 0, [<<"\x{ff} \x{80}"/utf8>>]}} = cnode_program:start_link(Odd),
+    {error, {exit_status, 0, [_]}} = cnode_program:start_link(Odd#{ready => "\\bup\\b"}),
+    {error, {exit_status, 0, [<<"hello">>]}} = cnode_program:start_link(#{node => ?N, program => "sh", args => ["-c", "read cookie; echo hello"]}).
 
 program_late() ->
     process_flag(trap_exit, true),
