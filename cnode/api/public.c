@@ -255,6 +255,12 @@ int cnode_quota_set(cnode_node *node, const char *factory, const char *who, uint
 		    factory ? factory : "for all factories", who);
 }
 
+int cnode_quotas_set(cnode_node *node, const cnode_quota *quotas, size_t count)
+{
+	int rc = quotas || count == 0 ? cn_quotas_set(node->guard, quotas, count) : CNODE_EBADARG;
+	return rc == 0 ? 0 : cn_api_fail(node, rc, "quotas: %s", cnode_strerror(rc));
+}
+
 void cnode_quota_clear(cnode_node *node)
 {
 	cn_quota_clear(node->guard);
@@ -308,6 +314,18 @@ int cnode_connect(cnode_node *node, const char *peer)
 	if (!is_peer_name(peer))
 		return cn_api_fail(node, CNODE_EBADNAME, "%s: not the name of a node: NAME@HOST or NAME@HOST:PORT", peer ? peer : "(null)");
 	return cn_ask_keep(node, peer);
+}
+
+int cnode_discover(cnode_node *node, const char *source)
+{
+	const char *why = "it is missing";
+	int rc = source ? cn_discover_check(source, &why) : CNODE_EBADARG;
+	if (rc != 0)
+		return cn_api_fail(node, rc, "discover %s: %s", source ? source : "(null)", why);
+	if (!node->networked)
+		return cn_api_fail(node, CNODE_ESTATE, "discover %s: this node has no name, and so no network", source);
+	rc = cn_ask_discover(node, source);
+	return rc == 0 ? 0 : cn_api_fail(node, rc, "discover %s: %s", source, cnode_strerror(rc));
 }
 
 int cnode_disconnect(cnode_node *node, const char *peer)
