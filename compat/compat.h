@@ -17,6 +17,12 @@
 int cn_random(void *bytes, size_t size);
 
 /*
+ * Gives memory that nobody uses back to the system, where the C library keeps it. Takes milliseconds where
+ * there is much. Any thread.
+ */
+void cn_memory_trim(void);
+
+/*
  * The handshake's digest, MD5(cookie ‖ decimal challenge): erl_dist_protocol, "Digest
  * Generation". 0, or CNODE_EINTERNAL where the crypto library has no MD5 (FIPS mode).
  */

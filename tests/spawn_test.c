@@ -435,13 +435,25 @@ START_TEST(unknown_functions_are_answered_as_the_factory_says)
 }
 END_TEST
 
-START_TEST(a_global_name_needs_global)
+START_TEST(a_global_name_is_there_before_the_answer_and_is_not_given_twice)
 {
-	cnode_pid pid;
-	int rc = spawn_with("[]", OPTIONS(.name = "one", .registration = CNODE_REGISTER_GLOBAL), &pid);
-	ck_assert_msg(rc == 0 || rc == CNODE_EREPLY, "%s", cnode_mailbox_error(mb));
-	ck_assert(rc == 0 || strstr(cnode_mailbox_error(mb), "no_global"));
-	ck_assert_int_eq(spawn_with("[]", OPTIONS(.registration = CNODE_REGISTER_GLOBAL), &pid), CNODE_EBADARG);
+	cnode_pid pid, found, second;
+	cnode_term name = args("one");
+	ck_assert_msg(spawn_with("[]", OPTIONS(.name = "one", .registration = CNODE_REGISTER_GLOBAL), &pid) == 0, "%s",
+		      cnode_mailbox_error(mb));
+	ck_assert_int_eq(cnode_global_whereis(b, name, &found), 0);
+	ck_assert_int_eq(found.id, pid.id);
+	/* It is not a local one. */
+	ck_assert_int_eq(cnode_whereis(b, "one", &found), CNODE_ENOENT);
+	ck_assert_int_eq(spawn_with("[]", OPTIONS(.name = "one", .registration = CNODE_REGISTER_GLOBAL), &second), CNODE_ENAMETAKEN);
+	/* The answer comes before the last of it is cleared away. */
+	while (processes() != 1)
+		continue;
+	ck_assert_int_eq(spawn_with("[]", OPTIONS(.registration = CNODE_REGISTER_GLOBAL), &second), CNODE_EBADARG);
+	/* One that fails gives it back. */
+	ck_assert_int_eq(spawn_with("[{fail,why}]", OPTIONS(.name = "two", .registration = CNODE_REGISTER_GLOBAL), &second), CNODE_EINIT);
+	ck_assert_int_eq(spawn_with("[]", OPTIONS(.name = "two", .registration = CNODE_REGISTER_GLOBAL), &second), 0);
+	cnode_term_drop(name);
 }
 END_TEST
 
@@ -546,7 +558,7 @@ int main(void)
 	tcase_add_test(tc, options_stand_in_the_arguments_of_cnode_spawn_too);
 	tcase_add_test(tc, requests_of_proc_lib_reach_the_factory);
 	tcase_add_test(tc, unknown_functions_are_answered_as_the_factory_says);
-	tcase_add_test(tc, a_global_name_needs_global);
+	tcase_add_test(tc, a_global_name_is_there_before_the_answer_and_is_not_given_twice);
 	tcase_add_test(tc, a_connection_that_is_lost_is_told_from_a_node_that_cannot_be_reached);
 	tcase_add_test(tc, a_waiting_spawn_hears_of_a_lost_connection);
 	tcase_add_test(tc, the_own_node_spawns_with_the_same_options);

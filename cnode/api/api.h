@@ -31,6 +31,22 @@ enum cn_life {
 
 #define CN_ERROR_TEXT 1024
 
+/* trim.c */
+struct cn_trim {
+	cnode_node *node;           /* NULL: it is not started */
+	_Atomic uint64_t gone;      /* processes that have ended */
+	_Atomic uint64_t trimmed;   /* of these, before memory was last given back */
+	_Atomic bool armed;         /* the timer runs, or will */
+	/* Holder of the lead. */
+	uint64_t seen;              /* gone when the timer was set */
+	struct cn_task task;
+	struct cn_timer timer;
+};
+/* When the node starts. Lead. */
+void cn_trim_init(struct cn_trim *t, cnode_node *node);
+/* A process is gone. Any thread. */
+void cn_trim_gone(struct cn_trim *t);
+
 struct cnode_node {
 	char *name;                 /* complete; "nonode@nohost" without network */
 	bool networked;
@@ -39,6 +55,7 @@ struct cnode_node {
 	struct cn_log *log;
 	struct cn_loop *loop;
 	struct cn_procs *procs;
+	struct cn_trim trim;
 	struct cn_guard *guard;
 	struct cn_factories *factories;
 	struct cn_functions *functions;

@@ -45,6 +45,13 @@ static void disconnect(void *ctx, cnode_name name)
 		cn_log_line(node->log, CNODE_LOG_ERROR, "global: out of memory: a connection that should be closed stays");
 }
 
+/* For spawns with {registration, global}. */
+static int register_name(void *ctx, cnode_term name, cnode_pid pid, void (*done)(void *done_ctx, int code), void *done_ctx)
+{
+	cnode_node *node = ctx;
+	return cn_global_register(node->global, name, pid, done, done_ctx);
+}
+
 int cn_api_global(cnode_node *node, const cnode_config *cfg)
 {
 	static const struct cn_global_ops ops = { .disconnect = disconnect };
@@ -61,8 +68,13 @@ int cn_api_global(cnode_node *node, const cnode_config *cfg)
 	};
 	cn_task_init(&node->drops.task, run_drops);
 	node->hidden = cfg->hidden;
+	const struct cn_register_ops registers = { .register_name = register_name, .ctx = node };
 	int rc = cn_global_new(&config, &node->global);
-	return rc != 0 ? rc : cn_global_start(node->global);
+	if (rc == 0)
+		rc = cn_global_start(node->global);
+	if (rc == 0)
+		cn_factories_register_by(node->factories, &registers);
+	return rc;
 }
 
 /* ---- the table ---- */

@@ -90,6 +90,7 @@ static void process_gone(void *ctx, cnode_pid pid, void *origin)
 	(void)pid;
 	if (origin)
 		cn_spawn_gone(node->factories, origin);
+	cn_trim_gone(&node->trim);
 	if (atomic_load(&node->stop))
 		cn_wake_post(node->loop, &node->look);
 }
@@ -458,6 +459,7 @@ static int start_rooms(cnode_node *node)
 	int rc = 0;
 	cn_lead_take(node->loop);
 	cn_timer_init(&node->timer, node->loop, timer_fired);
+	cn_trim_init(&node->trim, node);
 	cn_io_init(&node->stop_io, node->loop, node->stop_fd, stop_asked);
 	cn_io_set(&node->stop_io, CN_READ);
 	if (node->stop_at_eof) {
@@ -591,6 +593,7 @@ void cnode_node_free(cnode_node *node)
 		cn_lead_take(node->loop);
 		if (life != CN_LIFE_NEW) {
 			cn_timer_stop(&node->timer);
+			cn_timer_stop(&node->trim.timer);
 			cn_io_forget(&node->stop_io);
 			if (node->stop_at_eof)
 				cn_io_forget(&node->eof_io);

@@ -18,6 +18,7 @@ cases() ->
       {'spawnopt.name_taken', "(19) a taken name: name_taken", ?OWN, [spawn_options], [], fun name_taken/1},
       {'spawnopt.name_before_reply', "(20) the name is there when the reply comes", ?OWN, [spawn_options], [], fun name_before_reply/1},
       {'spawnopt.name_freed', "(20) a start that fails gives the name back", ?OWN, [spawn_options], [], fun name_freed/1},
+      {'spawnopt.name_global', "(16) a global name is there when the reply comes, taken it is name_taken, and it goes with the process", ?OWN, [spawn_options, global], [{only, visible}], fun name_global/1},
       {'spawnopt.init_fails', "(21) init fails: its reason, and no process", ?OWN, [spawn_options], [], fun init_fails/1},
       {'spawnopt.init_fails_later', "(21) with an answer at creation: pid, then the reason as an exit", ?OWN, [spawn_options], [], fun init_fails_later/1},
       {'spawnopt.init_reason', "(21) the whole reason as a message before the reply", ?OWN, [spawn_options], [], fun init_reason/1},
@@ -140,6 +141,23 @@ name_before_reply(#{nut := Nut} = T) ->
          receive {R, ''} -> ok after 8000 -> cf:fail("the name is not there") end,
          stop(P)
      end || _ <- lists:seq(1, 50)].
+
+name_global(T) ->
+    Name = cf:unique("name"), Other = cf:unique("name"),
+    O = [{name, Name}, {registration, global}],
+    ok = global:sync(),
+    P = ok(T, [], O),
+    cf:same(P, global:whereis_name(Name)),
+    cf:same(undefined, cf_live:ask(T, whereis, [Name])),
+    cf:same({error, name_taken}, start(T, [], O)),
+    yes = global:register_name(Other, self()),
+    cf:same({error, name_taken}, start(T, [], [{name, Other}, {registration, global}])),
+    global:unregister_name(Other),
+    cf:same({error, no_disk}, start(T, [{fail, no_disk}], [{name, Other}, {registration, global}])),
+    Q = ok(T, [], [{name, Other}, {registration, global}]),
+    cf:same(Q, global:whereis_name(Other)),
+    stop(P), stop(Q),
+    cf:wait("the names are gone", fun() -> global:whereis_name(Name) =:= undefined andalso global:whereis_name(Other) =:= undefined end).
 
 name_freed(T) ->
     Name = cf:unique("name"),
