@@ -29,6 +29,7 @@ cases() ->
      {"what init ended with is the reason, whole", fun init_fails/0},
      {"what starts too late is ended by its node", fun init_late/0},
      {"the options of a spawn reach the process", fun options/0},
+     {"a node tells its factories to those it lets ask", fun factories/0},
      {"start_link links, and a failed start sends no exit signal", fun links/0},
      {"start_monitor monitors", fun monitors/0},
      {"a node that does not answer is a timeout, and no message comes late", fun late/0},
@@ -137,6 +138,13 @@ options() ->
         ?assertEqual({'', none}, gen_server:call(Nameless, env)),
         {ok, _} = cnode:start(?N, moody, [], [{name, nobody}])
     end).
+
+factories() ->
+    with_node(fun() -> ?assertMatch({error, _}, cnode:factories(?N)) end),
+    {ok, Program} = start_node(?N, #{args => ["-allow_fun", "cnode:factories"]}),
+    {ok, Factories} = cnode:factories(?N),
+    ?assertMatch(#{counter := all, codec := none}, maps:from_list([{F, M} || #{name := F, mode := M} <- Factories])),
+    gen_server:stop(Program).
 
 links() ->
     process_flag(trap_exit, true),
@@ -482,8 +490,10 @@ pool_strategies() ->
             ?assertMatch({[?N, ?N, ?N2, ?N2], _}, Placed(#{placement => local_first})),
             ?assertEqual({[?N2, ?N2, ?N2, ?N2], lists:seq(1, 8)},
                          Placed(#{placement => fun(Ns) -> lists:last(Ns) end, strategy => fun(Ws) -> lists:min(Ws) end})),
-            %% As many on each, whether the nodes tell how many processes they have or not.
-            ?assertMatch({[?N, _, _, ?N2], _}, Placed(#{placement => least_loaded}))
+            %% The first node gets a load of its own.
+            Load = [element(2, {ok, _} = cnode:start(?N, counter, [I])) || I <- lists:seq(1, 20)],
+            ?assertMatch({[?N2, ?N2, ?N2, ?N2], _}, Placed(#{placement => least_loaded})),
+            [exit(P, kill) || P <- Load]
         end)
     end).
 
