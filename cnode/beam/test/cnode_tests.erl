@@ -29,6 +29,7 @@ cases() ->
      {"what init ended with is the reason, whole", fun init_fails/0},
      {"what starts too late is ended by its node", fun init_late/0},
      {"the options of a spawn reach the process", fun options/0},
+     {"a name can be a global one from the beginning", fun registers_globally/0},
      {"a node tells its factories to those it lets ask", fun factories/0},
      {"start_link links, and a failed start sends no exit signal", fun links/0},
      {"start_monitor monitors", fun monitors/0},
@@ -138,6 +139,16 @@ options() ->
         ?assertEqual({'', none}, gen_server:call(Nameless, env)),
         {ok, _} = cnode:start(?N, moody, [], [{name, nobody}])
     end).
+
+registers_globally() ->
+    {ok, Program} = start_node(?N, #{visible => true}),
+    ok = global:sync(),
+    Options = #{name => cnode_tests_global, registration => global},
+    {ok, Pid} = cnode:start(?N, counter, [5], Options),
+    ?assertEqual(5, gen_server:call({global, cnode_tests_global}, get)),
+    ?assertEqual({error, {already_started, Pid}}, cnode:start(?N, counter, [5], Options)),
+    gen_server:stop(Program),
+    until(fun() -> undefined = global:whereis_name(cnode_tests_global) end).
 
 factories() ->
     with_node(fun() -> ?assertMatch({error, _}, cnode:factories(?N)) end),
