@@ -27,7 +27,7 @@ defmodule TwoNodes do
     IO.puts("Connected to worker")
   end
 
-  # Node.self, Node.list. A C node is hidden unless it is told otherwise.
+  # Node.self, Node.list. The program is started as a hidden node unless `visible: true` says otherwise.
   def query do
     IO.puts("I am: #{Node.self()}")
     true = @worker in Node.list(:connected)

@@ -18,6 +18,13 @@ spawn_basic(Node) ->
     {ok, Pid} = cnode:start(Node, worker, []),
     Node = node(Pid).
 
+%% What is registered, and whether this is. The node must let us ask: cnoded -allow_fun cnode:factories.
+list_behaviours(Node) ->
+    {ok, Factories} = cnode:factories(Node),
+    Names = [Name || #{name := Name} <- Factories],
+    io:format("      registered behaviours: ~p~n", [lists:sort(Names)]),
+    true = lists:member(worker, Names).
+
 %% The options: #{name, registration, init_timeout, timeout}.
 spawn_options(Node) ->
     {ok, _} = cnode:start(Node, worker, [], #{name => 'worker-0', registration => local, init_timeout => 1000, timeout => 10000}).
@@ -144,7 +151,8 @@ get_stats() -> [Count || {_, {ok, #{task_count := Count}}} <- cnode_pool:call_al
 
 %% The same behaviours on all nodes: one list that all of them are started with.
 start_nodes(Cnoded, Module) ->
-    Same = #{cnoded => Cnoded, load => [Module], allow => ["worker", "bulk_worker"], log => none},
+    Same = #{cnoded => Cnoded, load => [Module], allow => ["worker", "bulk_worker"],
+             args => ["-allow_fun", "cnode:factories"], log => none},
     [begin {ok, Program} = cnode_program:start_link(Same#{node => Node}), {Node, Program} end || Node <- [?N1, ?N2]].
 
 %% Exactly one in the cluster, however many ask at once.
@@ -181,6 +189,7 @@ run() ->
         [Cnoded, Module] = init:get_plain_arguments(),
         Programs = step("start_nodes", fun() -> start_nodes(Cnoded, Module) end),
         Nodes = [?N1, ?N2],
+        step("list_behaviours", fun() -> list_behaviours(?N1) end),
         step("spawn_basic", fun() -> spawn_basic(?N1) end),
         step("spawn_options", fun() -> spawn_options(?N1) end),
         step("register_locally", fun() -> register_locally(?N1) end),

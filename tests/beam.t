@@ -10,7 +10,7 @@ if ! test -x "$build/cnode/cmd/cnoded"; then echo '1..0 # SKIP cnoded is not bui
 tmp=$(mktemp -d)
 epmd=
 trap 'test -z "$epmd" || kill "$epmd" 2>/dev/null; rm -rf "$tmp"' EXIT
-unset ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS CNODE_COOKIE_FILE CNODE_MODULE_PATH MAKEFLAGS MAKELEVEL
+unset ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS CNODE_COOKIE_FILE CNODE_CONFIG CNODE_MODULE_PATH MAKEFLAGS MAKELEVEL
 otp=$("$top/conformance/otp.sh" list 2>/dev/null | awk '$4 == "cache" { print $1, $3 }')
 HOME=$tmp
 CNODE_BUILD=$build

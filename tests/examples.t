@@ -16,11 +16,12 @@ epmd >/dev/null 2>&1 </dev/null &
 epmd=$!
 # What comes before the TAP of the others: programs that check themselves.
 n=0
-runs() { # sentence, command…
+last="all steps done"
+runs() { # sentence, command…: succeeds, and its last line is $last
 	sentence=$1
 	shift
 	n=$((n + 1))
-	if "$@" >"$tmp/out" 2>&1 </dev/null && test "$(tail -n 1 "$tmp/out")" = "all steps done"; then
+	if "$@" >"$tmp/out" 2>&1 </dev/null && test "$(tail -n 1 "$tmp/out")" = "$last"; then
 		echo "ok $n - $sentence"
 	else
 		sed 's/^/# /' "$tmp/out"
@@ -31,6 +32,9 @@ runs() { # sentence, command…
 bad=0
 cnoded=$build/cnode/cmd/cnoded
 runs "remote_spawn takes all its steps" "$build/examples/remote_spawn"
+last="4 workers have processed 12 tasks"
+runs "pool has its tasks done without a network" "$build/examples/pool"
+last="all steps done"
 mkdir "$tmp/ebin" "$tmp/ex"
 erlc -o "$tmp/ebin" "$top"/cnode/beam/src/*.erl "$top/examples/worker_pool.erl" || { echo 'Bail out! worker_pool.erl does not compile'; exit 1; }
 runs "worker_pool takes all its steps" erl -noshell -noinput -name coordinator@127.0.0.1 -setcookie examples -pa "$tmp/ebin" \

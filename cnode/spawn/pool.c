@@ -245,11 +245,6 @@ static int ended(cnode_process *self, struct pool *p, const cnode_info *info)
 
 /* ---- how many processes nodes have ---- */
 
-struct counting {
-	struct pool *pool;
-	size_t node;
-};
-
 /* A node without the service is a BEAM node: erlang:system_info(process_count) by erpc. */
 static int count_by_erpc(cnode_process *self, struct place *n)
 {
@@ -268,10 +263,9 @@ static int count_by_erpc(cnode_process *self, struct place *n)
 
 static int counted(cnode_process *self, void *state, void *context, const cnode_answer *answer)
 {
-	struct counting *c = context;
-	struct place *n = &((struct pool *)state)->setup->nodes[c->node];
+	struct place *n = context;
 	uint64_t processes;
-	cn_free(c);
+	(void)state;
 	n->counts = false;
 	if (answer->status == CNODE_ENOPROC)
 		return count_by_erpc(self, n);
@@ -287,15 +281,9 @@ static int count_all(cnode_process *self, struct pool *p)
 		struct place *n = &s->nodes[i];
 		if (n->counts || n->alone_until > cn_now())
 			continue;
-		struct counting *c = cn_malloc(sizeof *c);
-		if (!c)
-			return CNODE_ENOMEM;
-		*c = (struct counting){ p, i };
 		n->counts = true;
-		rc = cnode_call_name_async(self, CNODE_SERVICE, n->local ? NULL : n->name, s->options.spawn_timeout_ms, counted, c,
+		rc = cnode_call_name_async(self, CNODE_SERVICE, n->local ? NULL : n->name, s->options.spawn_timeout_ms, counted, n,
 					   "processes");
-		if (rc != 0)
-			cn_free(c);
 	}
 	return rc != 0 ? rc : cnode_start_timer(self, s->options.refresh_ms, &p->refresh, "refresh");
 }

@@ -32,9 +32,12 @@ defmodule CNode do
 
   ## Options
 
-    * `:name` - registers the process on its node, before this function returns
-    * `:timeout` - how long to wait for the answer, in milliseconds or `:infinity`; 5000
-    * `:spawn_opt` - a list of options that go to the node as they are
+    * `:name` - registers the process, before this function returns
+    * `:registration` - where: `:local` on its node (the default), `:global` in `:global`, `:none` nowhere
+    * `:timeout` - how long the start may take, in milliseconds or `:infinity`; 5000
+    * `:init_timeout` - how much of that its `init` may take
+    * `:env`, `:application`, `:log_level`, `:mailbox` - what the process is given: see the C header `cnode/spawn.h`
+    * `:spawn_opt` - a list of further options that go to the node as they are
 
   """
   @spec start(node(), factory(), [term()], options()) :: {:ok, pid()} | {:error, kind()}

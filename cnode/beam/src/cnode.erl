@@ -49,7 +49,7 @@
 -type options() :: #{option() => term()} | [{option(), term()}].
 %% <dl>
 %% <dt>`name'</dt><dd>registers the process, before `start' returns</dd>
-%% <dt>`registration'</dt><dd>where: `local' on its node (the default), `global' in `global', `none' nowhere</dd>
+%% <dt>`registration'</dt><dd>where: `local' on its node (the default), `global' in `global' (of a visible C node), `none' nowhere</dd>
 %% <dt>`timeout'</dt><dd>how long the start may take, in milliseconds or `infinity'; 5000</dd>
 %% <dt>`init_timeout'</dt><dd>how much of that its `init' may take</dd>
 %% <dt>`env', `application', `log_level', `mailbox'</dt><dd>what the process is given: see the options of a spawn in the C

@@ -26,8 +26,8 @@
 %% <dl>
 %% <dt>`round_robin'</dt><dd>the nodes in turn (the default)</dd>
 %% <dt>`random'</dt><dd>any of them</dd>
-%% <dt>`least_loaded'</dt><dd>where the fewest processes are, as the nodes say (`erlang:system_info(process_count)' by
-%%   `erpc'); if one of them does not let us ask, where the fewest workers of this pool are</dd>
+%% <dt>`least_loaded'</dt><dd>where the fewest processes are, as the service `cnode' of the nodes says; if one of them does
+%%   not answer, where the fewest workers of this pool are</dd>
 %% <dt>`local_first'</dt><dd>a node of this machine while there is one, else the others in turn</dd>
 %% <dt>a function</dt><dd>chooses one of the nodes that are there</dd>
 %% </dl>
@@ -180,8 +180,8 @@ place(Choose, _, Nodes, _) when is_function(Choose, 1) -> Choose(Nodes).
 host(Node) -> tl(string:split(atom_to_list(Node), "@")).
 
 loads(Nodes, Workers) ->
-    Answers = erpc:multicall(Nodes, erlang, system_info, [process_count], ?LOAD_TIMEOUT),
-    case [N || {ok, N} <- Answers, is_integer(N)] of
+    {Answers, _} = gen_server:multi_call(Nodes, cnode, processes, ?LOAD_TIMEOUT),
+    case [Load || N <- Nodes, {Node, Load} <- Answers, Node =:= N, is_integer(Load)] of
         Loads when length(Loads) =:= length(Nodes) -> Loads;
         _ -> [length([W || W <- Workers, node(W) =:= N]) || N <- Nodes]
     end.

@@ -75,7 +75,8 @@
               | {port_closed, term(), [binary()]}            % it does not read its standard input
               | {start_timeout, timeout(), [binary()]}       % it was not ready in time, and was killed
               | {not_reachable, node(), [binary()]}          % it is ready, but this node cannot connect to it
-              | {badopt, term()}.
+              | {badopt, term()}
+              | {already_started, pid()}.                    % the name of the child is taken
 
 -record(program, {node, port, os_pid, listens = undefined, ready, log, stop_timeout,
                   last = []}).            % lines, the newest first
@@ -132,7 +133,7 @@ command(#{node := Node} = Options) ->
     OfCnoded = maps:keys(maps:with([cnoded, load, allow, config, visible, epmd, listen], Options)),
     IsUsed = is_alive() andalso cnode_epmd:is_used(),
     case Options of
-        _ when not is_map_key(node, Options); Unknown =/= [] -> {error, {badopt, Unknown}};
+        _ when Unknown =/= [] -> {error, {badopt, Unknown}};
         #{program := _} when OfCnoded =/= [] -> {error, {badopt, OfCnoded}};
         _ ->
             case is_alive() of
@@ -176,10 +177,10 @@ start(Executable, Args, #{node := Node} = Options, Deadline, Pause) ->
     Settings = [{env, Env}] ++ [{cd, Dir} || #{cd := Dir} <- [Options]],
     Port = open_port({spawn_executable, Executable},
                      [{args, Args}, {line, ?LINE_SIZE}, binary, exit_status, stderr_to_stdout, use_stdio | Settings]),
+    %% At once, before a program that does not read it can have ended: then the port would close without its exit status.
+    try port_command(Port, [atom_to_binary(cookie(Node), utf8), $\n]) catch error:badarg -> ok end,
     Program = #program{node = Node, port = Port, os_pid = os_pid_of(Port), log = maps:get(log, Options, info),
                        ready = maps:get(ready, Options, line), stop_timeout = maps:get(stop_timeout, Options, 10000)},
-    %% The program may have ended already; its exit status tells.
-    try port_command(Port, [atom_to_binary(cookie(Node), utf8), $\n]) catch error:badarg -> ok end,
     case await_ready(Program, Deadline) of
         {ok, Ready} -> reach(Ready, Options);
         {exit_status, ?NAME_TAKEN, Ended} ->
@@ -322,9 +323,17 @@ forget(Node) ->
     cnode_epmd:forget(Node).
 
 %% A line that is too long (noeol) is taken as several.
-took({_, Line}, #program{last = Last} = Program) ->
+took({_, Bytes}, #program{last = Last} = Program) ->
+    Line = utf8(Bytes),
     log(Line, Program),
     Program#program{last = lists:sublist([Line | Last], ?LAST_LINES)}.
+
+%% What is no UTF-8 is taken for Latin-1: a stray byte may not end us.
+utf8(Bytes) ->
+    case unicode:characters_to_binary(Bytes) of
+        Text when is_binary(Text) -> Text;
+        _ -> unicode:characters_to_binary(Bytes, latin1)
+    end.
 
 log(_, #program{log = none}) -> ok;
 log(Line, #program{log = Log}) when is_function(Log, 1) -> _ = Log(Line), ok;

@@ -29,6 +29,8 @@ cases() ->
      {"what init ended with is the reason, whole", fun init_fails/0},
      {"what starts too late is ended by its node", fun init_late/0},
      {"the options of a spawn reach the process", fun options/0},
+     {"a name can be a global one from the beginning", fun registers_globally/0},
+     {"a node tells its factories to those it lets ask", fun factories/0},
      {"start_link links, and a failed start sends no exit signal", fun links/0},
      {"start_monitor monitors", fun monitors/0},
      {"a node that does not answer is a timeout, and no message comes late", fun late/0},
@@ -137,6 +139,23 @@ options() ->
         ?assertEqual({'', none}, gen_server:call(Nameless, env)),
         {ok, _} = cnode:start(?N, moody, [], [{name, nobody}])
     end).
+
+registers_globally() ->
+    {ok, Program} = start_node(?N, #{visible => true}),
+    ok = global:sync(),
+    Options = #{name => cnode_tests_global, registration => global},
+    {ok, Pid} = cnode:start(?N, counter, [5], Options),
+    ?assertEqual(5, gen_server:call({global, cnode_tests_global}, get)),
+    ?assertEqual({error, {already_started, Pid}}, cnode:start(?N, counter, [5], Options)),
+    gen_server:stop(Program),
+    until(fun() -> undefined = global:whereis_name(cnode_tests_global) end).
+
+factories() ->
+    with_node(fun() -> ?assertMatch({error, _}, cnode:factories(?N)) end),
+    {ok, Program} = start_node(?N, #{args => ["-allow_fun", "cnode:factories"]}),
+    {ok, Factories} = cnode:factories(?N),
+    ?assertMatch(#{counter := all, codec := none}, maps:from_list([{F, M} || #{name := F, mode := M} <- Factories])),
+    gen_server:stop(Program).
 
 links() ->
     process_flag(trap_exit, true),
@@ -351,7 +370,11 @@ program_fails() ->
     {error, {exit_status, 2, [Option | _]}} = cnode_program:start_link(node_options(?N, #{args => ["-no_such_option"]})),
     ?assertMatch({match, _}, re:run(Option, "no_such_option")),
     ?assertEqual({error, {needs_epmd_module, cnode_epmd}}, cnode_program:start_link(node_options(?N, #{epmd => none}))),
-    {error, {exit_status, 0, [<<"hello">>]}} = cnode_program:start_link(#{node => ?N, program => "echo", args => ["hello"]}).
+    %% What is no UTF-8 harms nobody.
+    Odd = #{node => ?N, program => "sh", args => ["-c", "read cookie; printf '\\377 \\200\\n'"], log => info},
+    {error, {exit_status, 0, [<<"\x{ff} \x{80}"/utf8>>]}} = cnode_program:start_link(Odd),
+    {error, {exit_status, 0, [_]}} = cnode_program:start_link(Odd#{ready => "\\bup\\b"}),
+    {error, {exit_status, 0, [<<"hello">>]}} = cnode_program:start_link(#{node => ?N, program => "sh", args => ["-c", "read cookie; echo hello"]}).
 
 program_late() ->
     process_flag(trap_exit, true),
@@ -478,8 +501,10 @@ pool_strategies() ->
             ?assertMatch({[?N, ?N, ?N2, ?N2], _}, Placed(#{placement => local_first})),
             ?assertEqual({[?N2, ?N2, ?N2, ?N2], lists:seq(1, 8)},
                          Placed(#{placement => fun(Ns) -> lists:last(Ns) end, strategy => fun(Ws) -> lists:min(Ws) end})),
-            %% As many on each, whether the nodes tell how many processes they have or not.
-            ?assertMatch({[?N, _, _, ?N2], _}, Placed(#{placement => least_loaded}))
+            %% The first node gets a load of its own.
+            Load = [element(2, {ok, _} = cnode:start(?N, counter, [I])) || I <- lists:seq(1, 20)],
+            ?assertMatch({[?N2, ?N2, ?N2, ?N2], _}, Placed(#{placement => least_loaded})),
+            [exit(P, kill) || P <- Load]
         end)
     end).
 
