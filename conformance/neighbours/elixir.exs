@@ -119,15 +119,33 @@ end)
 
 check.(":erpc.multicall over both nodes", fn -> :erpc.multicall([node(), nut], :erlang, :node, []) == [ok: node(), ok: nut] end)
 
-if :global in ask.(conformance, :capabilities, []) do
+if name =~ "hidden" do
+  IO.puts("skip :global names are seen on both sides: hidden nodes take no part in global")
+else
   check.(":global names are seen on both sides", fn ->
+    true = :global in ask.(conformance, :capabilities, [])
+    :ok = :global.sync()
     pid = ask.(conformance, :spawn, [])
     :yes = ask.(pid, :global_register, [:from_the_node])
     :yes = :global.register_name(:from_elixir, self())
     :global.whereis_name(:from_the_node) == pid and ask.(pid, :global_whereis, [:from_elixir]) == self()
   end)
-else
-  IO.puts("skip :global names are seen on both sides: the node does not declare global")
+
+  check.("GenServer.call {:global, name}, and the name goes with its process", fn ->
+    counter = Node.spawn(nut, :counter, :start, [1])
+    :yes = :global.register_name(:counter, counter)
+    2 = GenServer.call({:global, :counter}, {:add, 1})
+    ref = Process.monitor(counter)
+    :ok = GenServer.stop({:global, :counter})
+
+    receive do
+      {:DOWN, ^ref, :process, _, :normal} -> :ok = :global.sync()
+    after
+      8000 -> raise "no DOWN"
+    end
+
+    :global.whereis_name(:counter) == :undefined
+  end)
 end
 
 check.("Node.monitor and Node.disconnect: nodedown, and back again", fn ->

@@ -151,8 +151,9 @@ elixir(#{dir := Dir} = T0, Script) ->
     [begin
          Nut = list_to_atom("guest_" ++ How ++ "@127.0.0.1"),
          T = cf_nut:start(T0#{nut => Nut, visible => How =:= "visible"}),
-         Proc = cf_proc:start("elixir", ["elixir", "--name", "elixir_" ++ How ++ "@127.0.0.1", "--cookie", "neighbour", "--hidden",
-                                         "--erl", "-start_epmd false -kernel logger_level none", Script, atom_to_list(Nut)],
+         Proc = cf_proc:start("elixir", ["elixir", "--name", "elixir_" ++ How ++ "@127.0.0.1", "--cookie", "neighbour"]
+                              ++ ["--hidden" || How =:= "hidden"] ++
+                                        ["--erl", "-start_epmd false -kernel logger_level none", Script, atom_to_list(Nut)],
                               [{log, filename:join(Dir, "elixir.log")}, {cd, Dir}, {tell, self()}]),
          said(Proc, How),
          cf_nut:kill(T)

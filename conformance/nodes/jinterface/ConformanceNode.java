@@ -11,6 +11,8 @@ public final class ConformanceNode {
         { "puppet", "echo", "register", "link", "exit", "connect", "monitor_node", "ping_out", "rpc_out" };
     /** ping waits for all of it when there is nobody. */
     private static final long CONNECT_MS = 5000;
+    /** What AbstractConnection.java demands of a peer: extended references, extended pids and ports. */
+    private static final long MANDATORY_FLAGS = 0x104;
     private static final OtpErlangAtom OK = new OtpErlangAtom("ok");
 
     private static OtpNode node;
@@ -151,6 +153,7 @@ public final class ConformanceNode {
             case "watch": watcher = (OtpErlangPid) a[0]; return OK;
             case "is_alive": return atom(puppets.containsKey(a[0]));
             case "creation": return new OtpErlangLong(mbox.self().creation() & 0xffffffffL);
+            case "mandatory_flags": return new OtpErlangLong(MANDATORY_FLAGS);
             case "send": return send(a[0], a[1]);
             case "trap_exit": { boolean old = traps; traps = text(a[0]).equals("true"); return atom(old); }
             case "link": return link((OtpErlangPid) a[0]);
