@@ -21,6 +21,7 @@
 #ifndef CNODE_NODE_H
 #define CNODE_NODE_H
 
+#include "cnode/global.h"
 #include "cnode/log.h"
 #include "cnode/process.h"
 
@@ -45,7 +46,8 @@ typedef struct cnode_config {
 	bool long_names;                /* as erl -name (the host has a dot); default as -sname */
 	const char *cookie;             /* NULL: cookie_file */
 	const char *cookie_file;        /* NULL: ~/.erlang.cookie, then $XDG_CONFIG_HOME/erlang/.erlang.cookie; "-": a line of standard input */
-	bool visible;                   /* default hidden */
+	bool hidden;                    /* erl -hidden: no part in global, not in nodes() of the others; default visible. Until 0.1 nodes
+					   were hidden, and this member was `visible` */
 	const char *listen;             /* "addr", "addr:port", "[v6]:port", ":port"; NULL: all, any port */
 	enum cnode_epmd_mode epmd;
 	uint16_t epmd_port;             /* 0: $ERL_EPMD_PORT, then 4369 */
@@ -73,6 +75,9 @@ typedef struct cnode_config {
 	 * '*' stands for any text ("TRACE_*,REGION"); NULL: none. Since 0.2.
 	 */
 	const char *expose_env_remote_spawn;
+	enum cnode_overlap overlap;     /* when others have lost each other (cnode/global.h). Since 0.2 */
+	uint32_t global_timeout;        /* seconds that a node may take to go on with joining global, or to answer it, before its
+					   connection is closed; 0: 60. Since 0.2 */
 } cnode_config;
 
 #define CNODE_CONFIG_INIT { .size = sizeof(cnode_config) }

@@ -258,7 +258,7 @@ teardown_file() {
 @test "cnoded tells when it is ready and leaves in order on SIGTERM" {
 	needs_beam
 	start N ready "$bin/cnoded" -name life@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder" -allow 'adder=*@127.0.0.1'
-	grep -q '^cnoded: life@127.0.0.1 ready (port [0-9]*, hidden; modules adder; factories adder)$' "$BATS_FILE_TMPDIR/N.out"
+	grep -q '^cnoded: life@127.0.0.1 ready (port [0-9]*, visible; modules adder; factories adder)$' "$BATS_FILE_TMPDIR/N.out"
 	tool 0 "name life at port" names
 	stop "$N"
 	run "$bin/cnode" names

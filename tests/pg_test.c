@@ -416,7 +416,10 @@ START_TEST(junk_is_dropped_and_the_scope_lives)
 	say("{join,~p,g,[~p|x]}", R(9), R(21), NONE);
 	say("{join,~p,g,[~p,x]}", R(9), R(21), NONE);
 	say("{leave,~p,~p,x}", R(9), R(21), NONE);
-	say("{leave,~p,~p,[x|y]}", R(9), R(21), NONE);
+	say("{join,~p,kept,[~p]}", R(9), R(21), NONE);
+	say("{leave,~p,~p,[kept|y]}", R(9), R(21), NONE);
+	say("{'$gen_cast',{sync,~p,[{new,[~p]},x]}}", R(9), R(22), NONE);
+	ck_assert_str_eq(groups(false), "kept");
 	say("{'$gen_cast',{sync,~p,x}}", R(9), NONE, NONE);
 	say("{'$gen_cast',{sync,~p,[x]}}", R(9), NONE, NONE);
 	say("{'$gen_cast',{sync,~p,[{g,~p}|x]}}", R(9), R(21), NONE);
@@ -608,6 +611,150 @@ START_TEST(a_taken_name_is_said)
 }
 END_TEST
 
+START_TEST(a_local_scope_speaks_with_nobody)
+{
+	out();
+	ck_assert_int_eq(cn_pg_start(P, "own", CNODE_PG_LOCAL | CNODE_PG_HIDDEN), CNODE_EBADARG);
+	ck_assert_int_eq(cn_pg_start(P, "own", CNODE_PG_LOCAL), 0);
+	cnode_pid pid = cnode_self(A), none;
+	cnode_term g = text_term("g");
+	ck_assert_int_eq(cn_pg_join(P, "own", &pid, 1, g), 0);
+	node_up();
+	ck_assert_str_eq(out(), "MESSAGE 3 -> sc {discover,S}");
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "own", &none), CNODE_ENOENT);
+	hand_exit(A, "boom");
+	A = NULL;
+	run();
+	size_t count;
+	ck_assert_int_eq(cn_pg_members(P, "own", false, g, NULL, 0, &count), 0);
+	ck_assert_uint_eq(count, 0);
+	cnode_term_drop(g);
+}
+END_TEST
+
+/* ---- Phoenix.PubSub ---- */
+
+#define WORKERS "Elixir.Phoenix.PubSub"
+
+/* A worker of r@h, 31, in the group of one place of MyApp.PubSub. */
+static void meet_worker(const char *group)
+{
+	cnode_pid scope;
+	cnode_term t;
+	ck_assert_int_eq(cn_procs_whereis(W.procs, WORKERS, &scope), 0);
+	static const char *const formats[] = { "{discover,~p}", "{join,~p,~a,~p}" };
+	for (size_t i = 0; i < CN_ARRAY_SIZE(formats); i++) {
+		ck_assert_int_eq(cnode_format(&t, formats[i], R(8), group, R(31)), 0);
+		struct cn_signal sig = FROM_PEER(MESSAGE, remote(8), scope, .term = t);
+		deliver(&sig);
+		cnode_term_drop(t);
+		run();
+	}
+	out();
+}
+
+static const char *message_of(struct cnode_process *p)
+{
+	run();
+	return got(p);
+}
+
+static int broadcast(struct cnode_process *p, unsigned flags, const char *topic, const char *message)
+{
+	cnode_term m = text_term(message);
+	int rc = cn_pubsub_broadcast(P, p, "MyApp.PubSub", flags, topic, m);
+	cnode_term_drop(m);
+	run();
+	return rc;
+}
+
+START_TEST(pubsub_gives_broadcasts_to_subscribers_and_workers)
+{
+	cnode_pid worker, other;
+	ck_assert_int_eq(cn_pubsub_start(P, "MyApp.PubSub", 2, 0), 0);
+	run();
+	ck_assert_int_eq(cn_pubsub_start(P, "Elixir.MyApp.PubSub", 1, 0), CNODE_EEXIST);
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "Elixir.MyApp.PubSub.Adapter", &worker), 0);
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "Elixir.MyApp.PubSub.Adapter_2", &other), 0);
+	meet_worker("Elixir.MyApp.PubSub.Adapter_2");
+	meet_worker("Elixir.MyApp.PubSub.Adapter");
+	ck_assert_int_eq(cn_pubsub_subscribe(P, A, "MyApp.PubSub", "t"), 0);
+	ck_assert_int_eq(cn_pubsub_subscribe(P, A, "MyApp.PubSub", "t"), 0);
+	ck_assert_int_eq(cn_pubsub_subscribe(P, B, "MyApp.PubSub", NULL), 0);
+	deliver_term(FROM_PEER(MESSAGE, remote(31), worker), "{forward_to_local,<<\"t\">>,{hello,1},x}");
+	deliver_term(FROM_PEER(MESSAGE, remote(31), worker), "{forward_to_local,<<\"u\">>,no,x}");
+	deliver_term(FROM_PEER(MESSAGE, remote(31), worker), "{forward_to_local,all,no,x}");
+	deliver_term(FROM_PEER(MESSAGE, remote(31), worker), "junk");
+	ck_assert_str_eq(message_of(A), "{hello,1}");
+	ck_assert_str_eq(message_of(A), "{hello,1}");
+	ck_assert_str_eq(message_of(A), "");
+	ck_assert_str_eq(message_of(B), "{forward_to_local,<<\"t\">>,{hello,1},x}");
+	ck_assert_str_eq(message_of(B), "{forward_to_local,<<\"u\">>,no,x}");
+	ck_assert_str_eq(message_of(B), "");
+	ck_assert_int_eq(broadcast(A, CNODE_PUBSUB_FROM, "t", "x"), 0);
+	ck_assert_str_eq(message_of(A), "");
+	ck_assert_ptr_nonnull(strstr(message_of(B), "<<\"t\">>,x,'Elixir.Phoenix.PubSub'}"));
+	char expected[100];
+	snprintf(expected, sizeof expected, "MESSAGE %u -> 31 {forward_to_local,<<\"t\">>,x,'Elixir.Phoenix.PubSub'}", cnode_self(A).id);
+	ck_assert_str_eq(out(), expected);
+	ck_assert_int_eq(broadcast(A, CNODE_PUBSUB_LOCAL, "t", "y"), 0);
+	ck_assert_str_eq(out(), "");
+	ck_assert_str_eq(message_of(A), "y");
+	ck_assert_int_eq(broadcast(A, 8, "t", "y"), CNODE_EBADARG);
+	ck_assert_int_eq(broadcast(A, 0, NULL, "y"), CNODE_EBADARG);
+	ck_assert_int_eq(cn_pubsub_unsubscribe(P, A, "MyApp.PubSub", "t"), 0);
+	ck_assert_int_eq(cn_pubsub_unsubscribe(P, A, "MyApp.PubSub", "t"), CNODE_ENOTJOINED);
+	ck_assert_int_eq(cn_pubsub_subscribe(P, A, "Other", "t"), CNODE_ENOENT);
+	cnode_term m = text_term("z");
+	ck_assert_int_eq(cn_pubsub_direct(P, A, "MyApp.PubSub", "r@h", "t", m), 0);
+	cnode_term_drop(m);
+	snprintf(expected, sizeof expected, "MESSAGE %u -> Elixir.MyApp.PubSub.Adapter {forward_to_local,<<\"t\">>,z,", cnode_self(A).id);
+	ck_assert_ptr_nonnull(strstr(out(), expected));
+	ck_assert_int_eq(cn_pubsub_stop(P, "MyApp.PubSub"), 0);
+	run();
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "Elixir.MyApp.PubSub.Adapter", &worker), CNODE_ENOENT);
+	ck_assert_int_eq(cn_pubsub_stop(P, "MyApp.PubSub"), CNODE_ENOENT);
+	ck_assert_int_eq(cn_pubsub_start(P, "MyApp.PubSub", 1, 0), 0);
+}
+END_TEST
+
+START_TEST(pubsub_refuses_what_cannot_be)
+{
+	ck_assert_int_eq(cn_pubsub_start(P, NULL, 1, 0), CNODE_EBADARG);
+	ck_assert_int_eq(cn_pubsub_start(P, "", 1, 0), CNODE_EBADNAME);
+	ck_assert_int_eq(cn_pubsub_start(P, "Elixir.", 1, 0), CNODE_EBADNAME);
+	ck_assert_int_eq(cn_pubsub_start(P, "X", 0, 0), CNODE_EBADARG);
+	ck_assert_int_eq(cn_pubsub_start(P, "X", 257, 0), CNODE_EBADARG);
+	ck_assert_int_eq(cn_pubsub_start(P, "X", 1, CNODE_PG_LOCAL), CNODE_EBADARG);
+	cnode_register(A, "Elixir.X.Adapter_2");
+	ck_assert_int_eq(cn_pubsub_start(P, "X", 3, 0), CNODE_ENAMETAKEN);
+	run();
+	cnode_pid pid;
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "Elixir.X.Adapter", &pid), CNODE_ENOENT);
+	cnode_unregister(A, "Elixir.X.Adapter_2");
+	ck_assert_int_eq(cn_pubsub_start(P, "X", 3, 0), 0);
+}
+END_TEST
+
+/* Its joins are gone with the scope; Phoenix's supervisor would start all of them again. */
+START_TEST(pubsub_workers_join_again_when_the_scope_was_ended)
+{
+	cnode_pid scope, again;
+	size_t count;
+	ck_assert_int_eq(cn_pubsub_start(P, "MyApp.PubSub", 2, 0), 0);
+	run();
+	ck_assert_int_eq(cn_procs_whereis(W.procs, WORKERS, &scope), 0);
+	deliver_term(FROM_PEER(EXIT2, remote(8), scope), "kill");
+	run();
+	ck_assert_int_eq(cn_procs_whereis(W.procs, WORKERS, &again), 0);
+	ck_assert(!cnode_pid_equal(scope, again));
+	cnode_term g = text_term("'Elixir.MyApp.PubSub.Adapter_2'");
+	ck_assert_int_eq(cn_pg_members(P, WORKERS, false, g, NULL, 0, &count), 0);
+	ck_assert_uint_eq(count, 1);
+	cnode_term_drop(g);
+}
+END_TEST
+
 /* ---- memory ---- */
 
 static void life(void)
@@ -652,6 +799,17 @@ static void life(void)
 		run();
 		cn_pg_demonitor(P, A, "sc", ref);
 		cn_pg_stop(P, "sc");
+		run();
+		if (cn_pubsub_start(P, "X", 2, 0) == 0) {
+			run();
+			cn_pubsub_subscribe(P, A, "X", "t");
+			cn_pubsub_broadcast(P, B, "X", 0, "t", g);
+			run();
+			cn_pubsub_unsubscribe(P, A, "X", "t");
+			cn_pubsub_stop(P, "X");
+			run();
+		}
+		cn_pg_stop(P, WORKERS);
 		run();
 	}
 	cnode_term_drop(g);
@@ -716,6 +874,10 @@ int main(void)
 	tcase_add_test(t, a_monitor_tells_of_every_change_after_the_list_it_gave);
 	tcase_add_test(t, a_scope_that_is_stopped_is_gone_and_can_be_started_again);
 	tcase_add_test(t, a_taken_name_is_said);
+	tcase_add_test(t, a_local_scope_speaks_with_nobody);
+	tcase_add_test(t, pubsub_gives_broadcasts_to_subscribers_and_workers);
+	tcase_add_test(t, pubsub_refuses_what_cannot_be);
+	tcase_add_test(t, pubsub_workers_join_again_when_the_scope_was_ended);
 	tcase_add_test(t, what_could_not_be_told_comes_with_a_sync);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");

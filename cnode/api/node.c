@@ -180,6 +180,7 @@ static bool turn(void *ctx)
 	case CN_LIFE_NEW:
 	case CN_LIFE_STARTING:
 	case CN_LIFE_RUNNING:
+		cn_global_leave(node->global);
 		cn_procs_close(node->procs);
 		node->spared = cn_procs_count_prompt(node->procs);
 		begin_stage(node, CN_LIFE_STOPPING, node->shutdown_ns);
@@ -327,7 +328,7 @@ static int make_cluster(cnode_node *node, const cnode_config *cfg, uint32_t crea
 		.name = node->name,
 		.networked = node->networked,
 		.creation = creation,
-		.visible = cfg->visible,
+		.visible = !cfg->hidden,
 		.cookie = cookie,
 		.listen = cfg->listen,
 		.epmd = modes[cfg->epmd],
@@ -405,7 +406,7 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	rc = cn_pool_new(&pool, &node->pool);
 	if (rc == 0)
 		rc = cn_kernel_start(node->procs, node->cluster, node->factories, node->functions, &node->output, &node->user);
-	return rc;
+	return rc == 0 ? cn_api_global(node, cfg) : rc;
 }
 
 /* $CNODE_TRACE; not where it could be somebody else's (a set-user-ID program). */
@@ -430,6 +431,7 @@ int cnode_node_new(const cnode_config *config, cnode_node **made)
 	if (!node)
 		return CNODE_ENOMEM;
 	cn_mutex_init(&node->lock);
+	cn_mutex_init(&node->drops.lock);
 	cn_cond_init(&node->changed);
 	cn_task_init(&node->look, look);
 	node->stop_fd = node->asked_fd = -1;
@@ -616,6 +618,9 @@ void cnode_node_free(cnode_node *node)
 	}
 	cn_factories_close(node->factories);
 	cn_procs_free(node->procs);
+	cn_global_free(node->global);
+	cn_mutex_fini(&node->drops.lock);
+	cn_free(node->drops.names);
 	cn_pool_free(node->pool);
 	cn_factories_free(node->factories);
 	cn_functions_free(node->functions);

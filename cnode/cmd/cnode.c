@@ -276,6 +276,7 @@ static int join(const struct command *command, const struct options *o, struct c
 	cn_target_own_name(&tool->target, own);
 	config.name = o->name != NULL ? o->name : o->sname != NULL ? o->sname : own;
 	config.long_names = o->name != NULL || tool->target.long_names;
+	config.hidden = true;
 	config.listen = "127.0.0.1";            /* nobody is meant to dial us */
 	config.epmd = CNODE_EPMD_NONE;
 	config.threads = 1;

@@ -148,7 +148,7 @@ static int configure(const struct cn_settings *s, struct cn_cookie *cookie, cnod
 
 	config->name = o->name != NULL ? o->name : o->sname;
 	config->long_names = o->name != NULL;
-	config->visible = o->visible;
+	config->hidden = o->hidden;
 	config->listen = o->listen;
 	config->threads = (int)o->threads;
 	config->net_ticktime = (uint32_t)o->net_ticktime;
@@ -327,7 +327,7 @@ static void say_ready(cnode_node *node, const cnode_config *config, const struct
 
 	snprintf(port, sizeof port, "port %u", cnode_node_port(node));
 	add(&p, "", port);
-	add(&p, ", ", config->visible ? "visible" : "hidden");
+	add(&p, ", ", config->hidden ? "hidden" : "visible");
 	for (size_t i = 0; i < modules->count; i++)
 		add(&p, i == 0 ? "; modules " : ", ", modules->item[i].entry->name);
 	(void)cnode_factory_list(node, name_open_factory, &open);

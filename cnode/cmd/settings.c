@@ -24,8 +24,8 @@ const struct cn_opt cn_options_table[] = {
 	  "the file with the cookie, readable for its owner only; -: the first line of standard input; default: "
 	  "$CNODE_COOKIE_FILE, "
 	  "$CREDENTIALS_DIRECTORY/cookie, ~/.erlang.cookie" },
-	{ "hidden", NULL, CN_OPT_FLAG, AT(hidden), 0, 0, "be a hidden node (the default)" },
-	{ "visible", NULL, CN_OPT_FLAG, AT(visible), 0, 0, "be seen in nodes() of the others" },
+	{ "hidden", NULL, CN_OPT_FLAG, AT(hidden), 0, 0, "be a hidden node: not in nodes() of the others" },
+	{ "visible", NULL, CN_OPT_FLAG, AT(visible), 0, 0, "be an ordinary node (the default)" },
 	{ "load", "MODULE", CN_OPT_LIST, AT(load), 0, 0,
 	  "load a module: the name of an installed one, or a path; may be repeated" },
 	{ "allow", "FACTORY[=NODE,...]", CN_OPT_LIST, AT(allow), 0, 0,

@@ -42,6 +42,13 @@ struct cn_output {
 };
 
 /*
+ * Runs an exported function in the calling process, whoever it is open to. The codes of
+ * cnode_function, and CNODE_EUNDEF; *result is yours if it is not empty.
+ */
+int cn_function_run(struct cn_functions *fs, cnode_process *self, const char *module, const char *name, cnode_term args,
+		    cnode_term *result);
+
+/*
  * Adds the built-in functions, lets erpc's spawns reach all functions, and starts user, net_kernel and rex. Before the node
  * is known to anybody. 0, CNODE_ENOMEM, CNODE_ENAMETAKEN.
  */
