@@ -78,6 +78,7 @@ typedef struct cnode_config {
 	enum cnode_overlap overlap;     /* when others have lost each other (cnode/global.h). Since 0.2 */
 	uint32_t global_timeout;        /* seconds that a node may take to go on with joining global, or to answer it, before its
 					   connection is closed; 0: 60. Since 0.2 */
+	const char *dns;                /* DNS servers, "ADDRESS[:PORT],…"; NULL: the system's (resolv.conf). Since 0.2 */
 } cnode_config;
 
 #define CNODE_CONFIG_INIT { .size = sizeof(cnode_config) }
@@ -150,6 +151,23 @@ CNODE_API int cnode_node_step(cnode_node *node);
  * CNODE_EBADNAME, CNODE_ENOMEM.
  */
 CNODE_API int cnode_connect(cnode_node *node, const char *peer);
+/*
+ * Looks for nodes, now and every few seconds, and connects to those it finds; a node that the source names no
+ * longer is not looked for. Any number of sources may be added. A source is
+ *
+ *   list:NODE[,NODE…]                  these nodes, "a@host" or "a@host:port" (cnode_connect stays with one instead)
+ *   epmd:[PATTERN@]HOST[,…]            all nodes that the epmd of each host knows, and the pattern fits ('*': any text)
+ *   dns:NAME@QUESTION                  node NAME at each address (A, AAAA) that DNS has for QUESTION:
+ *                                      "dns:app@app.default.svc.cluster.local" finds app@10.1.2.3 …
+ *   srv:NAME@QUESTION                  node NAME at each target of the SRV records of QUESTION; a port that is not
+ *                                      epmd's is the node's own:
+ *                                      "srv:app@_dist._tcp.app.default.svc.cluster.local" finds app@app-0.app… …
+ *
+ * Rounds are 2.5 to 5 s apart, up to 30 s while the source does not answer, which is logged once. Returns at once.
+ * Before or while the node runs. CNODE_EBADARG (the source: cnode_node_error says what is wanted), CNODE_ESTATE
+ * (the node has no name), CNODE_ENOMEM. Since 0.2.
+ */
+CNODE_API int cnode_discover(cnode_node *node, const char *source);
 /* Ends the connection (erlang:disconnect_node/1) and forgets cnode_connect. CNODE_ENOENT. */
 CNODE_API int cnode_disconnect(cnode_node *node, const char *peer);
 

@@ -850,6 +850,201 @@ START_TEST(what_could_not_be_told_comes_with_a_sync)
 }
 END_TEST
 
+/* ---- what OTP's servers survive ---- */
+
+/*
+ * Servers of r@h as pg.erl has them: from a discover or a sync on they know ours, with the groups it has told them
+ * of, and end (here: fail) for a leave of another one, and for anything that they have no clause for. What comes from
+ * a server that they do not know they ignore.
+ */
+#define MODEL_SERVERS 4
+#define MODEL_GROUPS 4
+#define MODEL_PIDS 4
+static struct model {
+	bool known, synced;
+	unsigned members[MODEL_GROUPS][MODEL_PIDS];
+} model[MODEL_SERVERS];
+static cnode_pid model_pid[MODEL_PIDS];
+
+static unsigned model_group(cnode_term name)
+{
+	for (unsigned i = 0; i < MODEL_GROUPS; i++)
+		if (cn_term_is_atom(name, ((const char *[]){ "a", "b", "c", "d" })[i]))
+			return i;
+	ck_abort_msg("a group that nobody joined");
+	return 0;
+}
+
+/* Each pid of a list, or the one pid. */
+static void model_each(struct model *m, unsigned group, cnode_term who, int by)
+{
+	cnode_pid pid;
+	if (cn_term_pid(who, &pid) == 0) {
+		unsigned i = 0;
+		while (i < MODEL_PIDS && !cnode_pid_equal(model_pid[i], pid))
+			i++;
+		if (i == MODEL_PIDS)
+			return;         /* one that has ended */
+		ck_assert_msg(by > 0 || m->members[group][i] > 0, "a leave of who has not joined");
+		m->members[group][i] += (unsigned)by;
+		return;
+	}
+	cnode_reader r = cnode_read(who);
+	for (size_t n; (n = cnode_read_list(&r)) > 0;)
+		while (n-- > 0)
+			model_each(m, group, cnode_read_term(&r), by);
+	ck_assert_int_eq(r.error, 0);
+}
+
+static void model_hears(struct world *w, const struct cn_signal *sig)
+{
+	cnode_term who, group, list;
+	if (sig->kind != CN_SIG_MESSAGE || atomic_load(&w->answer) != 0)
+		return;                 /* not one to a server, or it is lost on the way */
+	if (sig->to_name) {
+		ck_assert_int_eq(cnode_scan(sig->term, "{discover,_}"), 0);
+		for (unsigned i = 0; i < MODEL_SERVERS; i++)
+			model[i].known = true;
+		return;
+	}
+	ck_assert(sig->to.id >= 100 && sig->to.id < 100 + MODEL_SERVERS);
+	struct model *m = &model[sig->to.id - 100];
+	if (cnode_scan(sig->term, "{discover,_}") == 0) {
+		m->known = true;
+		return;
+	}
+	if (cnode_scan(sig->term, "{'$gen_cast',{sync,_,~t}}", &list) == 0) {
+		memset(m, 0, sizeof *m);
+		m->known = m->synced = true;
+		cnode_reader r = cnode_read(list);
+		for (size_t n; (n = cnode_read_list(&r)) > 0;)
+			while (n-- > 0) {
+				ck_assert_int_eq(cnode_scan(cnode_read_term(&r), "{~t,~t}", &group, &who), 0);
+				for (unsigned i = 0; i < MODEL_PIDS; i++)
+					ck_assert_uint_eq(m->members[model_group(group)][i], 0);
+				model_each(m, model_group(group), who, 1);
+			}
+		return;
+	}
+	if (!m->known)
+		return;
+	if (cnode_scan(sig->term, "{join,_,~t,~t}", &group, &who) == 0) {
+		model_each(m, model_group(group), who, 1);
+		return;
+	}
+	ck_assert_int_eq(cnode_scan(sig->term, "{leave,_,~t,~t}", &who, &list), 0);
+	cnode_reader r = cnode_read(list);
+	for (size_t n; (n = cnode_read_list(&r)) > 0;)
+		while (n-- > 0)
+			model_each(m, model_group(cnode_read_term(&r)), who, -1);
+}
+
+static uint32_t rolls;
+static uint32_t roll(uint32_t sides)
+{
+	rolls = rolls * 1664525u + 1013904223u;
+	return (rolls >> 8) % sides;
+}
+
+static void model_step(struct cnode_process *hands[MODEL_PIDS])
+{
+	static const char *const names[] = { "a", "b", "c", "d" };
+	unsigned i = roll(MODEL_PIDS), k = roll(MODEL_SERVERS);
+	cnode_pid pids[4], server = R(100 + k);
+	switch (roll(12)) {
+	case 0:
+	case 1:
+	case 2: {
+		cnode_term g = text_term(names[roll(MODEL_GROUPS)]);
+		size_t n = 1 + roll(3);
+		for (size_t p = 0; p < n; p++)
+			pids[p] = model_pid[roll(MODEL_PIDS)];
+		if (roll(3) > 0)
+			cn_pg_join(P, "sc", pids, n, g);
+		else
+			cn_pg_leave(P, "sc", pids, n, g);
+		cnode_term_drop(g);
+		return;
+	}
+	case 3:
+	case 4:
+		leave(names[roll(MODEL_GROUPS)], hands[i]);
+		return;
+	case 5:                         /* ends, and another one takes its place: the servers hear of both */
+		hand_exit(hands[i], "boom");
+		run();
+		hands[i] = hand(NULL);
+		model_pid[i] = cnode_self(hands[i]);
+		for (unsigned s = 0; s < MODEL_SERVERS; s++)
+			for (unsigned g = 0; g < MODEL_GROUPS; g++)
+				model[s].members[g][i] = 0;
+		return;
+	case 6:
+		say("{discover,~p}", server, NONE, NONE);
+		return;
+	case 7:
+		say("{'$gen_cast',{sync,~p,[{x,[~p]}]}}", server, R(50), NONE);
+		return;
+	case 8:                         /* the connection ends, and with it what the servers knew */
+		cn_procs_nodedown(W.procs, W.peer, atomic_fetch_add(&W.epoch, 1), "noconnection", 1000);
+		memset(model, 0, sizeof model);
+		run();
+		node_up();
+		return;
+	case 9:                         /* no memory for what is sent */
+		atomic_store(&W.answer, CNODE_ENOMEM);
+		return;
+	case 10:
+		atomic_store(&W.answer, 0);
+		cn_sched_expire(W.procs, cn_now() + 2 * CN_NS_PER_S, 100);
+		run();
+		return;
+	default:
+		run();
+	}
+}
+
+START_TEST(no_server_is_told_what_would_end_it)
+{
+	struct cnode_process *hands[MODEL_PIDS];
+	W.hook = model_hears;
+	for (unsigned i = 0; i < MODEL_PIDS; i++) {
+		hands[i] = hand(NULL);
+		model_pid[i] = cnode_self(hands[i]);
+	}
+	for (uint32_t seed = 1; seed <= 100; seed++) {
+		rolls = seed;
+		for (int i = 0; i < 200; i++)
+			model_step(hands);
+		/* When all is told, the servers that know us know what is true. */
+		atomic_store(&W.answer, 0);
+		for (int i = 0; i < 3; i++) {
+			cn_sched_expire(W.procs, cn_now() + 2 * CN_NS_PER_S, 100);
+			run();
+		}
+		for (unsigned k = 0; k < MODEL_SERVERS; k++)
+			for (unsigned g = 0; g < MODEL_GROUPS && model[k].synced; g++) {
+				cnode_pid pids[2000];
+				size_t count;
+				cnode_term name = text_term(((const char *[]){ "a", "b", "c", "d" })[g]);
+				ck_assert_int_eq(cn_pg_members(P, "sc", true, name, pids, 2000, &count), 0);
+				cnode_term_drop(name);
+				for (unsigned i = 0; i < MODEL_PIDS; i++) {
+					unsigned n = 0;
+					for (size_t p = 0; p < count; p++)
+						n += cnode_pid_equal(pids[p], model_pid[i]);
+					ck_assert_msg(n == model[k].members[g][i], "seed %u: %u of ours in %u, the server knows %u", seed, n, g,
+						      model[k].members[g][i]);
+				}
+			}
+	}
+	ck_assert(cn_procs_is_alive(W.procs, S));
+	for (unsigned i = 0; i < MODEL_PIDS; i++)
+		hand_exit(hands[i], "normal");
+	W.hook = NULL;
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("pg");
@@ -879,6 +1074,7 @@ int main(void)
 	tcase_add_test(t, pubsub_refuses_what_cannot_be);
 	tcase_add_test(t, pubsub_workers_join_again_when_the_scope_was_ended);
 	tcase_add_test(t, what_could_not_be_told_comes_with_a_sync);
+	tcase_add_test(t, no_server_is_told_what_would_end_it);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
 	tcase_set_timeout(t, 60);

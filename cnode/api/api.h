@@ -121,6 +121,7 @@ int cn_ask_connect(cnode_node *node, const char *peer, uint64_t deadline, struct
 /* Connects or disconnects without waiting. 0, CNODE_ENOMEM. */
 int cn_ask_keep(cnode_node *node, const char *peer);
 int cn_ask_disconnect(cnode_node *node, const char *peer);
+int cn_ask_discover(cnode_node *node, const char *source);
 /* cnode_epmd_names without the texts of errors. */
 int cn_ask_names(cnode_node *node, const char *host, uint64_t deadline,
 		 void (*each)(void *context, const char *name, uint16_t port), void *context);

@@ -356,7 +356,12 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 		return cn_api_fail(node, rc, "%s: the system gives no random numbers", node->name);
 	if (creation < 4)
 		creation += 4;              /* 0 to 3 are what nodes before OTP 23 had */
-	struct cn_loop_config loop = { .max_fds = (cfg->max_connections ? cfg->max_connections : 1024) + 64 };
+	if (cfg->dns && !cn_dns_servers_valid(cfg->dns))
+		return cn_api_fail(node, CNODE_EBADARG, "dns %s: ADDRESS or ADDRESS:PORT is wanted, with commas between", cfg->dns);
+	struct cn_loop_config loop = {
+		.max_fds = (cfg->max_connections ? cfg->max_connections : 1024) + 64,
+		.dns = cfg->dns,
+	};
 	rc = cn_loop_new(&loop, &node->loop);
 	if (rc != 0)
 		return rc;
@@ -406,6 +411,8 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	rc = cn_pool_new(&pool, &node->pool);
 	if (rc == 0)
 		rc = cn_kernel_start(node->procs, node->cluster, node->factories, node->functions, &node->output, &node->user);
+	if (rc == 0)
+		rc = cn_kernel_registry(node->procs, node->factories, node->functions);
 	return rc == 0 ? cn_api_global(node, cfg) : rc;
 }
 
@@ -576,7 +583,7 @@ int cnode_node_run(cnode_node *node)
 	if (rc != 0)
 		return cn_api_fail(node, rc, "%s: no file descriptor is left", node->name);
 	rc = cnode_node_start(node);
-	if (rc == 0) {
+	if (rc == 0 || rc == CNODE_ESHUTDOWN) {         /* the latter: asked to stop while it started */
 		while (!atomic_load(&node->stop)) {
 			struct pollfd fds[] = {
 				{ .fd = signals.fd, .events = POLLIN },

@@ -36,6 +36,10 @@ const struct cn_opt cn_options_table[] = {
 	{ "connect", "NODE[,NODE...]", CN_OPT_LIST, AT(connect), 0, 0,
 	  "connect to these nodes, again and again if need be; NAME@HOST:PORT goes without epmd; "
 	  "may be repeated" },
+	{ "discover", "SOURCE", CN_OPT_LIST, AT(discover), 0, 0,
+	  "look for nodes and connect to them: epmd:[PATTERN@]HOST,..., dns:NAME@QUESTION, "
+	  "srv:NAME@QUESTION or list:NODE,...; may be repeated" },
+	{ "dns", "ADDR[:PORT],...", CN_OPT_TEXT, AT(dns), 0, 0, "DNS servers to ask; default: the system's" },
 	{ "listen", "ADDR[:PORT]", CN_OPT_TEXT, AT(listen), 0, 0,
 	  "the address to listen on, [ADDR]:PORT for IPv6, :PORT for all; default: all, any port" },
 	{ "epmd", "MODE", CN_OPT_TEXT, AT(epmd), 0, 0,
@@ -92,11 +96,23 @@ static const struct cn_conf_field limits_fields[] = {
 	{ "max_processes", false }, { "max_mailbox", false }, { "out_high_water", false }, { "out_limit", false },
 	{ NULL, false },
 };
-static const struct cn_conf_field list_fields[] = { { "allow", true }, { "deny", true }, { NULL, false } };
+static const struct cn_conf_field factory_fields[] = {
+	{ "allow", true }, { "deny", true }, { "exit", true }, { "processes", false }, { "spawns_per_second", false },
+	{ NULL, false },
+};
+static const struct cn_conf_field function_fields[] = { { "allow", true }, { "deny", true }, { NULL, false } };
+static const struct cn_conf_field access_fields[] = {
+	{ "allow", true }, { "deny", true }, { "register", true }, { "exit", true }, { NULL, false },
+};
+static const struct cn_conf_field quota_fields[] = {
+	{ "factory", false }, { "nodes", true }, { "processes", false }, { "spawns_per_second", false }, { NULL, false },
+};
 static const struct cn_conf_kind kinds[] = {
 	{ .name = "module", .titled = true, .free = true },
-	{ .name = "factory", .titled = true, .field = list_fields },
-	{ .name = "function", .titled = true, .field = list_fields },
+	{ .name = "factory", .titled = true, .field = factory_fields },
+	{ .name = "function", .titled = true, .field = function_fields },
+	{ .name = "access", .titled = true, .field = access_fields },
+	{ .name = "quota", .titled = true, .field = quota_fields },
 	{ .name = "limits", .field = limits_fields },
 	{ .name = NULL },
 };

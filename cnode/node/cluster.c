@@ -324,6 +324,7 @@ void cn_cluster_free(struct cn_cluster *cluster)
 {
 	if (!cluster)
 		return;
+	cn_sources_stop(cluster);
 	cn_registrar_free(cluster->registrar);
 	cn_peers_free(cluster);
 	cn_orders_free(cluster);
@@ -425,6 +426,7 @@ void cn_cluster_leave(struct cn_cluster *cluster, uint64_t ns)
 {
 	CN_LEAD(cluster->loop);
 	cluster->stopping = true;
+	cn_sources_stop(cluster);
 	cn_registrar_free(cluster->registrar);
 	cluster->registrar = NULL;
 	cn_net_listen_stop(cluster->net);

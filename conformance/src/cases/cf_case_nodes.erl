@@ -4,6 +4,7 @@
 -export([cases/0]).
 
 -define(RULE, "net_kernel(3), monitor_nodes/2").
+-define(AUTO, "erl_distribution: auto-connect; erlang(3)").
 -define(NEEDS, {needs, [monitor_nodes]}).
 
 cases() ->
@@ -18,6 +19,16 @@ cases() ->
      {'nodes.behind_signals', "nodedown comes behind all that the connection brought, EXIT, DOWN and monitor_node's nodedown",
       ?RULE, [raw, {needs, [monitor_nodes, monitor, link, monitor_node]}], fun behind_signals/1},
      {'nodes.down_before_up', "100 connections of one name: nodeup and nodedown alternate, connection_id grows", ?RULE, [raw, ?NEEDS, {timeout, 60000}], fun down_before_up/1},
+     {'nodes.connects_to_send', "a message to a pid of a node that is not connected connects", ?AUTO, [raw], connects(send)},
+     {'nodes.connects_to_monitor', "a monitor of a pid connects", ?AUTO, [raw, {needs, [monitor]}], connects(monitor)},
+     {'nodes.connects_to_monitor_name', "a monitor of a name connects", ?AUTO, [raw, {needs, [monitor]}], connects(monitor_name)},
+     {'nodes.connects_to_link', "a link connects", ?AUTO, [raw, {needs, [link]}], connects(link)},
+     {'nodes.connects_to_exit', "exit/2 connects", ?AUTO, [raw, {needs, [link]}], connects(exit_signal)},
+     {'nodes.connects_to_spawn', "a spawn request connects", ?AUTO, [raw, {needs, [spawn_out]}], connects(spawn_request)},
+     {'nodes.connects_to_call', "gen_server:call connects", ?AUTO, [raw, {needs, [gen_out]}], connects(call)},
+     {'nodes.connects_to_monitor_node', "monitor_node connects", ?AUTO, [raw, {needs, [monitor_node]}], connects(monitor_node)},
+     {'nodes.cannot_connect', "where nobody is: DOWN, EXIT and spawn_reply with noconnection", ?AUTO,
+      [raw, {needs, [monitor, link, spawn_out]}], fun cannot_connect/1},
      {'nodes.many', "300 subscribers each hear of it once", ?RULE, [raw, ?NEEDS, {timeout, 40000}], fun many/1}].
 
 %% A puppet that reports to a connection that stays.
@@ -155,3 +166,43 @@ many(T) ->
     [{nodeup, N, _} = saw(C, P) || P <- Ps],
     cf_fake:close(D),
     [{nodedown, N, _} = saw(C, P) || P <- Ps].
+
+%% ---- connecting for what is to be said ----
+
+%% An order to a puppet, and what a fake that is not connected yet sees of it.
+connects(Op) ->
+    fun(T) ->
+        #{name := Name, creation := Creation} = Me = cf_fake:listen(T, #{}),
+        C = cf_fake:dial(T, #{}), P = cf_fake:puppet(C),
+        Far = {'$pid', Name, 700, 0, Creation},
+        {Order, Args, Seen} = order(Op, P, Far, Name),
+        cf_fake:to(C, P, {Order, cf_fake:pid(C), cf_fake:ref(C), Args}),
+        D = cf_fake:accept(T, Me),
+        if Seen =:= connected -> cf_fake:fence(D); true -> cf_fake:take(D, Seen) end,
+        cf_fake:unlisten(Me)
+    end.
+
+order(send, _, Far, _) -> {send, [Far, hello], fun({signal, {_, _, To}, hello, _}) when To =:= Far -> ok end};
+order(monitor, P, Far, _) -> {monitor, [Far], fun({signal, {19, X, To, _}, _, _}) when X =:= P, To =:= Far -> ok end};
+order(monitor_name, P, _, Name) -> {monitor, [{server, Name}], fun({signal, {19, X, server, _}, _, _}) when X =:= P -> ok end};
+order(link, P, Far, _) -> {link, [Far], fun({signal, {1, X, To}, _, _}) when X =:= P, To =:= Far -> ok end};
+order(exit_signal, P, Far, _) -> {exit_signal, [Far, why], fun({signal, {26, X, To}, why, _}) when X =:= P, To =:= Far -> ok; ({signal, {8, X, To, why}, _, _}) when X =:= P, To =:= Far -> ok end};
+order(spawn_request, P, _, Name) -> {spawn_request, [Name, m, f, [], []], fun({signal, {29, _, X, _, {m, f, 0}, _}, [], _}) when X =:= P -> ok end};
+order(call, P, _, Name) -> {call, [{server, Name}, question, 5000], fun({signal, {6, X, _, server}, {'$gen_call', _, question}, _}) when X =:= P -> ok end};
+order(monitor_node, _, _, Name) -> {monitor_node, [Name, true], connected}.
+
+cannot_connect(T) ->
+    C = cf_fake:dial(T, #{}), P = cf_fake:puppet(C),
+    ok = cf_fake:call(C, P, watch, [cf_fake:pid(C, 77)]),
+    cf_fake:call(C, P, trap_exit, [true]),
+    Far = {'$pid', 'nobody_at_all@127.0.0.1', 700, 0, 77},
+    Ref = cf_fake:call(C, P, monitor, [Far]),
+    {'DOWN', Ref, process, Far, noconnection} = saw(C, P),
+    Name = cf_fake:call(C, P, monitor, [{server, 'nobody_at_all@127.0.0.1'}]),
+    {'DOWN', Name, process, {server, 'nobody_at_all@127.0.0.1'}, noconnection} = saw(C, P),
+    true = cf_fake:call(C, P, link, [Far]),
+    {'EXIT', Far, noconnection} = saw(C, P),
+    Req = cf_fake:call(C, P, spawn_request, ['nobody_at_all@127.0.0.1', m, f, [], []]),
+    {spawn_reply, Req, error, noconnection} = saw(C, P),
+    ok = cf_fake:call(C, P, send, [Far, lost]),
+    nothing_more(C, P).

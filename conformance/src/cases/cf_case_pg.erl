@@ -27,7 +27,9 @@ cases() ->
      {'pg.forced_sync', "a sync replaces what was known", ?SUITE("forced_sync"), [?PG], fun forced_sync/1},
      {'pg.thundering_herd', "2,000 syncs to a scope of 10,000 groups do not keep it from answering", ?SUITE("thundering_herd"), [?PG, {timeout, 90000}], fun thundering_herd/1},
      {'pg.leave_exit_race', "leaving and ending at once is told once: the scope here lives", ?SUITE("leave_exit_race"), [?PG, {timeout, 40000}], fun leave_exit_race/1},
-     {'pg.storm', "500 random steps with lost connections: the scope here lives, and both sides agree at the end", ?RULE, [?PG, {timeout, 90000}], fun storm/1},
+     {'pg.storm', "500 random joins, leaves and ends: the scope here lives, and both sides agree at the end", ?RULE, [?PG, {timeout, 90000}], fun storm/1},
+     %% pg.erl of these releases tells a leave to a server that may not have had its sync yet, which ends for it (badkey).
+     {'pg.storm_netsplit', "the same with lost connections", ?RULE, [?PG, {timeout, 90000}, {otp_fails, [23, 25, 27]}], fun storm_netsplit/1},
      {'pg.kill', "kill -9 takes its members away", ?RULE, [?PG, fresh], fun kill/1},
      {'pg.monitor', "it monitors a group: the members first, then each change", ?RULE, [{needs, [pg, pg_monitor]}, ?PG], fun monitor_group/1},
      {'pg.monitor_scope', "it monitors a scope", ?RULE, [{needs, [pg, pg_monitor]}, ?PG], fun monitor_all/1},
@@ -319,13 +321,16 @@ leave_exit_race(T) ->
     agree(T, Scope, race, []),
     alive(S).
 
-storm(T) ->
+storm(T) -> storm(T, 92).
+storm_netsplit(T) -> storm(T, 100).
+
+storm(T, Steps) ->
     {Scope, S} = both(T),
     Seed = erlang:phash2(make_ref()),
     cf:note("pg.storm: seed ~p", [Seed]),
     rand:seed(exsss, {Seed, 1, 2}),
     Groups = [{storm, N} || N <- lists:seq(1, 6)],
-    Theirs = lists:foldl(fun(_, Ps) -> step(T, Scope, Groups, Ps) end, [cf_live:puppet(T) || _ <- [1, 2, 3, 4]], lists:seq(1, 500)),
+    Theirs = lists:foldl(fun(_, Ps) -> step(T, Scope, Groups, Ps, Steps) end, [cf_live:puppet(T) || _ <- [1, 2, 3, 4]], lists:seq(1, 500)),
     alive(S),
     cf_live:connect(T),
     cf_live:fence(T),
@@ -336,10 +341,10 @@ storm(T) ->
      end || G <- Groups],
     alive(S).
 
-step(T, Scope, Groups, Ps) ->
+step(T, Scope, Groups, Ps, Steps) ->
     G = lists:nth(rand:uniform(length(Groups)), Groups),
     P = lists:nth(rand:uniform(length(Ps)), Ps),
-    case rand:uniform(100) of
+    case rand:uniform(Steps) of
         N when N =< 40 -> P ! {pg_join, self(), make_ref(), [Scope, G]}, Ps;
         N when N =< 65 -> P ! {pg_leave, self(), make_ref(), [Scope, G]}, Ps;
         N when N =< 75 -> ok = pg:join(Scope, G, self()), Ps;
@@ -482,7 +487,7 @@ server_ends(T) ->
     P = cf_fake:pid(C, 600),
     cf_fake:to(C, S, {join, Me, g, [P, P]}),
     cf_fake:to(C, S, {join, Me, h, P}),
-    cf:same([P, P], theirs_by(C, Scope, g)),
+    cf:wait("they are there", fun() -> theirs_by(C, Scope, g) =:= [P, P] andalso theirs_by(C, Scope, h) =:= [P] end),
     cf_fake:send(C, {21, Me, S, Ref, killed}),
     cf:wait("they are gone", fun() -> theirs_by(C, Scope, g) =:= [] andalso cf_fake:call(C, pg_groups, [Scope]) =:= [] end),
     %% Its last words come too late.
