@@ -130,14 +130,14 @@ static int send_reply(struct cnode_from *from, struct cnode_builder *b)
 	return rc;
 }
 
-static void begin_reply(struct cnode_builder *b, cnode_term tag)
+static void begin_reply(struct cnode_builder *b, const struct cnode_from *from)
 {
 	cn_builder_init(b);
 	cnode_build_tuple(b, 2);
 	if (CN_MUTANT(reply_tag_lost))
-		cnode_build_atom(b, "lost");
+		cnode_build_pid(b, from->pid);
 	else
-		cnode_build_term(b, tag);
+		cnode_build_term(b, from->tag);
 }
 
 int cnode_reply_term(cnode_from *from, cnode_term reply)
@@ -145,7 +145,7 @@ int cnode_reply_term(cnode_from *from, cnode_term reply)
 	if (from->answered)
 		return CNODE_ESTATE;
 	struct cnode_builder b;
-	begin_reply(&b, from->tag);
+	begin_reply(&b, from);
 	cnode_build_term(&b, reply);
 	int rc = send_reply(from, &b);
 	cn_builder_fini(&b);
@@ -158,7 +158,7 @@ int cnode_reply(cnode_from *from, const char *format, ...)
 		return CNODE_ESTATE;
 	struct cnode_builder b;
 	va_list args;
-	begin_reply(&b, from->tag);
+	begin_reply(&b, from);
 	va_start(args, format);
 	cn_build_vformat(&b, format, args);
 	va_end(args);
@@ -179,7 +179,7 @@ int cnode_reply_to(cnode_process *self, cnode_term from, const char *format, ...
 	va_list args;
 	if (!from_read(&whom, from))
 		return CNODE_EBADARG;
-	begin_reply(&b, whom.tag);
+	begin_reply(&b, &whom);
 	va_start(args, format);
 	cn_build_vformat(&b, format, args);
 	va_end(args);
