@@ -81,6 +81,19 @@ CNODE_API int cnode_quota_set(cnode_node *node, const char *factory, const char 
 /* Drops all rules. */
 CNODE_API void cnode_quota_clear(cnode_node *node);
 
+/* One rule, for cnode_quotas_set. */
+typedef struct cnode_quota {
+	const char *factory;            /* NULL: all together */
+	const char *who;
+	uint32_t processes, spawns_per_second;
+} cnode_quota;
+/*
+ * Replaces all rules by these, as if cnode_quota_set were called for each in turn, but in one
+ * step: there is no moment without rules. `quotas` is borrowed for the call. As cnode_quota_set;
+ * on failure nothing is changed.
+ */
+CNODE_API int cnode_quotas_set(cnode_node *node, const cnode_quota *quotas, size_t count);
+
 /* How often peers were refused something, since the node was made. */
 typedef struct cnode_refusal_counts {
 	size_t size;                    /* set by the caller; at most so much is written */

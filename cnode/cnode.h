@@ -13,6 +13,7 @@
 #include "cnode/module.h"
 #include "cnode/node.h"
 #include "cnode/pg.h"
+#include "cnode/pool.h"
 #include "cnode/process.h"
 #include "cnode/pubsub.h"
 #include "cnode/server.h"

@@ -39,12 +39,6 @@ void cn_event_set(int fd);
 void cn_event_clear(int fd);
 
 /*
- * The descriptor of this program's epoll that watches `fd` (which one, if several do, is not
- * said): libev keeps its own to itself. CNODE_ENOENT.
- */
-int cn_epoll_watching(int fd);
-
-/*
  * A descriptor that is readable when SIGINT or SIGTERM is pending for the calling thread,
  * which blocks both. The caller's mask is kept for cn_signals_close, which also takes
  * what is pending, so that putting the mask back does not deliver it a second time.

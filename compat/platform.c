@@ -10,7 +10,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -167,20 +166,4 @@ int cn_host_name(char *name, size_t room, int full)
 		memcpy(name, found->ai_canonname, strlen(found->ai_canonname) + 1);
 	freeaddrinfo(found);
 	return fits ? 0 : CNODE_EHOST;
-}
-
-int cn_epoll_watching(int fd)
-{
-	/* Modifying is refused by every epoll but the one that has the descriptor, so asking
-	   around does no harm. The highest descriptor is not known, but only to where it can be. */
-	struct rlimit most;
-	if (getrlimit(RLIMIT_NOFILE, &most) != 0 || most.rlim_cur > 1 << 20)
-		most.rlim_cur = 1 << 20;
-	for (int ep = 0; ep < (int)most.rlim_cur; ep++) {
-		struct epoll_event e = { .events = EPOLLIN };
-		e.data.u64 = UINT64_MAX;
-		if (ep != fd && epoll_ctl(ep, EPOLL_CTL_MOD, fd, &e) == 0)
-			return ep;
-	}
-	return CNODE_ENOENT;
 }

@@ -394,6 +394,28 @@ START_TEST(the_last_quota_that_matches_a_peer_decides)
 }
 END_TEST
 
+START_TEST(all_quotas_are_replaced_in_one_step_or_not_at_all)
+{
+	static const cnode_quota rules[] = { { NULL, "*", 5, 0 }, { "counter", "*", 1, 0 }, { "counter", "big@h", 2, 0 } };
+	static const cnode_quota bad[] = { { NULL, "*", 9, 0 }, { "counter", "nohost", 9, 0 } };
+	struct cn_place *place;
+	const char *why;
+	ck_assert_int_eq(cn_quota_set(guard, "noop", "*", 1, 0), 0);
+	ck_assert_int_eq(cn_quotas_set(guard, rules, CN_ARRAY_SIZE(rules)), 0);
+	ck_assert_int_eq(cn_quotas_set(guard, bad, CN_ARRAY_SIZE(bad)), CNODE_EBADARG);
+	ck_assert_int_eq(cn_quota_take(guard, "a@h", "counter", CN_NS_PER_S, &place, &why), 0);
+	ck_assert_int_eq(cn_quota_take(guard, "a@h", "counter", CN_NS_PER_S, &place, &why), CNODE_ESYSLIMIT);
+	ck_assert_int_eq(cn_quota_take(guard, "big@h", "counter", CN_NS_PER_S, &place, &why), 0);
+	ck_assert_int_eq(cn_quota_take(guard, "big@h", "counter", CN_NS_PER_S, &place, &why), 0);
+	ck_assert_int_eq(cn_quota_take(guard, "big@h", "counter", CN_NS_PER_S, &place, &why), CNODE_ESYSLIMIT);
+	for (int i = 1; i < 5; i++)         /* of all together, and noop has no rule any more */
+		ck_assert_int_eq(cn_quota_take(guard, "a@h", "noop", CN_NS_PER_S, &place, &why), 0);
+	ck_assert_int_eq(cn_quota_take(guard, "a@h", "noop", CN_NS_PER_S, &place, &why), CNODE_ESYSLIMIT);
+	ck_assert_int_eq(cn_quotas_set(guard, NULL, 0), 0);
+	ck_assert_int_eq(cn_quota_take(guard, "a@h", "noop", CN_NS_PER_S, &place, &why), 0);
+}
+END_TEST
+
 START_TEST(peers_that_have_nothing_are_forgotten)
 {
 	struct cn_place *p, *kept;
@@ -512,6 +534,7 @@ int main(void)
 	tcase_add_test(tc, processes_that_live_already_count_for_a_quota_set_later);
 	tcase_add_test(tc, a_peer_spawns_no_more_often_than_its_quota);
 	tcase_add_test(tc, the_last_quota_that_matches_a_peer_decides);
+	tcase_add_test(tc, all_quotas_are_replaced_in_one_step_or_not_at_all);
 	tcase_add_test(tc, peers_that_have_nothing_are_forgotten);
 	tcase_add_test(tc, a_guard_without_memory_changes_nothing);
 	suite_add_tcase(s, tc);

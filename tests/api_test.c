@@ -229,9 +229,9 @@ static int note_function(void *context, const cnode_function_info *function)
 {
 	char *text = context;
 	size_t used = strlen(text);
-	if (strcmp(function->module, "global") == 0)
-		return 0;               /* the node's own */
-	snprintf(text + used, 256 - used, "%s:%s/%d(%s) ", function->module, function->name, function->arity, function->who);
+	/* The node has functions of its own. */
+	if (strcmp(function->module, "math") == 0)
+		snprintf(text + used, 256 - used, "%s:%s/%d(%s) ", function->module, function->name, function->arity, function->who);
 	return 0;
 }
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * moody: a factory for tests of the client. Its init sleeps ([{sleep,Ms}]), fails with a reason ([{fail,Reason}])
- * or succeeds ([]); the call env shows what the spawn's options gave it.
+ * moody: a factory for tests of the client. Its init sleeps ([{sleep,Ms}]), fails with a reason ([{fail,Reason}]),
+ * crashes the program ([crash]) or succeeds ([]); the call env shows what the spawn's options gave it.
  */
 #include <cnode/cnode.h>
+#include <stdlib.h>
 #include <time.h>
 
 static int moody_init(cnode_process *self, void *state, const cnode_start *how)
@@ -17,6 +18,8 @@ static int moody_init(cnode_process *self, void *state, const cnode_start *how)
 			nanosleep(&pause, NULL);
 		return 0;
 	}
+	if (cnode_scan(how->args, "[crash]") == 0)
+		abort();
 	if (cnode_scan(how->args, "[{fail,~t}]", &reason) == 0) {
 		int rc = cnode_stop(self, "~t", reason);
 		return rc != 0 ? rc : CNODE_EEXITED;

@@ -29,6 +29,7 @@ static const cnode_behaviour adder = { CNODE_BEHAVIOUR_INIT, .state_size = sizeo
 static int start(cnode_node *node, void **state)
 { cnode_term args; int rc = cnode_factory_add(node, "adder", &adder, 0, CNODE_NO_NODES); *state = 0;
   if (rc == 0) rc = cnode_factory_add(node, "closed", &adder, 0, CNODE_NO_NODES);
+  if (rc == 0) rc = cnode_function_allow(node, "cnode", "*", "admin@127.0.0.1");
   if (rc == 0) rc = cnode_parse("[7]", &args, 0);
   if (rc == 0) { rc = cnode_process_start(node, "adder", &adder, 0, args, 0); cnode_term_drop(args); }
   return rc; }
@@ -331,6 +332,12 @@ teardown_file() {
 	test "$status" -eq 7
 }
 
+@test "cnoded ends well when it is asked to stop while it starts" {
+	run sh -c 'echo a-cookie | "$0" -name early@127.0.0.1 -epmd none -cookie_file - -stop_at_eof 3>&-' "$bin/cnoded"
+	[[ $status -eq 0 && $output == *"standard input has ended"* ]]
+	[[ $output != *"cnoded: "* ]]
+}
+
 @test "cnoded says what is wrong with a cookie from standard input" {
 	run "$bin/cnoded" -name x@127.0.0.1 -epmd none -cookie_file - 3>&- </dev/null
 	[[ $status -eq 4 && $output == *"standard input has ended without a cookie"* ]]
@@ -386,7 +393,7 @@ teardown_file() {
 @test "cnoded -discover finds the nodes that epmd knows" {
 	needs_beam
 	start N ready "$bin/cnoded" -name finder@127.0.0.1 -discover "epmd:bea*@127.0.0.1"
-	run timeout 20 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang nodes '[hidden]' | grep finder@127.0.0.1; do :; done"
+	run timeout 20 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang nodes '[connected]' | grep finder@127.0.0.1; do :; done"
 	test "$status" -eq 0
 	stop "$N"
 }
@@ -575,6 +582,26 @@ teardown_file() {
 	tool 1 "" spawn cn@127.0.0.1 adder '[one]'
 	tool 1 "not allow" spawn cn@127.0.0.1 closed '[1]'
 	tool 1 "" spawn cn@127.0.0.1 nosuch '[1]'
+}
+
+@test "cnode factories, allow and deny show and change who may spawn" {
+	needs_beam
+	tool 1 "does not let" factories cn@127.0.0.1
+	tool 1 "no C node that can be asked" factories beam@127.0.0.1
+	tool 0 "FACTORY" -name admin@127.0.0.1 factories cn@127.0.0.1
+	[[ $output == *"closed"*"none "* ]]
+	tool 0 "" -name admin@127.0.0.1 allow cn@127.0.0.1 closed 'a@127.0.0.1,guest*@127.0.0.1'
+	tool 0 "list" -name admin@127.0.0.1 factories cn@127.0.0.1
+	[[ $output == *"a@127.0.0.1,guest*@127.0.0.1"* ]]
+	tool 0 "<" -name guest1@127.0.0.1 spawn cn@127.0.0.1 closed '[1]'
+	tool 0 "" -name admin@127.0.0.1 allow cn@127.0.0.1 closed all
+	tool 0 "" -name admin@127.0.0.1 deny cn@127.0.0.1 closed guest1@127.0.0.1
+	tool 1 "not allow" -name guest1@127.0.0.1 spawn cn@127.0.0.1 closed '[1]'
+	tool 0 "!guest1@127.0.0.1" -name admin@127.0.0.1 factories cn@127.0.0.1
+	tool 0 "" -name admin@127.0.0.1 deny cn@127.0.0.1 closed all
+	tool 1 "has no factory nosuch" -name admin@127.0.0.1 deny cn@127.0.0.1 nosuch all
+	tool 2 "neither all nor" -name admin@127.0.0.1 allow cn@127.0.0.1 closed 'a@h,,b@h'
+	tool 1 "" -name admin@127.0.0.1 allow cn@127.0.0.1 closed no_at
 }
 
 @test "cnode info shows what is known of a node" {

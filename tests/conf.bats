@@ -19,7 +19,9 @@ setup_file() {
 #include <string.h>
 static int init(cnode_process *self, void *state, const cnode_start *how)
 { (void)self; (void)state; (void)how; return 0; }
-static const cnode_behaviour item = { CNODE_BEHAVIOUR_INIT, .init = init };
+static int call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
+{ (void)self; (void)state; (void)request; return cnode_reply(from, "{error,bad_request}"); }
+static const cnode_behaviour item = { CNODE_BEHAVIOUR_INIT, .init = init, .handle_call = call };
 static int seven(cnode_process *self, void *context, cnode_term args, cnode_term *result)
 { (void)self; (void)context; (void)args; return cnode_format(result, "7"); }
 static int start(cnode_node *node, void **state)
@@ -29,6 +31,9 @@ static int start(cnode_node *node, void **state)
   if (rc == 0) rc = cnode_factory_add(node, "open", &item, 0, CNODE_ALL_NODES);
   if (rc == 0) rc = cnode_function_export(node, "shop", "seven", 0, seven, 0, CNODE_NO_NODES);
   if (rc == 0) rc = cnode_function_export(node, "shop", "eight", 0, seven, 0, CNODE_NO_NODES);
+  cnode_term args;
+  if (rc == 0) rc = cnode_parse("[]", &args, 0);
+  if (rc == 0) { rc = cnode_process_start(node, "keeper", &item, 0, args, 0); cnode_term_drop(args); }
   return rc; }
 CNODE_MODULE("shop", start, 0)'
 	module early '
@@ -328,6 +333,40 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 	daemon 2 "-allow_fun shop:seven=c: 'c': it has no '@'" -sname x -epmd none -load shop -allow-fun shop:seven=c
 	start N ready "$bin/cnoded" -name shop@127.0.0.1 -load shop -allow-fun shop:nine
 	heard N "-allow_fun shop:nine: shop:nine matches no function that a loaded module exports"
+	stop "$N"
+}
+
+# ---- names and quotas ----
+
+@test "access and quota sections are checked" {
+	wrong 2 "$conf:2: access : the name is empty" 'access "" { allow = all }'
+	wrong 2 "$conf:2: access db: allow: 'x': it has no '@'" 'access db { allow = x }'
+	wrong 2 "$conf:2: unknown key alloww in a section access; did you mean allow?" 'access db { alloww = x }'
+	wrong 2 "$conf:2: factory f: processes 0: a whole number from 1" 'factory f { processes = 0 }'
+	wrong 2 "$conf:2: quota q: spawns_per_second x: a whole number" 'quota q { spawns_per_second = x }'
+	wrong 2 "$conf:2: quota q: neither processes nor spawns_per_second is given" 'quota q { nodes = a@b }'
+	wrong 2 "$conf:2: quota q: nodes: 'x': it has no '@'" 'quota q { nodes = x processes = 1 }'
+	wrong 2 "$conf:3: access f: exit: another section says it too" $'factory f { exit = all }\naccess f { exit = none }'
+	printf 'sname = x epmd = none setcookie = c load = shop\nquota q { factory = nosuch processes = 1 }' >"$conf"; chmod o-r "$conf"
+	daemon 2 "$conf:2: quota q: there is no factory nosuch; the loaded modules have closed, open" -config "$conf"
+}
+
+@test "names are guarded and quotas hold, and SIGHUP changes both" {
+	needs_beam
+	printf 'name = shop@127.0.0.1\nload = shop\naccess keeper { deny = beam@127.0.0.1 }\nfactory open { processes = 2 }\n' >"$conf"
+	start N ready "$bin/cnoded" -config "$conf"
+	tool 1 noproc rpc beam@127.0.0.1 gen_server call "[{keeper,'shop@127.0.0.1'},hello]"
+	tool 0 "{error,bad_request}" call shop@127.0.0.1 keeper hello
+	buys ok open; buys ok open; buys system_limit open
+	printf 'name = shop@127.0.0.1\nload = shop\naccess keeper { allow = beam@127.0.0.1 }\nquota all { processes = 3 }\n' >"$conf"
+	kill -HUP "$N"; heard N "read the configuration again"
+	tool 0 bad_request rpc beam@127.0.0.1 gen_server call "[{keeper,'shop@127.0.0.1'},hello]"
+	tool 1 "no process is registered as keeper" call shop@127.0.0.1 keeper hello
+	buys ok open; buys system_limit open
+	printf 'name = shop@127.0.0.1\nload = shop\n' >"$conf"
+	kill -HUP "$N"; heard N "read the configuration again" 2
+	tool 0 "{error,bad_request}" call shop@127.0.0.1 keeper hello
+	buys ok open; buys ok open
 	stop "$N"
 }
 

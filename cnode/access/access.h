@@ -106,7 +106,8 @@ enum cn_refusal { CN_REFUSED_SPAWN, CN_REFUSED_FUNCTION, CN_REFUSED_NAME, CN_REF
 void cn_guard_refused(struct cn_guard *g, enum cn_refusal what, const char *peer, const char *name, const char *reason);
 void cn_guard_counts(struct cn_guard *g, cnode_refusal_counts *counts);
 
-/* As cnode_quota_set and cnode_quota_clear. */
+/* As the public functions of similar names. */
+int cn_quotas_set(struct cn_guard *g, const cnode_quota *quotas, size_t count);
 int cn_quota_set(struct cn_guard *g, const char *factory, const char *who, uint32_t processes, uint32_t per_second);
 void cn_quota_clear(struct cn_guard *g);
 /* One living process of a peer; counted until it is given back. */

@@ -49,7 +49,16 @@ static bool same_factory(const char *a, const char *b)
 	return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
-int cn_quota_set(struct cn_guard *g, const char *factory, const char *who, uint32_t processes, uint32_t per_second)
+static void quotas_free(struct cn_quota *all)
+{
+	for (struct cn_quota *next; all; all = next) {
+		next = all->next;
+		quota_free(all);
+	}
+}
+
+/* *made is yours. */
+static int quota_new(const char *factory, const char *who, uint32_t processes, uint32_t per_second, struct cn_quota **made)
 {
 	if (factory && !*factory)
 		return CNODE_EBADNAME;
@@ -69,32 +78,63 @@ int cn_quota_set(struct cn_guard *g, const char *factory, const char *who, uint3
 		quota_free(q);
 		return rc;
 	}
+	*made = q;
+	return 0;
+}
+
+/* Puts the rule before the others; returns the one it replaces, which is yours, or NULL. */
+static struct cn_quota *put_first(struct cn_quota **all, struct cn_quota *q)
+{
 	struct cn_quota *replaced = NULL;
-	cn_mutex_lock(&g->quota_lock);
-	for (struct cn_quota **at = &g->quotas; *at; at = &(*at)->next)
-		if (same_factory((*at)->factory, factory) && strcmp((*at)->text, who) == 0) {
+	for (struct cn_quota **at = all; *at; at = &(*at)->next)
+		if (same_factory((*at)->factory, q->factory) && strcmp((*at)->text, q->text) == 0) {
 			replaced = *at;
 			*at = replaced->next;
 			break;
 		}
-	q->next = g->quotas;
-	g->quotas = q;
+	q->next = *all;
+	*all = q;
+	return replaced;
+}
+
+int cn_quota_set(struct cn_guard *g, const char *factory, const char *who, uint32_t processes, uint32_t per_second)
+{
+	struct cn_quota *q;
+	int rc = quota_new(factory, who, processes, per_second, &q);
+	if (rc != 0)
+		return rc;
+	cn_mutex_lock(&g->quota_lock);
+	struct cn_quota *replaced = put_first(&g->quotas, q);
 	cn_mutex_unlock(&g->quota_lock);
 	if (replaced)
 		quota_free(replaced);
 	return 0;
 }
 
+int cn_quotas_set(struct cn_guard *g, const cnode_quota *quotas, size_t count)
+{
+	struct cn_quota *all = NULL, *q;
+	for (size_t i = 0; i < count; i++) {
+		int rc = quota_new(quotas[i].factory, quotas[i].who, quotas[i].processes, quotas[i].spawns_per_second, &q);
+		if (rc != 0) {
+			quotas_free(all);
+			return rc;
+		}
+		struct cn_quota *replaced = put_first(&all, q);
+		if (replaced)
+			quota_free(replaced);
+	}
+	cn_mutex_lock(&g->quota_lock);
+	struct cn_quota *old = g->quotas;
+	g->quotas = all;
+	cn_mutex_unlock(&g->quota_lock);
+	quotas_free(old);
+	return 0;
+}
+
 void cn_quota_clear(struct cn_guard *g)
 {
-	cn_mutex_lock(&g->quota_lock);
-	struct cn_quota *all = g->quotas;
-	g->quotas = NULL;
-	cn_mutex_unlock(&g->quota_lock);
-	for (struct cn_quota *next; all; all = next) {
-		next = all->next;
-		quota_free(all);
-	}
+	(void)cn_quotas_set(g, NULL, 0);    /* none need no memory */
 }
 
 /* The rule for the peer, NULL: none. Under the lock. */

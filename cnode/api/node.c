@@ -403,6 +403,8 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	rc = cn_pool_new(&pool, &node->pool);
 	if (rc == 0)
 		rc = cn_kernel_start(node->procs, node->factories, node->functions);
+	if (rc == 0)
+		rc = cn_kernel_registry(node->procs, node->factories, node->functions);
 	return rc == 0 ? cn_api_global(node, cfg) : rc;
 }
 
@@ -556,7 +558,7 @@ int cnode_node_run(cnode_node *node)
 	if (rc != 0)
 		return cn_api_fail(node, rc, "%s: no file descriptor is left", node->name);
 	rc = cnode_node_start(node);
-	if (rc == 0) {
+	if (rc == 0 || rc == CNODE_ESHUTDOWN) {         /* the latter: asked to stop while it started */
 		while (!atomic_load(&node->stop)) {
 			struct pollfd fds[] = {
 				{ .fd = signals.fd, .events = POLLIN },

@@ -208,6 +208,25 @@ int cnode_set_env(cnode_process *self, const char *key, cnode_term value)
 	return cn_spawn_set_env(cnode_process_node(self)->factories, self, key, value);
 }
 
+bool cnode_factory_has(cnode_node *node, const char *name)
+{
+	return name && cn_factory_exists(node->factories, name);
+}
+
+int cnode_pool_start(cnode_node *node, const char *name, const cnode_pool_options *options, cnode_pid *pid)
+{
+	cnode_pid started;
+	int rc = cn_pool_open(node->factories, node, node->name, name, options, &started);
+	if (rc != 0)
+		return cn_api_fail(node, rc, "pool %s cannot be started: %s", name ? name : "without name",
+				   rc == CNODE_EBADARG    ? "a factory, 1 to 10,000 workers and a placement are needed"
+				   : rc == CNODE_EBADNAME ? "a node in its list, or its own name, is no name"
+							  : cnode_strerror(rc));
+	if (pid)
+		*pid = started;
+	return 0;
+}
+
 /* ---- access (cnode/access.h) ---- */
 
 int cnode_access_allow(cnode_node *node, enum cnode_access kind, const char *name, const char *who)
@@ -234,6 +253,12 @@ int cnode_quota_set(cnode_node *node, const char *factory, const char *who, uint
 {
 	return told(node, cn_quota_set(node->guard, factory, who, processes, spawns_per_second), "quota",
 		    factory ? factory : "for all factories", who);
+}
+
+int cnode_quotas_set(cnode_node *node, const cnode_quota *quotas, size_t count)
+{
+	int rc = quotas || count == 0 ? cn_quotas_set(node->guard, quotas, count) : CNODE_EBADARG;
+	return rc == 0 ? 0 : cn_api_fail(node, rc, "quotas: %s", cnode_strerror(rc));
 }
 
 void cnode_quota_clear(cnode_node *node)

@@ -472,6 +472,21 @@ static void serve(struct daemon *d)
 	}
 }
 
+/* Waits for the end of a node that was asked to stop. Returns an exit status. */
+static int await_end(struct daemon *d)
+{
+	int rc = cnode_node_wait(d->node);
+
+	if (rc == 0)
+		return 0;
+	if (rc != CNODE_ETIMEOUT) {
+		cn_say(CNODE_LOG_ERROR, "%s", cnode_node_error(d->node));
+		return CN_DAEMON_FAILED;
+	}
+	cn_say(CNODE_LOG_WARNING, "processes that did not end within -shutdown_timeout were left behind");
+	return CN_DAEMON_LEFT;
+}
+
 /* From a started node to its end. Returns an exit status. */
 static int live(struct daemon *d)
 {
@@ -482,15 +497,8 @@ static int live(struct daemon *d)
 	else
 		say_ready(d->node, &d->config, &d->modules);
 	serve(d);
-	int rc = cnode_node_wait(d->node);
-	if (status != 0 || rc == 0)
-		return status;
-	if (rc != CNODE_ETIMEOUT) {
-		cn_say(CNODE_LOG_ERROR, "%s", cnode_node_error(d->node));
-		return CN_DAEMON_FAILED;
-	}
-	cn_say(CNODE_LOG_WARNING, "processes that did not end within -shutdown_timeout were left behind");
-	return CN_DAEMON_LEFT;
+	int end = await_end(d);
+	return status != 0 ? status : end;
 }
 
 /* What -check says in the end. */
@@ -510,6 +518,8 @@ static int start(struct daemon *d)
 	const char *listen = d->settings.o.listen;
 	if (rc == 0)
 		return live(d);
+	if (rc == CNODE_ESHUTDOWN)              /* asked to stop before it was ready, which is no failure */
+		return await_end(d);
 	cn_say(CNODE_LOG_ERROR, "%s%s%s%s", cnode_node_error(d->node), listen ? " (-listen " : "", listen ? listen : "",
 	       listen ? ")" : "");
 	return cn_daemon_start_status(rc);

@@ -103,7 +103,7 @@ static void nearer(const char *key, const char *name, const char **best, size_t 
 {
 	size_t d = distance(key, name);
 
-	if (d < *least && d <= 1 + strlen(name) / 4) {
+	if (d < *least && d <= 1 + strlen(name) / 6) {
 		*least = d;
 		*best = name;
 	}

@@ -68,6 +68,11 @@ void cn_lists_free(struct cn_lists *lists)
 		free(lists->item[i].who);
 	}
 	free(lists->item);
+	for (size_t i = 0; i < lists->quotas; i++) {
+		free((char *)lists->quota[i].factory);
+		free((char *)lists->quota[i].who);
+	}
+	free(lists->quota);
 	*lists = (struct cn_lists){ .count = 0 };
 }
 
@@ -233,24 +238,55 @@ static int check_function(struct making *m, const char *name)
 	return rc;
 }
 
-/* Checks that the name is one, and that what it names is there; begins its list with what the module gave it. */
+/* The list that the module gave a factory; NULL: there is none such. */
+static const struct cn_list *of_module(const struct making *m, const char *factory)
+{
+	return find(m->modules, CN_LIST_FACTORY, factory);
+}
+
+static int check_factory(struct making *m, const char *name)
+{
+	char known[1024];
+
+	if (fault_of_atom(name) != NULL)
+		return wrong(m, "%s", fault_of_atom(name));
+	if (m->node == NULL || of_module(m, name) != NULL)
+		return 0;
+	name_factories(m->modules, known, sizeof known);
+	return wrong(m, "there is no factory %.300s; %s%s", name,
+		     *known ? "the loaded modules have " : "no loaded module has any", known);
+}
+
+/*
+ * Checks that the name is one, and that what it names is there; begins its list with what
+ * it is without any: what the module gave a factory, and names are open.
+ */
 static int begin(struct making *m, enum cn_list_kind kind, const char *name, struct cn_list **list)
 {
-	const struct cn_list *given = kind == CN_LIST_FACTORY ? find(m->modules, kind, name) : NULL;
+	const char *fault = NULL, *who = "";
+	int rc = 0;
 
-	if (kind == CN_LIST_FUNCTION) {
-		int rc = check_function(m, name);
-		if (rc != 0)
-			return rc;
-	} else if (fault_of_atom(name) != NULL) {
-		return wrong(m, "%s", fault_of_atom(name));
-	} else if (m->node != NULL && given == NULL) {
-		char known[1024];
-		name_factories(m->modules, known, sizeof known);
-		return wrong(m, "there is no factory %.300s; %s%s", name,
-			     *known ? "the loaded modules have " : "no loaded module has any", known);
+	switch (kind) {
+	case CN_LIST_FUNCTION:
+		rc = check_function(m, name);
+		break;
+	case CN_LIST_FACTORY:
+		rc = check_factory(m, name);
+		if (rc == 0 && of_module(m, name) != NULL)
+			who = of_module(m, name)->who;
+		break;
+	case CN_LIST_NAME:
+		who = CNODE_ALL_NODES;
+		/* fall through */
+	case CN_LIST_EXIT:
+	case CN_LIST_REGISTER:
+		fault = fault_of_atom(name);
+		rc = fault != NULL ? wrong(m, "%s", fault) : 0;
+		break;
 	}
-	*list = add(m->lists, kind, strdup(name), strdup(given != NULL ? given->who : ""));
+	if (rc != 0)
+		return rc;
+	*list = add(m->lists, kind, strdup(name), strdup(who));
 	return *list != NULL ? 0 : CNODE_ENOMEM;
 }
 
@@ -309,7 +345,7 @@ static int take_section(struct making *m, enum cn_list_kind kind, const struct c
 	int rc = 0;
 
 	snprintf(m->label, sizeof m->label, "%s:%d: %s %.100s", section->file, section->line, section->kind, section->title);
-	if (list != NULL) {
+	if (list != NULL && list->from != NULL) {
 		cn_conf_label(m->source->conf, kind == CN_LIST_FACTORY ? "allow" : "allow_fun", list->from, label);
 		if (*label == '-')
 			return 0;           /* the command line wins */
@@ -322,6 +358,137 @@ static int take_section(struct making *m, enum cn_list_kind kind, const struct c
 	}
 	if (rc == 0 && deny != NULL)
 		rc = take_nodes(m, section, deny, "!", list);
+	return rc;
+}
+
+/* A list of its own, in the key `name` of a section. */
+static int take_key(struct making *m, enum cn_list_kind kind, const struct cn_conf_section *section, const char *name)
+{
+	const struct cn_conf_key *key = cn_conf_key(section, name);
+	struct cn_list *list;
+
+	if (key == NULL)
+		return 0;
+	snprintf(m->label, sizeof m->label, "%s:%d: %s %.100s: %s", section->file, section->line, section->kind, section->title, name);
+	if (find(m->lists, kind, section->title) != NULL)
+		return wrong(m, "another section says it too: say it in one place");
+	int rc = begin(m, kind, section->title, &list);
+	if (rc != 0)
+		return rc;
+	list->who[0] = '\0';
+	return take_nodes(m, section, key, "", list);
+}
+
+/* ---- quotas ---- */
+
+struct amounts {
+	long processes, spawns_per_second;
+};
+
+static const struct cn_opt amounts_table[] = {
+	{ "processes", "N", CN_OPT_NUMBER, offsetof(struct amounts, processes), 1, 0x7fffffff, "" },
+	{ "spawns_per_second", "N", CN_OPT_NUMBER, offsetof(struct amounts, spawns_per_second), 1, 0x7fffffff, "" },
+	{ .name = NULL },
+};
+
+/* Adds the rule that a section has amounts for; none if it has none. */
+static int take_quota(struct making *m, const struct cn_conf_section *section, const char *factory, const char *who)
+{
+	struct amounts amounts = { 0, 0 };
+	char text[CN_OPT_MESSAGE];
+
+	for (const struct cn_opt *o = amounts_table; o->name != NULL; o++) {
+		const struct cn_conf_key *key = cn_conf_key(section, o->name);
+		if (key == NULL)
+			continue;
+		snprintf(m->label, sizeof m->label, "%s:%d: %s %.100s: %s", key->value[0].file, key->value[0].line, section->kind,
+			 section->title, o->name);
+		if (cn_opt_store(o, m->label, &amounts, key->value[0].text, text) != 0) {
+			snprintf(m->message, CN_LISTS_MESSAGE, "%s", text);
+			return CNODE_EBADARG;
+		}
+	}
+	if (amounts.processes == 0 && amounts.spawns_per_second == 0)
+		return 0;
+	cnode_quota *more = realloc(m->lists->quota, (m->lists->quotas + 1) * sizeof *more);
+	if (more == NULL)
+		return CNODE_ENOMEM;
+	m->lists->quota = more;
+	more[m->lists->quotas++] = (cnode_quota){
+		.factory = factory != NULL ? strdup(factory) : NULL, .who = strdup(who),
+		.processes = (uint32_t)amounts.processes, .spawns_per_second = (uint32_t)amounts.spawns_per_second,
+	};
+	return more[m->lists->quotas - 1].who != NULL && (factory == NULL || more[m->lists->quotas - 1].factory != NULL) ? 0
+															 : CNODE_ENOMEM;
+}
+
+static int take_quota_section(struct making *m, const struct cn_conf_section *section)
+{
+	const struct cn_conf_key *factory = cn_conf_key(section, "factory"), *nodes = cn_conf_key(section, "nodes");
+	struct cn_list who = { .who = strdup(nodes == NULL ? CNODE_ALL_NODES : "") };
+	int rc = who.who != NULL ? 0 : CNODE_ENOMEM;
+
+	if (rc == 0 && factory != NULL) {
+		snprintf(m->label, sizeof m->label, "%s:%d: quota %.100s", factory->value[0].file, factory->value[0].line, section->title);
+		rc = check_factory(m, factory->value[0].text);
+	}
+	if (rc == 0 && nodes != NULL)
+		rc = take_nodes(m, section, nodes, "", &who);
+	size_t before = m->lists->quotas;
+	if (rc == 0)
+		rc = take_quota(m, section, factory != NULL ? factory->value[0].text : NULL, who.who);
+	free(who.who);
+	if (rc != 0 || m->lists->quotas > before)
+		return rc;
+	snprintf(m->label, sizeof m->label, "%s:%d: quota %.100s", section->file, section->line, section->title);
+	return wrong(m, "neither processes nor spawns_per_second is given");
+}
+
+/* ---- sections ---- */
+
+static int take_factory(struct making *m, const struct cn_conf_section *section)
+{
+	int rc = take_section(m, CN_LIST_FACTORY, section);
+
+	if (rc == 0)
+		rc = take_key(m, CN_LIST_EXIT, section, "exit");
+	return rc == 0 ? take_quota(m, section, section->title, CNODE_ALL_NODES) : rc;
+}
+
+static int take_function(struct making *m, const struct cn_conf_section *section)
+{
+	return take_section(m, CN_LIST_FUNCTION, section);
+}
+
+static int take_name(struct making *m, const struct cn_conf_section *section)
+{
+	int rc = 0;
+
+	if (cn_conf_key(section, "allow") != NULL || cn_conf_key(section, "deny") != NULL)
+		rc = take_section(m, CN_LIST_NAME, section);
+	else
+		snprintf(m->label, sizeof m->label, "%s:%d: access %.100s", section->file, section->line, section->title);
+	if (rc == 0)
+		rc = take_key(m, CN_LIST_REGISTER, section, "register");
+	return rc == 0 ? take_key(m, CN_LIST_EXIT, section, "exit") : rc;
+}
+
+static const struct {
+	const char *kind;
+	int (*take)(struct making *m, const struct cn_conf_section *section);
+} takers[] = {
+	{ "factory", take_factory }, { "function", take_function }, { "access", take_name },
+	{ "quota", take_quota_section },        /* behind those of factories, so that they win */
+};
+
+static int take_sections(struct making *m)
+{
+	int rc = 0;
+
+	for (size_t t = 0; t < sizeof takers / sizeof takers[0]; t++)
+		for (size_t i = 0; i < m->source->conf->count && rc == 0; i++)
+			if (strcmp(m->source->conf->section[i].kind, takers[t].kind) == 0)
+				rc = takers[t].take(m, &m->source->conf->section[i]);
 	return rc;
 }
 
@@ -341,51 +508,61 @@ int cn_lists_make(const struct cn_lists_source *source, cnode_node *node, const 
 		rc = take_rule(&m, CN_LIST_FACTORY, source->allow->item[i]);
 	for (size_t i = 0; i < source->allow_fun->count && rc == 0; i++)
 		rc = take_rule(&m, CN_LIST_FUNCTION, source->allow_fun->item[i]);
-	for (size_t i = 0; i < source->conf->count && rc == 0; i++) {
-		const struct cn_conf_section *s = &source->conf->section[i];
-		if (strcmp(s->kind, "factory") == 0)
-			rc = take_section(&m, CN_LIST_FACTORY, s);
-		else if (strcmp(s->kind, "function") == 0)
-			rc = take_section(&m, CN_LIST_FUNCTION, s);
-	}
+	if (rc == 0)
+		rc = take_sections(&m);
 	if (rc == CNODE_ENOMEM)
 		snprintf(message, CN_LISTS_MESSAGE, "%s", cnode_strerror(rc));
 	return rc;
 }
 
+/* who NULL: back to what it is without a list. */
 static int set(cnode_node *node, enum cn_list_kind kind, const char *name, const char *who)
 {
 	struct wanted_function f;
+	char *copy;
+	int rc = CNODE_EINTERNAL;
 
-	if (kind == CN_LIST_FACTORY)
-		return cnode_factory_set(node, name, who);
-	char *copy = strdup(name);
-	int rc = copy == NULL || !part_function(copy, &f) ? CNODE_ENOMEM : cnode_function_set(node, f.module, f.name, who);
-	free(copy);
+	switch (kind) {
+	case CN_LIST_FACTORY:
+		rc = cnode_factory_set(node, name, who != NULL ? who : CNODE_NO_NODES);
+		return rc == CNODE_ENOENT ? 0 : rc;     /* its module has just removed it */
+	case CN_LIST_FUNCTION:
+		copy = strdup(name);
+		rc = CNODE_ENOMEM;
+		if (copy != NULL && part_function(copy, &f))
+			rc = cnode_function_set(node, f.module, f.name, who != NULL ? who : CNODE_NO_NODES);
+		free(copy);
+		return rc;
+	case CN_LIST_NAME: return cnode_access_set(node, CNODE_ACCESS_NAME, name, who);
+	case CN_LIST_EXIT: return cnode_access_set(node, CNODE_ACCESS_EXIT, name, who);
+	case CN_LIST_REGISTER: return cnode_access_set(node, CNODE_ACCESS_REGISTER, name, who);
+	}
 	return rc;
 }
 
-int cn_lists_set(const struct cn_lists *lists, const struct cn_lists *old, const struct cn_lists *modules, cnode_node *node)
+/* Sets `lists`, and what only `old` has back to what it is without. */
+static int exchange(const struct cn_lists *lists, const struct cn_lists *old, const struct cn_lists *modules, cnode_node *node)
 {
 	int rc = 0;
 
 	for (size_t i = 0; i < lists->count && rc == 0; i++)
 		rc = set(node, lists->item[i].kind, lists->item[i].name, lists->item[i].who);
 	for (size_t i = 0; i < old->count && rc == 0; i++) {
-		const struct cn_list *l = &old->item[i];
-		const struct cn_list *given = find(modules, l->kind, l->name);
+		const struct cn_list *l = &old->item[i], *given = find(modules, l->kind, l->name);
 		if (find(lists, l->kind, l->name) == NULL)
-			rc = set(node, l->kind, l->name, given != NULL ? given->who : CNODE_NO_NODES);
+			rc = set(node, l->kind, l->name, given != NULL ? given->who : NULL);
 	}
-	if (rc == 0)
-		return 0;
-	/* Back to the old ones, so far as memory goes. */
-	for (size_t i = 0; i < lists->count; i++)
-		if (find(old, lists->item[i].kind, lists->item[i].name) == NULL) {
-			const struct cn_list *given = find(modules, lists->item[i].kind, lists->item[i].name);
-			(void)set(node, lists->item[i].kind, lists->item[i].name, given != NULL ? given->who : CNODE_NO_NODES);
-		}
-	for (size_t i = 0; i < old->count; i++)
-		(void)set(node, old->item[i].kind, old->item[i].name, old->item[i].who);
+	/* Quotas that modules have set are left alone where the configuration has none. */
+	if (rc == 0 && (lists->quotas > 0 || old->quotas > 0))
+		rc = cnode_quotas_set(node, lists->quota, lists->quotas);
+	return rc;
+}
+
+int cn_lists_set(const struct cn_lists *lists, const struct cn_lists *old, const struct cn_lists *modules, cnode_node *node)
+{
+	int rc = exchange(lists, old, modules, node);
+
+	if (rc != 0)
+		(void)exchange(old, lists, modules, node);      /* so far as memory goes */
 	return rc;
 }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * lists: who may spawn from which factory and call which function, from the command line
- * and the configuration to the node. A list is made whole, checked, and only then set, in
- * one step each; a reload that fails changes nothing.
+ * lists: who may spawn from which factory, call which function and send to which name, and
+ * how much, from the command line and the configuration to the node. A list is made whole,
+ * checked, and only then set, in one step each; a reload that fails changes nothing.
  *
  * One thread only.
  */
 #ifndef CN_CMD_LISTS_H
 #define CN_CMD_LISTS_H
 
+#include "cnode/access.h"
 #include "cnode/cmd/conf.h"
 #include "cnode/node.h"
 
@@ -17,6 +18,10 @@
 enum cn_list_kind {
 	CN_LIST_FACTORY,
 	CN_LIST_FUNCTION,           /* its name is MODULE:FUNCTION */
+	/* Those of cnode/access.h. */
+	CN_LIST_NAME,
+	CN_LIST_EXIT,
+	CN_LIST_REGISTER,
 };
 
 struct cn_list {
@@ -29,6 +34,8 @@ struct cn_list {
 struct cn_lists {
 	struct cn_list *item;
 	size_t count;
+	cnode_quota *quota;         /* its texts are owned too */
+	size_t quotas;
 };
 
 /* Where lists come from. */

@@ -96,11 +96,23 @@ static const struct cn_conf_field limits_fields[] = {
 	{ "max_processes", false }, { "max_mailbox", false }, { "out_high_water", false }, { "out_limit", false },
 	{ NULL, false },
 };
-static const struct cn_conf_field list_fields[] = { { "allow", true }, { "deny", true }, { NULL, false } };
+static const struct cn_conf_field factory_fields[] = {
+	{ "allow", true }, { "deny", true }, { "exit", true }, { "processes", false }, { "spawns_per_second", false },
+	{ NULL, false },
+};
+static const struct cn_conf_field function_fields[] = { { "allow", true }, { "deny", true }, { NULL, false } };
+static const struct cn_conf_field access_fields[] = {
+	{ "allow", true }, { "deny", true }, { "register", true }, { "exit", true }, { NULL, false },
+};
+static const struct cn_conf_field quota_fields[] = {
+	{ "factory", false }, { "nodes", true }, { "processes", false }, { "spawns_per_second", false }, { NULL, false },
+};
 static const struct cn_conf_kind kinds[] = {
 	{ .name = "module", .titled = true, .free = true },
-	{ .name = "factory", .titled = true, .field = list_fields },
-	{ .name = "function", .titled = true, .field = list_fields },
+	{ .name = "factory", .titled = true, .field = factory_fields },
+	{ .name = "function", .titled = true, .field = function_fields },
+	{ .name = "access", .titled = true, .field = access_fields },
+	{ .name = "quota", .titled = true, .field = quota_fields },
 	{ .name = "limits", .field = limits_fields },
 	{ .name = NULL },
 };

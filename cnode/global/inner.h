@@ -212,6 +212,7 @@ struct node {
 	int known;                  /* its version, 0 if that is unknown; -1: its table is not ours */
 	int pending;                /* its version while tables are being joined; -1: they are not */
 	bool synced;
+	bool was_up;                /* it has been connected since we know of it */
 	bool silent;                /* it is of our like, and does not tell of connections it has lost */
 	bool removing;              /* we caused its nodedown: it is nobody's loss */
 	bool joining;               /* told of by another node, and being dialled */
@@ -255,7 +256,8 @@ void session_cancelled(struct server *s, struct node *n, cnode_term tag);
 void session_exchange(struct server *s, struct node *n, cnode_term names, cnode_term tag);
 void session_resolved(struct server *s, struct node *n, cnode_term resolved, cnode_term known, cnode_term external, cnode_term tag);
 void session_new_nodes(struct server *s, struct node *n, cnode_term ops, cnode_term external, cnode_term nodes, cnode_term extra);
-void session_in_sync(struct server *s, struct node *n);
+void session_in_sync(struct server *s, struct node *n, cnode_term about);
+void session_say_in_sync(struct server *s, struct node *n);
 void session_lock_is_set(struct server *s, struct node *n, int64_t tag, const cnode_pid id[2]);
 void session_resolved_here(struct server *s, struct node *n, int64_t tag, cnode_term ops, cnode_term resolved);
 /* Ends a session: the locker and the resolver let go of it, the peer (if it waits for us) is told. take_run: see locker.c; may be empty. */
@@ -265,14 +267,18 @@ void session_join(struct server *s, struct node *n);             /* connect to a
 void session_fini(struct node *n);
 
 /* overlap.c: prevent_overlapping_partitions */
-/* What an init_connect says of the sender's own configuration: one element of a list, and if a list has the one that tells of no losses. */
+/* What init_connect and in_sync say of how the sender is configured, and if it is that it tells of no losses. */
 cnode_term overlap_term(enum cnode_overlap overlap);
-bool overlap_is_silent(cnode_term list);
+bool overlap_is_silent(cnode_term about);
 enum gone { GONE_LOST, GONE_REMOVED, GONE_IGNORED };
 void overlap_down(struct server *s, struct node *n, enum gone how);
 void overlap_lost_connection(struct server *s, cnode_term message);
 void overlap_remove_connection(struct server *s, struct node *n);
 void overlap_fini(struct server *s);
+
+/* inspect.c */
+int inspect_call(struct server *s, cnode_from *from, cnode_term what);
+int inspect_export(struct cn_global *g);
 
 /* resolve.c */
 int resolve_it(cnode_process *self, void *context, cnode_term args, cnode_term *result);

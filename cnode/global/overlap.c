@@ -50,24 +50,28 @@ cnode_term overlap_term(enum cnode_overlap overlap)
 	return overlap == CNODE_OVERLAP_REPORT ? cn_term_static(report, sizeof report) : cn_term_static(obey, sizeof obey);
 }
 
-bool overlap_is_silent(cnode_term list)
+bool overlap_is_silent(cnode_term about)
 {
-	cnode_term element;
-	return cnode_scan(list, "[~t]", &element) == 0 && cn_term_is_atom(element, "overlap_obey");
+	return cn_term_is_atom(about, "overlap_obey");
 }
 
-/* {lost_connection, A, XCreation, Operation, B} of our own. */
+/*
+ * {lost_connection, A, XCreation, Operation, B} of our own: the others let go of B. Of a node that could never be
+ * reached we do not know if it tells, and if the fault is ours: it is this node that is let go of then.
+ */
 static void report(struct server *s, struct node *n)
 {
 	cnode_term message;
 	enum cnode_overlap overlap = s->g->config.overlap;
-	/* Where both ends are of our like, nobody else would tell. */
-	bool tells = overlap == CNODE_OVERLAP_REPORT || (overlap == CNODE_OVERLAP_OBEY && n->silent);
+	bool unknown = !n->was_up;
+	bool tells = overlap == CNODE_OVERLAP_REPORT || (overlap == CNODE_OVERLAP_OBEY && (n->silent || unknown));
 	if (!tells || atomic_load(&s->g->leaving))
 		return;
+	bool self = unknown && overlap == CNODE_OVERLAP_OBEY;
 	/* Another incarnation of this node has another one; operations grow. */
 	int64_t creation = (int64_t)cn_procs_creation(s->g->config.procs);
-	if (cnode_format(&message, "{lost_connection,~a,~q,~q,~a}", s->g->own, creation, ++s->last_operation, n->text) != 0) {
+	if (cnode_format(&message, "{lost_connection,~a,~q,~q,~a}", self ? n->text : s->g->own, creation, ++s->last_operation,
+			 self ? s->g->own : n->text) != 0) {
 		cn_log_line(s->g->config.log, CNODE_LOG_ERROR, "global: out of memory: the loss of %s is not told", n->text);
 		return;
 	}

@@ -343,6 +343,8 @@ static int server_call(cnode_process *self, void *state, cnode_from *from, cnode
 		return failed(s, cnode_reply(from, "~i", PROTOCOL), "an answer");
 	if (cnode_scan(request, "{sync,~t}", &list) == 0)
 		return failed(s, sync_call(s, from, list), "an answer");
+	if (cnode_scan(request, "{cnode,~t}", &name) == 0)
+		return failed(s, inspect_call(s, from, name), "an answer");
 	if (peer == 0 && cn_term_is_atom(request, "disconnect"))
 		return disconnect_call(s, from);
 	server_unexpected(s, "call", request);
@@ -388,8 +390,8 @@ static int server_cast(cnode_process *self, void *state, cnode_term m)
 		session_resolved(s, n, a, b, c, d);
 	else if (cnode_scan(m, "{new_nodes,~a,~t,~t,~t,~t}", &node, &a, &b, &c, &d) == 0 && (n = sender(s, &node)))
 		session_new_nodes(s, n, a, b, c, d);
-	else if (cnode_scan(m, "{in_sync,~a,_}", &node) == 0 && (n = sender(s, &node)))
-		session_in_sync(s, n);
+	else if (cnode_scan(m, "{in_sync,~a,~t}", &node, &a) == 0 && (n = sender(s, &node)))
+		session_in_sync(s, n, a);
 	else if (cnode_scan(m, "{lock_set,~p,~a,_,~t}", &pid, &set, &e) == 0 && pid.node == cnode_message_peer(self))
 		return failed(s, lock_set(s, pid, set.text, e), "a message");
 	else if (cnode_scan(m, "{lock_set,~p,~a,_}", &pid, &set) == 0 && pid.node == cnode_message_peer(self))
@@ -410,12 +412,13 @@ static void nodeup(struct server *s, const cnode_info *info)
 		return;
 	}
 	n->connection = info->connection_id;
+	n->was_up = true;
 	n->removing = false;
 	server_publish(s);
 	if (n->joining) {
 		n->joining = false;
 		(void)cnode_monitor_node(s->self, n->text, false);
-		cast(s, n, "{in_sync,~a,true}", s->g->own);
+		session_say_in_sync(s, n);
 	}
 	session_nodeup(s, n);
 }

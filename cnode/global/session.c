@@ -164,7 +164,8 @@ void session_init_connect(struct server *s, struct node *n, cnode_term version, 
 		server_unexpected(s, "init_connect", version);
 		return;
 	}
-	n->silent = overlap_is_silent(known);
+	cnode_term about;
+	n->silent = cnode_scan(known, "[~t]", &about) == 0 && overlap_is_silent(about);
 	if (his < PROTOCOL_MIN) {
 		cn_log_line(s->g->config.log, CNODE_LOG_WARNING,
 			    "global: %s speaks version %d of the protocol, which is too old: it is not joined", n->text, his);
@@ -202,6 +203,12 @@ void session_init_connect(struct server *s, struct node *n, cnode_term version, 
 void session_ack(struct server *s, struct node *n, cnode_term his_my, cnode_term his_his)
 {
 	if (n->my_tag && is_int(his_my, n->my_tag) && cnode_term_equal(his_his, n->his_tag))
+		return;
+	/*
+	 * We have come together by a third node while this was on its way; our in_sync ends his session. To have him begin
+	 * anew, as OTP 27 does here, would make both forget names that they have in common.
+	 */
+	if (!n->my_tag && n->known >= 0)
 		return;
 	tell(s, n, "{cancel_connect,~a,~t}", s->g->own, his_his);
 	restart(s, n);
@@ -507,10 +514,16 @@ static void each_node(struct server *s, cnode_term list, node_fn *fn)
 		}
 }
 
+/* Whether it is known there, which stood in the third place once, no release looks at: see begin. */
+void session_say_in_sync(struct server *s, struct node *n)
+{
+	cast(s, n, "{in_sync,~a,~t}", s->g->own, overlap_term(s->g->config.overlap));
+}
+
 void session_join(struct server *s, struct node *n)
 {
 	if (n->connection) {
-		cast(s, n, "{in_sync,~a,true}", s->g->own);
+		session_say_in_sync(s, n);
 		return;
 	}
 	/* It is told when it is up, or given up when it cannot be reached. */
@@ -686,8 +699,9 @@ void session_new_nodes(struct server *s, struct node *n, cnode_term ops, cnode_t
 	server_publish(s);
 }
 
-void session_in_sync(struct server *s, struct node *n)
+void session_in_sync(struct server *s, struct node *n, cnode_term about)
 {
+	n->silent = overlap_is_silent(about);
 	n->synced = true;
 	n->pending = -1;
 	session_cancel(s, n, n->my_tag, (cnode_term){ 0 });

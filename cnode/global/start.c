@@ -47,6 +47,8 @@ int cn_global_start(struct cn_global *g)
 		{ SERVER, SERVER, &server_behaviour, &g->server },
 	};
 	int rc = cn_function_export(g->config.functions, "global", "resolve_it", 4, resolve_it, g, CNODE_ALL_NODES);
+	if (rc == 0)
+		rc = inspect_export(g);
 	for (size_t i = 0; i < CN_ARRAY_SIZE(processes) && rc == 0; i++) {
 		cnode_term args;
 		rc = cnode_format(&args, "[]");

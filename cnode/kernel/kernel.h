@@ -40,6 +40,9 @@ int cn_function_run(struct cn_functions *fs, cnode_process *self, const char *mo
  */
 int cn_kernel_start(struct cn_procs *procs, struct cn_factories *factories, struct cn_functions *functions);
 
+/* Exports the functions of the module cnode, closed, and starts the service cnode. After cn_kernel_start. 0, CNODE_ENOMEM. */
+int cn_kernel_registry(struct cn_procs *procs, struct cn_factories *factories, struct cn_functions *functions);
+
 extern const cnode_behaviour cn_kernel_net_kernel;
 extern const cnode_behaviour cn_kernel_rex;
 extern const cnode_behaviour cn_kernel_erpc_call;

@@ -330,31 +330,37 @@ uint64_t cn_loop_due(const struct cn_loop *loop)
 	return cn_heap_due(&loop->timers);
 }
 
-static void probe_ready(struct ev_loop *ev, ev_io *w, int events)
+static void never_embedded(struct ev_loop *ev, ev_embed *w, int events)
 {
 	(void)ev;
 	(void)w;
 	(void)events;
 }
 
+/*
+ * libev keeps its descriptor to itself, but for a loop that is to be embedded in another one,
+ * which watches it with the watcher's own ev_io: that tells it, and nothing is run.
+ */
+static int backend_fd(struct ev_loop *ev)
+{
+	struct ev_loop *outer = ev_loop_new(EVBACKEND_POLL | EVFLAG_NOENV);
+	if (!outer)
+		return CNODE_ENOMEM;
+	ev_embed w;
+	ev_embed_init(&w, never_embedded, ev);
+	ev_embed_start(outer, &w);
+	int fd = w.io.fd;
+	ev_embed_stop(outer, &w);
+	ev_loop_destroy(outer);
+	return fd;
+}
+
 int cn_loop_fd(struct cn_loop *loop)
 {
 	CN_LEAD(loop);
-	if (loop->fd >= 0)
-		return loop->fd;
-	/* libev does not tell its descriptor, but the kernel knows which epoll watches what. */
-	int probe = cn_event_open();
-	if (probe < 0)
-		return probe;
-	ev_io w;
-	ev_io_init(&w, probe_ready, probe, EV_READ);
-	ev_io_start(loop->ev, &w);
-	ev_run(loop->ev, EVRUN_NOWAIT);
-	loop->fd = cn_epoll_watching(probe);
-	ev_io_stop(loop->ev, &w);
-	cn_socket_close(probe);
-	loop->changed = true;
-	return loop->fd >= 0 ? loop->fd : CNODE_EINTERNAL;
+	if (loop->fd < 0)
+		loop->fd = backend_fd(loop->ev);
+	return loop->fd;
 }
 
 /* ---- making one ---- */
@@ -363,6 +369,13 @@ static uint64_t system_clock(void *context)
 {
 	(void)context;
 	return cn_now();
+}
+
+static void probe_ready(struct ev_loop *ev, ev_io *w, int events)
+{
+	(void)ev;
+	(void)w;
+	(void)events;
 }
 
 /* Makes libev grow its table of descriptors now, while it may. */

@@ -4,7 +4,7 @@
 -module(cf_cluster).
 -export([with/3, finish/1, name/2, names/1, names/2, others/2, caps/2, version/2, ask/3, ask/4, later/4, answer/1, answer/2,
          puppet/1, watched/1]).
--export([connect/2, together/1, apart/1, settle/1, known/1, visible/1, free/2, kill/2, start/2, release/1, wait_known/2, ready/1, twice/3]).
+-export([connect/2, together/1, apart/1, settle/1, no_overlap/1, known/1, visible/1, free/2, kill/2, died/1, again/3, start/2, release/1, wait_known/2, ready/1, twice/3]).
 
 %% Shape: a list of {Role, Prefix}, Role :: nut | hidden_nut | peer | {otp, Release}; or {net, List} with the connections between
 %% the nodes led through the suite's own relays (cf_net). The node's name begins with Prefix, so one says who sorts first.
@@ -178,6 +178,17 @@ together(C) ->
     [ok = ask(puppet(N), global_sync, []) || N <- Names],
     ok.
 
+%% Everybody is connected with exactly those that he knows, and they agree on it: no partitions overlap.
+no_overlap(C) ->
+    cf:wait("no partitions overlap", fun() ->
+        Views = [{N, lists:sort([N | visible(N)]), lists:sort([N | known(N)])} || N <- names(C)],
+        case [V || {N, Seen, Known} = V <- Views,
+                   Seen =/= Known orelse lists:any(fun({M, Theirs, _}) -> lists:member(M, Seen) andalso M =/= N andalso Theirs =/= Seen end, Views)] of
+            [] -> true;
+            Overlapping -> Overlapping
+        end
+    end, 15000).
+
 %% Each alone.
 apart(C) ->
     Names = names(C),
@@ -222,7 +233,21 @@ ready(#{net := Net} = C) ->
     end,
     C.
 
+%% A killed node again, under the same name; it ends with the case. The cluster with it.
+again(T, #{nodes := Nodes, net := Net} = C, Name) ->
+    {value, #{role := Role} = Node, Others} = take_named(Name, Nodes),
+    #{proc := P} = cf_nut:ready(cf_nut:launch(environment(Role, T, Name, Net), options(Role, Name, Net, 60))),
+    hidden(Name),
+    C#{nodes => [Node#{proc => P} | Others]}.
+
+take_named(Name, Nodes) ->
+    [Node] = [N || #{name := X} = N <- Nodes, X =:= Name],
+    {value, Node, Nodes -- [Node]}.
+
 kill(#{nodes := Nodes}, Name) ->
-    put(cf_killed, [Name | get(cf_killed)]),
+    died(Name),
     [cf_proc:kill(P) || #{name := N, proc := P} <- Nodes, N =:= Name],
     ok.
+
+%% It is meant to be dead.
+died(Name) -> put(cf_killed, [Name | get(cf_killed)]).

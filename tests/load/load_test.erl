@@ -29,7 +29,7 @@ ok(Good, Sentence) ->
 run(Daemon, Modules, Ms) ->
     Load = lists:append([["-load", filename:join(Modules, M)] || M <- ["tests/load/chatter", "conformance/fixtures/busy", "examples/counter"]]),
     Port = open_port({spawn_executable, Daemon},
-                     [{args, ["-name", atom_to_list(?NODE), "-net_ticktime", integer_to_list(?TICK),
+                     [{args, ["-name", atom_to_list(?NODE), "-net_ticktime", integer_to_list(?TICK), "-stop_at_eof",
                               "-allow", "chatter", "-allow", "busy", "-allow", "counter" | Load]},
                       {line, 4096}, stderr_to_stdout, exit_status]),
     ready(Port),

@@ -34,6 +34,8 @@
           cnoded => file:filename(),
           load => [unicode:chardata()],
           allow => [unicode:chardata()],
+          config => unicode:chardata(),
+          visible => boolean(),
           program => file:filename(),
           args => [unicode:chardata()],
           ready => line | connect | unicode:chardata(),
@@ -51,6 +53,8 @@
 %% <dt>`node'</dt><dd>the name of the C node. A host with a dot or colon makes it a long name</dd>
 %% <dt>`cnoded'</dt><dd>the daemon: a path, or a name to look for in `PATH'; `"cnoded"'</dd>
 %% <dt>`load', `allow'</dt><dd>modules and factories, as `-load' and `-allow' of cnoded take them</dd>
+%% <dt>`config'</dt><dd>a configuration, as `-config' of cnoded takes it; without it none is read, also not that of the machine</dd>
+%% <dt>`visible'</dt><dd>whether it is in `nodes()' of the others; false</dd>
 %% <dt>`program'</dt><dd>a program of your own instead of cnoded; it gets `args' and nothing else</dd>
 %% <dt>`args'</dt><dd>further arguments</dd>
 %% <dt>`ready'</dt><dd>when the node can be reached: `line' (the default): it has written a line with the word `ready';
@@ -121,11 +125,11 @@ init(Options) ->
     end.
 
 command(#{node := Node} = Options) ->
-    Known = [node, cnoded, load, allow, program, args, ready, epmd, listen, env, cd, start_timeout, stop_timeout, log, name,
+    Known = [node, cnoded, load, allow, config, visible, program, args, ready, epmd, listen, env, cd, start_timeout, stop_timeout, log, name,
              id, restart],
     Epmd = maps:get(epmd, Options, auto),
     Unknown = maps:keys(maps:without(Known, Options)),
-    OfCnoded = maps:keys(maps:with([cnoded, load, allow, epmd, listen], Options)),
+    OfCnoded = maps:keys(maps:with([cnoded, load, allow, config, visible, epmd, listen], Options)),
     IsUsed = is_alive() andalso cnode_epmd:is_used(),
     case Options of
         _ when not is_map_key(node, Options); Unknown =/= [] -> {error, {badopt, Unknown}};
@@ -143,7 +147,8 @@ arguments(Node, Epmd, Options) ->
     Text = atom_to_list(Node),
     [_, Host] = string:split(Text, "@"),
     Name = case lists:any(fun(C) -> C =:= $. orelse C =:= $: end, Host) of true -> "-name"; false -> "-sname" end,
-    [Name, Text, "-cookie_file", "-", "-stop_at_eof"]
+    Visible = case maps:get(visible, Options, false) of true -> "-visible"; false -> "-hidden" end,
+    [Name, Text, "-cookie_file", "-", "-stop_at_eof", Visible, "-config", text(maps:get(config, Options, "/dev/null"))]
         ++ lists:append([["-load", M] || M <- texts(maps:get(load, Options, []))])
         ++ lists:append([["-allow", A] || A <- texts(maps:get(allow, Options, []))])
         ++ [X || Epmd =/= auto, X <- ["-epmd", atom_to_list(Epmd)]]

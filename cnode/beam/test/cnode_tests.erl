@@ -43,7 +43,9 @@ cases() ->
      {"a node that stops in order costs no restart", fun node_stops/0},
      {"keepers of a node that is not there yet wait for it", fun node_comes/0},
      {"a program starts, is restarted as a new incarnation, and ends with its supervisor", fun program/0},
+     {"a crash in C is the loss of the node, and is recovered from", fun crash/0},
      {"the cookie is in no command line and no environment", fun cookie_hidden/0},
+     {"a program reads the configuration it is given, and no other", fun program_config/0},
      {"a program that cannot start says why", fun program_fails/0},
      {"a program that is not ready in time is killed", fun program_late/0},
      {"a program that does not stop in time is killed", fun program_stuck/0},
@@ -294,6 +296,18 @@ program() ->
     ?assertEqual(nodedown, receive {nodedown, ?N, _} -> nodedown after 10000 -> late end),
     net_kernel:monitor_nodes(false, [{node_type, all}]).
 
+crash() ->
+    process_flag(trap_exit, true),
+    {ok, Sup} = supervise([cnode_program:child_spec(node_options(?N, #{name => prog})),
+                           keeper_spec(#{name => steady, args => [1]})], 10),
+    Other = cnode_process:pid(steady),
+    Ref = monitor(process, Other),
+    ?assertEqual({error, noconnection}, cnode:start(?N, moody, [crash])),
+    ?assertEqual(noconnection, receive {'DOWN', Ref, _, _, Why} -> Why after 5000 -> late end),
+    {ok, New} = until(fun() -> {ok, P} = cnode_process:await(steady, 10000), true = P =/= Other, {ok, P} end),
+    ?assertEqual(1, gen_server:call(New, get)),
+    end_supervisor(Sup).
+
 cookie_hidden() ->
     with_node(fun(Program) ->
         Proc = "/proc/" ++ integer_to_list(cnode_program:os_pid(Program)),
@@ -304,6 +318,19 @@ cookie_hidden() ->
          end || File <- ["/cmdline", "/environ"]],
         ?assertMatch({match, _}, re:run(element(2, file:read_file(Proc ++ "/cmdline")), "cookie_file"))
     end).
+
+program_config() ->
+    process_flag(trap_exit, true),
+    File = filename:join(os:getenv("HOME"), "cnode_tests.conf"),
+    ok = file:write_file(File, "no_such_key = 1\n"),
+    true = os:putenv("CNODE_CONFIG", File),
+    with_node(fun() -> ?assertNot(lists:member(?N, nodes())) end),
+    true = os:unsetenv("CNODE_CONFIG"),
+    {error, {exit_status, 2, Lines}} = cnode_program:start_link(node_options(?N, #{config => File})),
+    ?assertMatch({match, _}, re:run(Lines, "no_such_key")),
+    {ok, Visible} = start_node(?N, #{visible => true}),
+    ?assert(lists:member(?N, nodes())),
+    gen_server:stop(Visible).
 
 program_fails() ->
     process_flag(trap_exit, true),

@@ -40,8 +40,8 @@ int done(const struct order *o, int rc, const char *result)
 
 static const char capabilities_list[] =
 	"[puppet, echo, register, link, monitor, exit, group_leader, alias, connect, disconnect, nodes, monitor_node,"
-	" spawn, spawn_out, acl, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out, rex, seq_trace,"
-	" old_hello, monitor_nodes, pg, pg_monitor, pubsub, global, global_resolve, global_disconnect, global_pop,"
+	" spawn, spawn_out, spawn_options, acl, acl_orders, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out,"
+	" rex, seq_trace, old_hello, monitor_nodes, pg, pg_monitor, pubsub, global, global_resolve, global_disconnect, global_pop,"
 	" global_external]";
 
 static int capabilities(const struct order *o)
@@ -396,12 +396,30 @@ static int cast(const struct order *o)
 	return done(o, rc, "ok");
 }
 
+static int acl(const struct order *o)
+{
+	cnode_term result;
+	int rc = acl_order(cnode_process_node(o->self), o->args, &result);
+	if (rc != 0)
+		return rc;
+	rc = answer(o, "~t", result);
+	cnode_term_drop(result);
+	return rc;
+}
+
+static int attributes(const struct order *o)
+{
+	cnode_atom application;
+	int rc = cnode_scan(o->args, "[~a]", &application);
+	return done(o, rc != 0 ? rc : cnode_set_application(o->self, application.text), "ok");
+}
+
 static int spawn_request(const struct order *o)
 {
 	cnode_atom node, module, function, option;
 	cnode_term args, options;
 	cnode_ref ref;
-	unsigned flags = 0;
+	cnode_spawn_options wanted = CNODE_SPAWN_INIT;
 	int rc = cnode_scan(o->args, "[~a,~a,~a,~t,~t]", &node, &module, &function, &args, &options);
 	if (rc != 0)
 		return rc;
@@ -409,16 +427,19 @@ static int spawn_request(const struct order *o)
 	for (size_t n; (n = cnode_read_list(&r)) > 0;)
 		while (n-- > 0) {
 			cnode_term one = cnode_read_term(&r);
-			if (r.error != 0 || (rc = cnode_scan(one, "~a", &option)) != 0)
+			if (r.error != 0)
 				return CNODE_EBADARG;
-			if (strcmp(option.text, "link") == 0)
-				flags |= CNODE_SPAWN_LINK;
-			else if (strcmp(option.text, "monitor") == 0)
-				flags |= CNODE_SPAWN_MONITOR;
+			if (cnode_scan(one, "link") == 0)
+				wanted.link = true;
+			else if (cnode_scan(one, "monitor") == 0)
+				wanted.monitor = true;
+			else if (cnode_scan(one, "{application,~a}", &option) == 0)
+				wanted.application = option.text;
 			else
 				return CNODE_EBADARG;
 		}
-	rc = cnode_spawn_request(o->self, node.text, module.text, function.text, args, flags, &ref);
+	wanted.function = function.text;
+	rc = cnode_spawn_request_options(o->self, node.text, module.text, args, &wanted, &ref);
 	return rc != 0 ? rc : answer(o, "~r", ref);
 }
 
@@ -449,7 +470,9 @@ static const struct {
 	const char *name;
 	int (*obey)(const struct order *o);
 } orders[] = {
+	{ "acl", acl },
 	{ "alias", alias },
+	{ "attributes", attributes },
 	{ "call", call },
 	{ "capabilities", capabilities },
 	{ "cast", cast },
@@ -589,6 +612,8 @@ static int start(cnode_node *node, void **state)
 	/* Cases end puppets that other puppets made with exit/2, as any BEAM node may. */
 	if (rc == 0)
 		rc = cnode_access_set(node, CNODE_ACCESS_EXIT, "*", CNODE_ALL_NODES);
+	if (rc == 0)
+		rc = acl_open(node);
 	if (rc == 0)
 		rc = functions_export(node);
 	if (rc == 0)

@@ -43,6 +43,9 @@ void waiting_close(void);
 int global_obey(cnode_process *self, const char *what, cnode_pid from, cnode_ref ref, cnode_term args);
 /* The functions that decide about names: conformance_resolver. */
 int global_export(cnode_node *node);
+/* acl.c: the order acl, and its factories. */
+int acl_order(cnode_node *node, cnode_term args, cnode_term *result);
+int acl_open(cnode_node *node);
 
 /* The functions of `erlang` that the suite calls by rpc. */
 int functions_export(cnode_node *node);

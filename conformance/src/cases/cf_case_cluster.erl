@@ -29,7 +29,10 @@ cases() ->
     ++ rings()
     ++ [{'global.external', "a hidden node's name, registered through a node of OTP, is known to all and ends with its process", ?SUITE,
          [{needs, [global_external]}, {only, visible}, {lane, external}, {timeout, 40000}],
-         fun(T) -> cf_cluster:with(T, [{hidden_nut, "h"}, {peer, "m"}, {peer, "n"}], fun external/1) end}].
+         fun(T) -> cf_cluster:with(T, [{hidden_nut, "h"}, {peer, "m"}, {peer, "n"}], fun external/1) end},
+        {'global.resolve_halt', "a resolver halts the node that it runs on: the others have the name, and no lock is left", ?SUITE,
+         [{needs, [global, global_resolve]}, {only, visible}, {lane, external}, {timeout, 60000}],
+         fun(T) -> cf_cluster:with(T, [{nut, "a"}, {nut, "m"}, {peer, "z"}], fun resolve_halt/1) end}].
 
 %% The stricter of two limits; an option that only one has.
 more(A, B) -> [{K, V} || {K, V} <- A ++ B].
@@ -52,6 +55,7 @@ everywhere() ->
      {locks, trans_aborted, "trans without retries is aborted while somebody else is inside", [], [], fun trans_aborted/1},
      {locks, and_names, "names are registered while locks of other resources are held everywhere", [], [], fun locks_and_names/1},
      {locks, global_held, "register_name waits for who has `global` locked", [], [], fun global_held/1},
+     {locks, name_exit, "a name ends with its process while somebody has `global` locked", [], [], fun name_exit/1},
      {global, garbage, "garbage to global_name_server of each node: names go on", [], [], fun garbage/1},
      {global, paused, "a registration waits while a node is stopped, and ends when it goes on", [], [], fun paused/1},
      {global, newcomer, "each node in turn joins the others through each: all know all, and all names", [], [{timeout, 120000}], fun newcomer/1},
@@ -60,19 +64,22 @@ everywhere() ->
      {global, register_1, "a node joins in the middle of a registration", [], [], fun register_1/1},
      {global, resolve, "each node in turn comes with names that the others have: one winner, as every method says", [], [{timeout, 120000}], fun resolve/1},
      {global, resolve_own, "the same with resolvers of the nodes' own", [global_resolve], [{timeout, 120000}], fun resolve_own/1},
+     {global, resolve_disconnect, "a resolver ends the connection: both sides go on, and meet again", [global_resolve], [{timeout, 120000}], fun resolve_disconnect/1},
      {global, lost_connection, "two nodes lose each other: no partitions that overlap are left, whoever they are", [global_pop], [{from, 25}, {timeout, 120000}], fun lost_connection/1},
      {global, disconnect, "each node in turn leaves: it is alone, the others stay together", [global_disconnect], [{from, 25}, {timeout, 120000}], fun disconnect/1},
      {global, disconnect_quick, "a node leaves and comes back five times in a row", [global_disconnect], [{from, 25}], fun disconnect_quick/1},
-     {global, mass_death, "a node with 100 names and a lock is killed: all are gone everywhere", [], [], fun mass_death/1}].
+     {global, mass_death, "a node with 100 names and a lock is killed: all are gone everywhere; it comes back under its name and is a member again", [], [], fun mass_death/1}].
 
 %% ---- help ----
 
 name() -> cf:unique("cluster_name").
 
 %% All nodes say that the name is this process's.
-agree(C, Name, What) ->
+agree(C, Name, What) -> agree_on(names(C), Name, What).
+
+agree_on(Nodes, Name, What) ->
     cf:wait(io_lib:format("~p is ~p everywhere", [Name, What]), fun() ->
-        case [{N, W} || N <- names(C), W <- [ask(N, global_whereis, [Name])], W =/= What] of [] -> true; Others -> Others end
+        case [{N, W} || N <- Nodes, W <- [ask(N, global_whereis, [Name])], W =/= What] of [] -> true; Others -> Others end
     end).
 
 at_once(C, Name, What) ->
@@ -271,6 +278,18 @@ global_held(C) ->
      end || N <- names(C)],
     no_lock(C).
 
+name_exit(C) ->
+    together(C),
+    [begin
+         [Holder, P] = [puppet(N), puppet(hd(others(C, N)))],
+         yes = ask(P, global_register, [P]),
+         true = ask(Holder, global_set_lock, [{global, Holder}]),
+         exit(P, kill),
+         agree(C, P, undefined),
+         true = ask(Holder, global_del_lock, [{global, Holder}])
+     end || N <- names(C)],
+    no_lock(C).
+
 garbage(C) ->
     together(C),
     Junk = [junk, {junk, 1}, [], <<1>>, {'$gen_cast', junk}, {init_connect_ack, x}, {'$gen_cast', {exchange, x}}, {nodeup, x}],
@@ -376,6 +395,29 @@ resolve(C, Functions, Module, Lone) ->
      end || {F, Name, P, Q} <- Rows],
     no_lock(C).
 
+%% Whoever decides cuts itself off, in the middle of it.
+resolve_disconnect(C) ->
+    [begin
+         apart(C),
+         [Via | _] = Others = others(C, Lone),
+         [connect(Via, O) || O <- Others -- [Via]],
+         [cf_cluster:wait_known(O, Others -- [O]) || O <- Others],
+         Name = name(), [P, Q] = [puppet(Lone), puppet(Via)],
+         yes = ask(P, global_register, [Name, P, {conformance_resolver, disconnect}]),
+         yes = ask(Q, global_register, [Name, Q, {conformance_resolver, disconnect}]),
+         connect(Lone, Via),
+         no_lock(C),
+         %% What was decided may have arrived before the connection ended, or have brought it up again.
+         exit(Q, kill),
+         together(C),
+         cf:wait("all say the same of the name", fun() ->
+             case lists:usort([ask(N, global_whereis, [Name]) || N <- names(C)]) of
+                 [P] -> true; [undefined] -> true; Several -> Several
+             end
+         end),
+         no_lock(C)
+     end || Lone <- names(C)].
+
 decided(C, F, Name, Pid1, Pid2) ->
     {Min, Max} = if node(Pid1) < node(Pid2) -> {Pid1, Pid2}; true -> {Pid2, Pid1} end,
     agree(C, Name, case F of
@@ -394,26 +436,16 @@ decided(C, F, Name, Pid1, Pid2) ->
 
 %% ---- nodes that go ----
 
-%% Everybody is connected with exactly those that he knows, and they agree on it: no partitions overlap.
-partitioned(C) ->
-    cf:wait("no partitions overlap", fun() ->
-        Views = [{N, lists:sort([N | visible(N)]), lists:sort([N | known(N)])} || N <- names(C)],
-        case [V || {N, Seen, Known} = V <- Views,
-                   Seen =/= Known orelse lists:any(fun({M, Theirs, _}) -> lists:member(M, Seen) andalso M =/= N andalso Theirs =/= Seen end, Views)] of
-            [] -> true;
-            Overlapping -> Overlapping
-        end
-    end).
-
 lost_connection(C) ->
-    [begin
-         together(C),
-         true = ask(A, disconnect, [B]),
-         cf:wait("they are apart", fun() -> not lists:member(B, visible(A)) andalso not lists:member(A, visible(B)) end),
-         partitioned(C),
-         no_lock(C)
-     end || A <- names(C), B <- others(C, A), A < B],
+    [cf_cluster:twice(C, io_lib:format("~p", [[A, B]]), fun() -> lost_connection(C, A, B) end) || A <- names(C), B <- others(C, A), A < B],
     together(C).
+
+lost_connection(C, A, B) ->
+    together(C),
+    true = ask(A, disconnect, [B]),
+    cf:wait("they are apart", fun() -> not lists:member(B, visible(A)) andalso not lists:member(A, visible(B)) end),
+    cf_cluster:no_overlap(C),
+    no_lock(C).
 
 disconnect(C) ->
     [begin
@@ -439,15 +471,15 @@ disconnect_quick(C) ->
          cf_cluster:wait_known(Nut, []),
          [cf_cluster:wait_known(N, others(C, Nut) -- [N]) || N <- others(C, Nut)],
          cf_cluster:settle(C),
-         connect(Nut, lists:last(others(C, Nut)))
+         connect(Nut, lists:last(others(C, Nut))),
+         joined(C)
      end || _ <- lists:seq(1, 5)],
-    joined(C),
     P = puppet(Nut),
     yes = ask(P, global_register, [P]),
     agree(C, P, P),
     no_lock(C).
 
-mass_death(C) ->
+mass_death(#{t := T} = C) ->
     together(C),
     [Nut | _] = nuts(C),
     Left = others(C, Nut),
@@ -464,7 +496,11 @@ mass_death(C) ->
     end),
     [cf:wait("its locks are free", fun() -> free(Left, What) end) || What <- [R, global]],
     [cf_cluster:wait_known(N, Left -- [N]) || N <- Left],
-    [within(2000, "register_name after it", fun() -> P = puppet(N), yes = ask(P, global_register, [P]) end) || N <- Left].
+    [within(2000, "register_name after it", fun() -> P = puppet(N), yes = ask(P, global_register, [P]) end) || N <- Left],
+    Back = cf_cluster:again(T, C, Nut),
+    together(Back),
+    [begin P = puppet(N), yes = ask(P, global_register, [P]), at_once(Back, P, P) end || N <- [Nut | Left]],
+    no_lock(Back).
 
 %% ---- rings and lines ----
 
@@ -512,3 +548,17 @@ external(#{nodes := [#{name := Hidden} | _]} = C) ->
     [cf:wait("the name is known", fun() -> ask(X, global_whereis, [Name]) =:= P end) || X <- [M, N]],
     ok = ask(P, exit, [bye]),
     [cf:wait("the name is gone", fun() -> ask(X, global_whereis, [Name]) =:= undefined end) || X <- [M, N]].
+
+%% The lesser node's side decides, and the process that has the name there is on the third node.
+resolve_halt(C) ->
+    apart(C),
+    [A, M, Z] = names(C),
+    connect(A, M),
+    [cf_cluster:wait_known(X, [Y]) || {X, Y} <- [{A, M}, {M, A}]],
+    Name = name(), [P, Q] = [puppet(M), puppet(Z)],
+    [yes = ask(X, global_register, [Name, X, {conformance_resolver, halt}]) || X <- [P, Q]],
+    cf_cluster:died(M),
+    connect(Z, A),
+    [cf_cluster:wait_known(X, [Y]) || {X, Y} <- [{A, Z}, {Z, A}]],
+    agree_on([A, Z], Name, Q),
+    cf:wait("global is free", fun() -> free([A, Z], global) end).

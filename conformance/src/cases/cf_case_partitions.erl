@@ -23,8 +23,8 @@ cases() ->
         {Id, Sentence, Needs, O, Fun} <-
             [{relay, "the cluster works through the suite's relays", [], [{timeout, 60000}], fun through/1},
              {heal, "split at random, the same names on both sides, healed: one winner everywhere within 5 s", [], [{timeout, 60000 + 20000 * seeds()}], fun heal/1},
-             {cut, "the connection of two is cut: no partitions that overlap; healed, all are together again", [global_pop], [{from, 25}, {timeout, 90000}], fun cut/1},
-             {refused, "a node that some cannot reach: no partitions that overlap", [global_pop], [{from, 25}, {timeout, 60000}], fun refused/1},
+             {cut, "the connection of two is cut: no partitions that overlap; healed, all are together again", [global_pop], [{from, 25}, {timeout, 180000}], fun cut/1},
+             {refused, "a node that some cannot reach: no partitions that overlap", [global_pop], [{from, 25}, {timeout, 150000}], fun refused/1},
              {registering, "the network splits while everybody registers: all come to an end, no lock is left", [], [{timeout, 60000}], fun registering/1},
              {joining, "the network splits while a node joins: healed, it joins", [], [{timeout, 60000}], fun joining/1},
              {three, "three ways: each part has its own name, healed one has it", [], [{timeout, 60000}], fun three/1}]]
@@ -115,42 +115,35 @@ heal(C, Seed) ->
     settled(C),
     no_lock(C).
 
-overlap(C) ->
-    cf:wait("no partitions overlap", fun() ->
-        Views = [{N, lists:sort([N | visible(N)]), lists:sort([N | known(N)])} || N <- names(C)],
-        case [V || {N, Seen, Known} = V <- Views,
-                   Seen =/= Known orelse lists:any(fun({M, Theirs, _}) -> lists:member(M, Seen) andalso M =/= N andalso Theirs =/= Seen end, Views)] of
-            [] -> true;
-            Overlapping -> Overlapping
-        end
-    end).
-
 cut(C) ->
-    [begin
-         together(C),
-         ok = cf_net:cut(net(C), A, B, close),
-         cf:wait("they are apart", fun() -> not lists:member(B, visible(A)) andalso not lists:member(A, visible(B)) end),
-         overlap(C),
-         no_lock(C),
-         cf_net:heal(net(C)),
-         overlap(C)
-     end || A <- names(C), B <- others(C, A), A < B],
+    [cf_cluster:twice(C, io_lib:format("~p", [[A, B]]), fun() -> cut(C, A, B) end) || A <- names(C), B <- others(C, A), A < B],
     together(C).
+
+cut(C, A, B) ->
+    together(C),
+    ok = cf_net:cut(net(C), A, B, close),
+    cf:wait("they are apart", fun() -> not lists:member(B, visible(A)) andalso not lists:member(A, visible(B)) end),
+    cf_cluster:no_overlap(C),
+    no_lock(C),
+    cf_net:heal(net(C)),
+    cf_cluster:no_overlap(C).
 
 %% The first two cannot reach each other from the beginning; the third brings them together.
 refused(C) ->
-    [begin
-         apart(C),
-         [A, B] = Pair,
-         [Hub | _] = names(C) -- Pair,
-         ok = cf_net:cut(net(C), A, B, close),
-         connect(A, Hub),
-         connect(B, Hub),
-         overlap(C),
-         no_lock(C),
-         cf_net:heal(net(C))
-     end || Pair <- [[hd(names(C)), lists:nth(2, names(C))], [lists:nth(3, names(C)), lists:last(names(C))]]],
+    Names = names(C),
+    [cf_cluster:twice(C, io_lib:format("~p", [[A, B]]), fun() -> refused(C, A, B) end)
+     || [A, B] <- [lists:sublist(Names, 2), lists:nthtail(2, Names)]],
     together(C).
+
+refused(C, A, B) ->
+    apart(C),
+    [Hub | _] = names(C) -- [A, B],
+    ok = cf_net:cut(net(C), A, B, close),
+    connect(A, Hub),
+    connect(B, Hub),
+    cf_cluster:no_overlap(C),
+    no_lock(C),
+    cf_net:heal(net(C)).
 
 registering(C) ->
     [begin
@@ -166,7 +159,7 @@ registering(C) ->
          together(C)
      end || Seed <- [1, 2, 3]].
 
-overlap_if_pop(C) -> pop(C) andalso overlap(C).
+overlap_if_pop(C) -> pop(C) andalso cf_cluster:no_overlap(C).
 
 %% Do all of them prevent overlapping partitions? If not, a single connection must not be cut.
 pop(#{nodes := Nodes}) -> lists:all(fun(#{caps := Caps}) -> lists:member(global_pop, Caps) end, Nodes).

@@ -11,7 +11,7 @@ defmodule CNode.Program do
   ends when the program ends, and then the supervisor starts both again; when the supervisor or the BEAM ends, however
   it ends, the program does too. The cookie goes to it through its standard input.
 
-  The options are those of the Erlang module `:cnode_program`: `:node`, and `:cnoded`, `:load`, `:allow`, `:program`, `:args`,
+  The options are those of the Erlang module `:cnode_program`: `:node`, and `:cnoded`, `:load`, `:allow`, `:config`, `:visible`, `:program`, `:args`,
   `:ready`, `:epmd`, `:listen`, `:env`, `:cd`, `:start_timeout`, `:stop_timeout`, `:log`, `:name`, `:id`, `:restart`. Texts may be strings.
   """
 
