@@ -130,7 +130,6 @@ struct group *group_find(struct scope *s, cnode_term name);     /* NULL */
 int group_get(struct scope *s, cnode_term name, struct group **group);
 /* Forgets it if nobody is in it and nobody watches it. */
 void group_tidy(struct scope *s, struct group *group);
-bool group_is_empty(const struct group *group);
 
 struct part *part_find(const struct group *group, const struct remote *of);
 int part_get(struct scope *s, struct group *group, struct remote *of, struct part **part);

@@ -619,17 +619,17 @@ static void member_ended(struct server *v, struct local *l)
 	cnode_term_drop(message);
 }
 
+/* Who watched has ended. Under the lock, behind lock_even: what is gone is not in `all` any more. */
 static void watch_ended(struct scope *s, struct watch *ended)
 {
 	struct watch **at = ended->group ? &ended->group->watches : &s->watches;
-	while (*at && *at != ended)
+	while (*at != ended)
 		at = &(*at)->next;
-	if (*at)
-		*at = ended->next;
+	*at = ended->next;
 	for (at = &s->all; *at != ended;)
 		at = &(*at)->all_next;
 	*at = ended->all_next;
-	if (ended->group && !ended->gone)
+	if (ended->group)
 		group_tidy(s, ended->group);
 	cn_free(ended);
 }

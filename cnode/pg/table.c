@@ -89,11 +89,6 @@ int group_get(struct scope *s, cnode_term name, struct group **group)
 	return 0;
 }
 
-bool group_is_empty(const struct group *group)
-{
-	return !group->parts;
-}
-
 static void group_free(struct group *g)
 {
 	cnode_term_drop(g->name);
