@@ -45,6 +45,12 @@ static void disconnect(void *ctx, cnode_name name)
 		cn_log_line(node->log, CNODE_LOG_ERROR, "global: out of memory: a connection that should be closed stays");
 }
 
+/* {registration, global} of a spawn. */
+static int register_for_spawn(void *ctx, cnode_term name, cnode_pid pid, void (*done)(void *done_ctx, int code), void *done_ctx)
+{
+	return cn_global_register(ctx, name, pid, done, done_ctx);
+}
+
 int cn_api_global(cnode_node *node, const cnode_config *cfg)
 {
 	static const struct cn_global_ops ops = { .disconnect = disconnect };
@@ -62,7 +68,11 @@ int cn_api_global(cnode_node *node, const cnode_config *cfg)
 	cn_task_init(&node->drops.task, run_drops);
 	node->hidden = cfg->hidden;
 	int rc = cn_global_new(&config, &node->global);
-	return rc != 0 ? rc : cn_global_start(node->global);
+	if (rc != 0)
+		return rc;
+	struct cn_register_ops registering = { .register_name = register_for_spawn, .ctx = node->global };
+	cn_factories_register_by(node->factories, &registering);
+	return cn_global_start(node->global);
 }
 
 /* ---- the table ---- */
