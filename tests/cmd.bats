@@ -474,6 +474,30 @@ start_stuck() {
 	stop "$N"
 }
 
+@test "cnode global lists, finds, registers and unregisters names, on a BEAM node and on a C node" {
+	needs_beam
+	start N ready "$bin/cnoded" -name member@127.0.0.1 -connect beam@127.0.0.1
+	run timeout 20 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 gen_server call '[global_name_server,get_known]' | grep member@; do :; done"
+	test "$status" -eq 0
+	tool 0 "" global beam@127.0.0.1 register '{job,1}' sink
+	tool 0 "" global member@127.0.0.1 register here rex
+	for node in beam member; do
+		tool 0 "{job,1} <beam@127.0.0.1." global $node@127.0.0.1 list
+		tool 0 "here <member@127.0.0.1." global $node@127.0.0.1 list
+		tool 0 "<beam@127.0.0.1." global $node@127.0.0.1 whereis '{job,1}'
+		tool 1 "no process is registered as nobody" global $node@127.0.0.1 whereis nobody
+		tool 1 "taken" global $node@127.0.0.1 register here "$(test $node = beam && echo sink || echo net_kernel)"
+		tool 1 "no process is registered as nosuch" global $node@127.0.0.1 register there nosuch
+		tool 0 "" global $node@127.0.0.1 locks
+	done
+	tool 0 "" global member@127.0.0.1 unregister '{job,1}'
+	tool 0 "" global beam@127.0.0.1 unregister here
+	tool 0 "" global member@127.0.0.1 list
+	test -z "$output"
+	tool 2 "usage: cnode global NODE" global member@127.0.0.1 whereis
+	stop "$N"
+}
+
 @test "cnoded says in one line why it cannot join" {
 	needs_beam
 	start N "cookie" "$bin/cnoded" -name misfit@127.0.0.1 -setcookie other -connect beam@127.0.0.1

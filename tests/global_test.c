@@ -1028,6 +1028,30 @@ START_TEST(by_default_the_process_of_the_greater_node_is_killed)
 }
 END_TEST
 
+START_TEST(a_spawn_registers_its_process_before_it_is_answered)
+{
+	cnode_spawn_options o = CNODE_SPAWN_INIT;
+	cnode_pid pid, other;
+	open_cluster();
+	cnode_term none = term("[]"), name = term("spawned");
+	ck_assert_int_eq(cnode_factory_add(node[1], "client", &client, NULL, CNODE_ALL_NODES), 0);
+	o.name = "spawned";
+	o.registration = CNODE_REGISTER_GLOBAL;
+	ck_assert_msg(cnode_spawn_remote(box[2], names[1], "client", none, &o, &pid) == 0, "%s", cnode_mailbox_error(box[2]));
+	/* On the node itself at once; the others were told before. */
+	for (int i = 0; i < NODES; i++) {
+		ck_assert_int_eq(cnode_global_whereis(node[i], name, &other), 0);
+		ck_assert(cnode_pid_equal(pid, other));
+	}
+	ck_assert_int_eq(cnode_spawn_remote(box[0], names[1], "client", none, &o, &other), CNODE_ENAMETAKEN);
+	ck_assert_int_eq(cnode_exit(cnode_mailbox_process(box[2]), pid, "kill"), 0);
+	all_agree(name, (cnode_pid){ 0 });
+	cnode_term_drop(none);
+	cnode_term_drop(name);
+	close_nodes();
+}
+END_TEST
+
 START_TEST(a_hidden_node_has_names_by_a_beam_node_only)
 {
 	open_nodes();
@@ -1140,6 +1164,7 @@ int main(void)
 	tcase_add_test(t, callbacks_register_and_lock_without_waiting);
 	tcase_add_test(t, of_two_processes_with_one_name_the_method_chooses);
 	tcase_add_test(t, by_default_the_process_of_the_greater_node_is_killed);
+	tcase_add_test(t, a_spawn_registers_its_process_before_it_is_answered);
 	tcase_add_test(t, a_hidden_node_has_names_by_a_beam_node_only);
 	tcase_add_test(t, a_node_that_leaves_the_cluster_is_alone);
 	tcase_add_test(t, whereis_is_quick);
