@@ -12,6 +12,7 @@
 %%   slow               mostly waits: all such cases of a job run side by side, before the others
 %%   {lane, Name}       has nodes of its own (cf_cluster), not the job's: those of one lane run in turn and share their
 %%                      clusters, a few lanes side by side, before the others
+%%   {uses, [Release]}  has nodes of these releases beside those of the one that judges
 %%   {timeout, Ms}      default 20 s
 -module(cf_cases).
 -export([all/0, find/1, config/1, applies/2, unfit/2, option/3, group/1]).

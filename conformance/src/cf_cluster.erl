@@ -4,7 +4,7 @@
 -module(cf_cluster).
 -export([with/3, finish/1, name/2, names/1, names/2, others/2, caps/2, ask/3, ask/4, later/4, answer/1, answer/2,
          puppet/1, watched/1]).
--export([connect/2, together/1, apart/1, settle/1, no_overlap/1, known/1, visible/1, free/2, kill/2, died/1, again/3, wait_known/2, twice/3]).
+-export([connect/2, together/1, apart/1, settle/1, no_overlap/1, known/1, visible/1, free/2, kill/2, died/1, again/3, release/1, wait_known/2, twice/3]).
 
 %% Shape: a list of {Role, Prefix}, Role :: nut | hidden_nut | peer | {otp, Release}; or {net, List} with the connections between
 %% the nodes led through the suite's own relays (cf_net). The node's name begins with Prefix, so one says who sorts first.

@@ -84,6 +84,9 @@ go(#{node := Node, report := Report, dial := Dials, visible := Visibles} = O) ->
                Visible <- Visibles, Dial <- Dials,
                Job <- [#{release => R, version => V, erl => Erl, beams => Beams, dial => Dial, visible => Visible}],
                [] =/= [C || C <- Cases, cf_cases:applies(C, Job)]],
+    %% Made ready now, so that it does not count as a case's time; a release that is not here is the case's to tell.
+    [try cf_cluster:release(R) catch throw:{_, _} -> ok end
+     || R <- lists:usort([R || C <- Cases, [] =/= [J || J <- Jobs, cf_cases:applies(C, J)], R <- cf_cases:option(uses, C, [])])],
     Numbered = [prepare(Job, N, Cases, Dir) || {N, Job} <- lists:zip(lists:seq(1, length(Jobs)), Jobs)],
     Eyes = case O of #{eye := true} -> length(cf_eye:cases()); _ -> 0 end,
     Total = lists:sum([length(maps:get(cases, J)) + Eyes || J <- Numbered]),

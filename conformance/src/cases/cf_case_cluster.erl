@@ -16,10 +16,10 @@ shapes() ->
 
 %% Clusters of several releases: whoever judges, so in the runs of OTP 25 only.
 mixed() ->
-    Once = [{from, 25}, {to, 25}],
-    [{mixed_first, "one node, sorting first, and OTP 25, 27 and 29", [{nut, "a"}, {{otp, 25}, "m"}, {{otp, 27}, "n"}, {{otp, 29}, "o"}], Once},
-     {mixed_last, "OTP 25, 27 and 29 and one node, sorting last", [{{otp, 29}, "k"}, {{otp, 25}, "m"}, {{otp, 27}, "n"}, {nut, "z"}], Once},
-     {mixed_old, "OTP 23 and 25 and one node between them", [{{otp, 23}, "a"}, {nut, "m"}, {{otp, 25}, "z"}], Once}].
+    Once = fun(Releases) -> [{from, 25}, {to, 25}, {uses, Releases}] end,
+    [{mixed_first, "one node, sorting first, and OTP 25, 27 and 29", [{nut, "a"}, {{otp, 25}, "m"}, {{otp, 27}, "n"}, {{otp, 29}, "o"}], Once([25, 27, 29])},
+     {mixed_last, "OTP 25, 27 and 29 and one node, sorting last", [{{otp, 29}, "k"}, {{otp, 25}, "m"}, {{otp, 27}, "n"}, {nut, "z"}], Once([25, 27, 29])},
+     {mixed_old, "OTP 23 and 25 and one node between them", [{{otp, 23}, "a"}, {nut, "m"}, {{otp, 25}, "z"}], Once([23, 25])}].
 
 cases() ->
     [{list_to_atom(lists:concat([Group, ".", Id, "_", Suffix])), lists:concat([Sentence, ": ", Who]), ?SUITE,
