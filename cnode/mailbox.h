@@ -50,6 +50,14 @@ CNODE_API int cnode_call_name(cnode_mailbox *mailbox, const char *name, const ch
 			      cnode_term *reply, const char *format, ...);
 
 /*
+ * gen_server:multi_call/4: asks the process `name` of all the nodes (the own one may be among them) at
+ * once. replies[i] is what nodes[i] answered, yours; zeroed where it did not: there is no such process, or
+ * the node is not there, or it took too long. 0; CNODE_ETIMEOUT: some took too long. Since 0.2.
+ */
+CNODE_API int cnode_multi_call(cnode_mailbox *mailbox, const char *const *nodes, size_t count, const char *name,
+			       uint64_t timeout_ms, cnode_term *replies, const char *format, ...);
+
+/*
  * spawn_request/5 and its reply: starts module:function(args) on a BEAM node, or a process
  * of the factory `module` on a C node; node NULL or the own one: here, whatever the list
  * of the factory says. `args` is a list. options (cnode/spawn.h) NULL: none.

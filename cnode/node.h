@@ -17,6 +17,7 @@
 #ifndef CNODE_NODE_H
 #define CNODE_NODE_H
 
+#include "cnode/global.h"
 #include "cnode/log.h"
 #include "cnode/process.h"
 
@@ -40,8 +41,9 @@ typedef struct cnode_config {
 	const char *name;               /* "a@host"; "a": the host's name is added; NULL: nonode@nohost, no network */
 	bool long_names;                /* as erl -name (the host has a dot); default as -sname */
 	const char *cookie;             /* NULL: cookie_file */
-	const char *cookie_file;        /* NULL: ~/.erlang.cookie, then $XDG_CONFIG_HOME/erlang/.erlang.cookie */
-	bool visible;                   /* default hidden */
+	const char *cookie_file;        /* NULL: ~/.erlang.cookie, then $XDG_CONFIG_HOME/erlang/.erlang.cookie; "-": a line of standard input */
+	bool hidden;                    /* erl -hidden: no part in global, not in nodes() of the others; default visible. Until 0.1 nodes
+					   were hidden, and this member was `visible` */
 	const char *listen;             /* "addr", "addr:port", "[v6]:port", ":port"; NULL: all, any port */
 	enum cnode_epmd_mode epmd;
 	uint16_t epmd_port;             /* 0: $ERL_EPMD_PORT, then 4369 */
@@ -60,11 +62,17 @@ typedef struct cnode_config {
 	enum cnode_log_level log_level; /* 0: notice */
 	cnode_log_fn *log;              /* NULL: stderr */
 	void *log_context;
+	bool stop_at_eof;               /* the node stops when standard input is at its end: whoever held its other end is gone. What
+					   arrives there is thrown away. Since 0.2 */
 	/*
 	 * Keys of a process's environment that a spawn from it elsewhere carries on, separated by commas,
 	 * '*' stands for any text ("TRACE_*,REGION"); NULL: none. Since 0.2.
 	 */
 	const char *expose_env_remote_spawn;
+	enum cnode_overlap overlap;     /* when others have lost each other (cnode/global.h). Since 0.2 */
+	uint32_t global_timeout;        /* seconds that a node may take to go on with joining global, or to answer it, before its
+					   connection is closed; 0: 60. Since 0.2 */
+	const char *dns;                /* DNS servers, "ADDRESS[:PORT],…"; NULL: the system's (resolv.conf). Since 0.2 */
 } cnode_config;
 
 #define CNODE_CONFIG_INIT { .size = sizeof(cnode_config) }
@@ -137,6 +145,23 @@ CNODE_API int cnode_node_step(cnode_node *node);
  * CNODE_EBADNAME, CNODE_ENOMEM.
  */
 CNODE_API int cnode_connect(cnode_node *node, const char *peer);
+/*
+ * Looks for nodes, now and every few seconds, and connects to those it finds; a node that the source names no
+ * longer is not looked for. Any number of sources may be added. A source is
+ *
+ *   list:NODE[,NODE…]                  these nodes, "a@host" or "a@host:port" (cnode_connect stays with one instead)
+ *   epmd:[PATTERN@]HOST[,…]            all nodes that the epmd of each host knows, and the pattern fits ('*': any text)
+ *   dns:NAME@QUESTION                  node NAME at each address (A, AAAA) that DNS has for QUESTION:
+ *                                      "dns:app@app.default.svc.cluster.local" finds app@10.1.2.3 …
+ *   srv:NAME@QUESTION                  node NAME at each target of the SRV records of QUESTION; a port that is not
+ *                                      epmd's is the node's own:
+ *                                      "srv:app@_dist._tcp.app.default.svc.cluster.local" finds app@app-0.app… …
+ *
+ * Rounds are 2.5 to 5 s apart, up to 30 s while the source does not answer, which is logged once. Returns at once.
+ * Before or while the node runs. CNODE_EBADARG (the source: cnode_node_error says what is wanted), CNODE_ESTATE
+ * (the node has no name), CNODE_ENOMEM. Since 0.2.
+ */
+CNODE_API int cnode_discover(cnode_node *node, const char *source);
 /* Ends the connection (erlang:disconnect_node/1) and forgets cnode_connect. CNODE_ENOENT. */
 CNODE_API int cnode_disconnect(cnode_node *node, const char *peer);
 

@@ -34,6 +34,8 @@ extern "C" {
  * Without it only visible connections count, as in OTP.
  */
 #define CNODE_PG_HIDDEN 1u
+/* This node's processes only: no other node is asked or told. The server has no registered name. */
+#define CNODE_PG_LOCAL 2u
 
 /* pg:start/1. CNODE_EEXIST (it is started), CNODE_ENAMETAKEN, CNODE_EBADNAME, CNODE_ESYSLIMIT, CNODE_ESHUTDOWN. */
 CNODE_API int cnode_pg_start(cnode_node *node, const char *scope, unsigned flags);

@@ -75,6 +75,9 @@ CNODE_API int cnode_factory_deny(cnode_node *node, const char *name, const char 
 /* Replaces the list. CNODE_ENOENT, CNODE_EBADARG. */
 CNODE_API int cnode_factory_set(cnode_node *node, const char *name, const char *who);
 
+/* Is there a factory of this name? Any thread. Since 0.2. */
+CNODE_API bool cnode_factory_has(cnode_node *node, const char *name);
+
 /* How a request is answered for what is not there. */
 enum cnode_unknown {
 	CNODE_UNKNOWN_UNDEF = 0,        /* with undef: the spawn fails */

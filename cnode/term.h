@@ -224,6 +224,11 @@ CNODE_API const char *cnode_read_atom(cnode_reader *r, size_t *size);
 /* Reads an atom and tells if it is this one. Another atom is no mismatch. */
 CNODE_API bool cnode_read_is_atom(cnode_reader *r, const char *text);
 CNODE_API const void *cnode_read_binary(cnode_reader *r, size_t *size);
+/*
+ * Reads fun Module:Function/Arity. Of a local fun *function is "": its module and arity are all
+ * that means something outside of the node that made it. False on mismatch. Since 0.2.
+ */
+CNODE_API bool cnode_read_fun(cnode_reader *r, cnode_atom *module, cnode_atom *function, unsigned *arity);
 CNODE_API cnode_pid cnode_read_pid(cnode_reader *r);
 CNODE_API cnode_ref cnode_read_ref(cnode_reader *r);
 /* Enters a tuple: its elements are read next. Returns the arity. */

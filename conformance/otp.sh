@@ -8,6 +8,7 @@
 #   otp.sh run 27 -- -noshell …   run it
 #   otp.sh source 27              fetch its Erlang sources too, and print where they are
 #   otp.sh path 27                the folder that holds its erl, erlc, epmd, escript, erl_call
+#   otp.sh rabbitmq               fetch RabbitMQ too (it runs on OTP 25), and print where it is unpacked
 #
 # A release is Debian's own package of it, taken from the mirror that apt is configured for, with apt's own
 # signature checks, and unpacked (never installed) together with the C library it was built for. Each program is
@@ -144,6 +145,26 @@ source_of() {
     echo "$cache/$rel/src"
 }
 
+# RabbitMQ with the applications that it needs beyond those of OTP 25: a folder with rabbitmq/bin/rabbitmq-server and erlang/lib.
+rabbitmq() {
+    if [ ! -e "$cache/rabbitmq/erlang" ]; then
+        get 25 || exit 1
+        new=$cache/rabbitmq.new
+        private_apt 25 "$new" >&2
+        say "RabbitMQ: downloading"
+        quietly apt_in "$new" install --no-install-recommends --download-only rabbitmq-server ||
+            die "RabbitMQ: the packages could not be had (above)"
+        for deb in "$new"/archives/rabbitmq-server_*.deb "$new"/archives/erlang-*.deb; do
+            quietly dpkg-deb -x "$deb" "$new/root" || die "RabbitMQ: ${deb##*/} could not be unpacked (above)"
+        done
+        mkdir -p "$cache/rabbitmq"
+        mv "$new/root/usr/lib/rabbitmq/lib"/rabbitmq_server-* "$new/root/usr/lib/rabbitmq/server"
+        mv "$new/root/usr/lib/rabbitmq" "$new/root/usr/lib/erlang" "$cache/rabbitmq/"
+        rm -rf "$new"
+    fi
+    echo "$cache/rabbitmq"
+}
+
 # Put a starter before each program of a release: the release's own loader with the release's own libraries.
 wire() {
     rel=$1; new=$2; home=$cache/$rel
@@ -249,6 +270,7 @@ case $cmd in
     list) list ;;
     erl)  erl_of "${1:?which release?}" ;;
     source) source_of "${1:?which release?}" ;;
+    rabbitmq) rabbitmq ;;
     path) dirname "$(erl_of "${1:?which release?}")" ;;
     run)  rel=${1:?which release?}; shift; if [ "${1:-}" = -- ]; then shift; fi
           erl=$(erl_of "$rel"); exec "$erl" "$@" ;;

@@ -229,7 +229,9 @@ static int note_function(void *context, const cnode_function_info *function)
 {
 	char *text = context;
 	size_t used = strlen(text);
-	snprintf(text + used, 256 - used, "%s:%s/%d(%s) ", function->module, function->name, function->arity, function->who);
+	/* The node has functions of its own. */
+	if (strcmp(function->module, "math") == 0)
+		snprintf(text + used, 256 - used, "%s:%s/%d(%s) ", function->module, function->name, function->arity, function->who);
 	return 0;
 }
 
@@ -348,7 +350,7 @@ END_TEST
 static int count_peer(void *context, const cnode_peer *peer)
 {
 	ck_assert_str_eq(peer->name, "b@127.0.0.1");
-	ck_assert(!peer->visible);
+	ck_assert(peer->visible);
 	ck_assert_uint_gt(peer->bytes_in, 0);
 	++*(int *)context;
 	return 0;
@@ -384,8 +386,8 @@ START_TEST(monitor_nodes_tells_of_connections_and_their_end)
 	cnode_name name;
 	uint64_t first = 0, last = 0;
 	cnode_name_of("b@127.0.0.1", &name);
-	ck_assert_int_eq(cnode_monitor_nodes(self, CNODE_NODES_HIDDEN, true), 0);
 	ck_assert_int_eq(cnode_monitor_nodes(self, CNODE_NODES_VISIBLE, true), 0);
+	ck_assert_int_eq(cnode_monitor_nodes(self, CNODE_NODES_HIDDEN, true), 0);
 	for (int i = 0; i < 2; i++) {
 		/* Before the answer of the peer comes, its connection is told. */
 		ck_assert_int_eq(cnode_send_name(self, "counter", "b@127.0.0.1", "hello"), 0);

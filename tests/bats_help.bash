@@ -19,7 +19,7 @@ start() {
 	local name=$1 line=$2; shift 2
 	local out=$BATS_FILE_TMPDIR/$name.out fifo=$BATS_FILE_TMPDIR/$name.fifo text
 	rm -f "$fifo"; mkfifo "$fifo"
-	"$@" >"$fifo" 2>&1 3>&- </dev/null &
+	"$@" >"$fifo" 2>&1 3>&- 8>&- </dev/null &
 	printf -v "$name" %s $!
 	exec 9<"$fifo"
 	: >"$out"
@@ -27,7 +27,7 @@ start() {
 		printf '%s\n' "$text" >>"$out"
 		[[ $text == *"$line"* ]] && break
 	done
-	cat <&9 >>"$out" 2>/dev/null 3>&- 9<&0 &
+	cat <&9 >>"$out" 2>/dev/null 3>&- 8>&- 9<&0 &
 	exec 9<&-
 	grep -qF -- "$line" "$out" || { cat "$out" >&2; return 1; }
 }

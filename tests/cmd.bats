@@ -29,6 +29,7 @@ static const cnode_behaviour adder = { CNODE_BEHAVIOUR_INIT, .state_size = sizeo
 static int start(cnode_node *node, void **state)
 { cnode_term args; int rc = cnode_factory_add(node, "adder", &adder, 0, CNODE_NO_NODES); *state = 0;
   if (rc == 0) rc = cnode_factory_add(node, "closed", &adder, 0, CNODE_NO_NODES);
+  if (rc == 0) rc = cnode_function_allow(node, "cnode", "*", "admin@127.0.0.1");
   if (rc == 0) rc = cnode_parse("[7]", &args, 0);
   if (rc == 0) { rc = cnode_process_start(node, "adder", &adder, 0, args, 0); cnode_term_drop(args); }
   return rc; }
@@ -147,6 +148,9 @@ teardown_file() {
 	daemon 2 "" -name 'a@short' -epmd none
 	daemon 2 "-connect nohost" -sname x -epmd none -connect nohost
 	daemon 2 "-connect " -sname x -epmd none -connect a@b,
+	daemon 2 "-discover epm:host: a source is" -sname x -epmd none -discover epm:host
+	daemon 2 "-discover dns:app: dns: wants NAME@QUESTION" -sname x -epmd none -discover dns:app
+	daemon 2 "dns nowhere: ADDRESS" -sname x -epmd none -dns nowhere
 	daemon 2 "-route a@b" -sname x -epmd none -route a@b
 	daemon 2 "-route a@b=c" -sname x -epmd none -route a@b=c
 	daemon 2 "-route a=c:1" -sname x -epmd none -route a=c:1
@@ -283,7 +287,7 @@ unprivileged="setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 
 @test "cnoded tells when it is ready and leaves in order on SIGTERM" {
 	needs_beam
 	start N ready "$bin/cnoded" -name life@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder" -allow 'adder=*@127.0.0.1'
-	grep -q '^cnoded: life@127.0.0.1 ready (port [0-9]*, hidden; modules adder; factories adder)$' "$BATS_FILE_TMPDIR/N.out"
+	grep -q '^cnoded: life@127.0.0.1 ready (port [0-9]*, visible; modules adder; factories adder)$' "$BATS_FILE_TMPDIR/N.out"
 	tool 0 "name life at port" names
 	stop "$N"
 	run "$bin/cnode" names
@@ -372,6 +376,46 @@ start_stuck() {
 	! grep "connection with beam@127.0.0.1.*ended" "$BATS_FILE_TMPDIR/N.out"
 }
 
+@test "cnoded takes its cookie from standard input, and stops when that is closed" {
+	local input=$BATS_TEST_TMPDIR/input
+	mkfifo "$input"
+	exec 8<>"$input"
+	printf 'from-a-pipe\nwhat follows is nobody'"'"'s\n' >&8
+	start P " ready" sh -c 'exec "$0" -name piped@127.0.0.1 -cookie_file - -stop_at_eof <"$1"' "$bin/cnoded" "$input"
+	tool 0 pong -setcookie from-a-pipe ping piped@127.0.0.1
+	tool 4 "cookie" -setcookie secret ping piped@127.0.0.1
+	printf 'still here\n' >&8
+	tool 0 pong -setcookie from-a-pipe ping piped@127.0.0.1
+	exec 8>&-
+	wait "$P"                                # status 0, or the test fails
+	until grep -q "standard input has ended" "$BATS_FILE_TMPDIR/P.out"; do :; done
+}
+
+@test "cnoded does not wait for ever for processes when standard input is closed" {
+	local input=$BATS_TEST_TMPDIR/input status=0
+	mkfifo "$input"
+	exec 8<>"$input"
+	start P " ready" sh -c 'exec "$0" -name eof@127.0.0.1 -stop_at_eof -load "$2" -shutdown_timeout 1 <"$1"' \
+		"$bin/cnoded" "$input" "$BATS_FILE_TMPDIR/modules/stuck"
+	tool 0 ok call eof@127.0.0.1 stuck x
+	exec 8>&-
+	wait "$P" || status=$?
+	test "$status" -eq 7
+}
+
+@test "cnoded ends well when it is asked to stop while it starts" {
+	run sh -c 'echo a-cookie | "$0" -name early@127.0.0.1 -epmd none -cookie_file - -stop_at_eof 3>&-' "$bin/cnoded"
+	[[ $status -eq 0 && $output == *"standard input has ended"* ]]
+	[[ $output != *"cnoded: "* ]]
+}
+
+@test "cnoded says what is wrong with a cookie from standard input" {
+	run "$bin/cnoded" -name x@127.0.0.1 -epmd none -cookie_file - 3>&- </dev/null
+	[[ $status -eq 4 && $output == *"standard input has ended without a cookie"* ]]
+	run sh -c 'head -c 2000 /dev/zero | tr "\0" a | "$0" -name x@127.0.0.1 -epmd none -cookie_file - 3>&-' "$bin/cnoded"
+	[[ $status -eq 4 && $output == *"too long for a cookie"* ]]
+}
+
 @test "cnoded can be the epmd of its host" {
 	command -v epmd >/dev/null || skip "no epmd here"
 	export ERL_EPMD_PORT; ERL_EPMD_PORT=$(free_port)
@@ -399,6 +443,28 @@ start_stuck() {
 	start N ready "$bin/cnoded" -name joined@127.0.0.1 -visible -connect beam@127.0.0.1
 	tool 0 "true" rpc beam@127.0.0.1 erlang apply '[erlang, is_list, [[]]]'
 	run timeout 20 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang nodes | grep joined@127.0.0.1; do :; done"
+	test "$status" -eq 0
+	stop "$N"
+}
+
+@test "a short name reaches a node with a long one, which only does not dial the other kind itself" {
+	needs_beam
+	tool 0 pong -sname "me$$" ping beam@127.0.0.1
+}
+
+@test "a tool that is through is no event in the log" {
+	needs_beam
+	start N ready "$bin/cnoded" -name quiet@127.0.0.1 -connect beam@127.0.0.1
+	tool 0 pong ping quiet@127.0.0.1
+	tool 0 pong ping quiet@127.0.0.1
+	stop "$N"
+	! grep -q "connection with cnode-" "$BATS_FILE_TMPDIR/N.out"
+}
+
+@test "cnoded -discover finds the nodes that epmd knows" {
+	needs_beam
+	start N ready "$bin/cnoded" -name finder@127.0.0.1 -discover "epmd:bea*@127.0.0.1"
+	run timeout 20 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang nodes '[connected]' | grep finder@127.0.0.1; do :; done"
 	test "$status" -eq 0
 	stop "$N"
 }
@@ -439,8 +505,6 @@ start_stuck() {
 	tool 2 "is no node name" ping a@b:port
 	tool 2 "is no node name" ping a@b:0
 	tool 2 "is no node name" ping a@
-	tool 2 "use -name" -sname me ping a@127.0.0.1
-	tool 2 "use -sname" -name me@b.c ping a@b
 }
 
 @test "cnode shows with a caret where a term goes wrong, before it connects" {
@@ -589,6 +653,26 @@ start_stuck() {
 	tool 1 "" spawn cn@127.0.0.1 adder '[one]'
 	tool 1 "not allow" spawn cn@127.0.0.1 closed '[1]'
 	tool 1 "" spawn cn@127.0.0.1 nosuch '[1]'
+}
+
+@test "cnode factories, allow and deny show and change who may spawn" {
+	needs_beam
+	tool 1 "does not let" factories cn@127.0.0.1
+	tool 1 "no C node that can be asked" factories beam@127.0.0.1
+	tool 0 "FACTORY" -name admin@127.0.0.1 factories cn@127.0.0.1
+	[[ $output == *"closed"*"none "* ]]
+	tool 0 "" -name admin@127.0.0.1 allow cn@127.0.0.1 closed 'a@127.0.0.1,guest*@127.0.0.1'
+	tool 0 "list" -name admin@127.0.0.1 factories cn@127.0.0.1
+	[[ $output == *"a@127.0.0.1,guest*@127.0.0.1"* ]]
+	tool 0 "<" -name guest1@127.0.0.1 spawn cn@127.0.0.1 closed '[1]'
+	tool 0 "" -name admin@127.0.0.1 allow cn@127.0.0.1 closed all
+	tool 0 "" -name admin@127.0.0.1 deny cn@127.0.0.1 closed guest1@127.0.0.1
+	tool 1 "not allow" -name guest1@127.0.0.1 spawn cn@127.0.0.1 closed '[1]'
+	tool 0 "!guest1@127.0.0.1" -name admin@127.0.0.1 factories cn@127.0.0.1
+	tool 0 "" -name admin@127.0.0.1 deny cn@127.0.0.1 closed all
+	tool 1 "has no factory nosuch" -name admin@127.0.0.1 deny cn@127.0.0.1 nosuch all
+	tool 2 "neither all nor" -name admin@127.0.0.1 allow cn@127.0.0.1 closed 'a@h,,b@h'
+	tool 1 "" -name admin@127.0.0.1 allow cn@127.0.0.1 closed no_at
 }
 
 @test "cnode info shows what is known of a node" {

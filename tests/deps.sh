@@ -11,7 +11,7 @@
 set -eu
 
 build="autoconf automake build-essential erlang-base erlang-dev libc-ares-dev libconfuse-dev libev-dev libssl-dev libtool pkg-config uthash-dev"
-test="bats check debian-archive-keyring erlang-crypto erlang-runtime-tools erlang-ssl erlang-tools git iproute2 mandoc perl procps xz-utils"
+test="bats check debian-archive-keyring default-jdk-headless elixir erlang-crypto erlang-edoc erlang-eunit erlang-jinterface erlang-runtime-tools erlang-ssl erlang-tools git iproute2 libsqlite3-dev mandoc perl procps tshark xz-utils"
 
 mode=install
 what=test

@@ -5,12 +5,13 @@
 
 main() ->
     spawn(fun() ->
-              put(n, 0),
+              [Dir, Before] = init:get_plain_arguments(),
+              put(n, list_to_integer(Before)),         %% tests that ran already
               put(failed, 0),
-              [Dir] = init:get_plain_arguments(),
               process_flag(trap_exit, true),
               try
                   modules(Dir),
+                  kv(Dir),
                   hello(Dir),
                   daemon(Dir)
               catch
@@ -95,6 +96,54 @@ modules(Dir) ->
     exit(Subscriber, kill),
     ok(receive {reading, _} -> true after 5000 -> false end, "also when another subscriber has ended"),
     ok(stop(Port, Os, Node) =:= {0, nodedown}, "SIGTERM ends it well").
+
+%% The store on SQLite. What it has answered is there after kill -9.
+kv(Dir) ->
+    case filelib:is_file(filename:join([Dir, ".libs", "kv.so"])) of
+        true -> kv_here(Dir);
+        false -> ok(true, "a key-value store on SQLite # SKIP configure found no SQLite: install libsqlite3-dev")
+    end.
+
+kv_here(Dir) ->
+    Node = 'kv@127.0.0.1',
+    Path = filename:join(os:getenv("HOME"), "kv.db"),
+    File = list_to_binary(Path),
+    {Port, Os} = start_kv(Dir, Node),
+    ok(reached(Node, 100), "cnoded loads the store"),
+    Kv = spawn(Node, kv, start, [File]),
+    Value = #{name => <<"Joe">>, list => [1, 2.5, "x", {self(), make_ref()}], big => 1 bsl 100},
+    ok(gen_server:call(Kv, {get, {user, 17}}) =:= not_found, "what was not put is not found"),
+    ok(gen_server:call(Kv, {put, {user, 17}, Value}) =:= ok, "any term can be put"),
+    ok(gen_server:call(Kv, {get, {user, 17}}) =:= {ok, Value}, "and comes back as it was"),
+    ok(gen_server:call(Kv, {put, {user, 17}, "second"}) =:= ok andalso gen_server:call(Kv, {get, {user, 17}}) =:= {ok, "second"},
+       "a second value takes the place of the first"),
+    Other = spawn(Node, kv, start, [File]),
+    Writers = [spawn_monitor(fun() -> [ok = gen_server:call(P, {put, {N, I}, I}, 30000) || I <- lists:seq(1, 50)] end)
+               || {N, P} <- [{1, Kv}, {2, Other}]],
+    ok([normal || _ <- Writers] =:= [receive {'DOWN', R, process, _, Why} -> Why end || {_, R} <- Writers],
+       "two processes write the same store at once"),
+    ok(gen_server:call(Kv, count) =:= {ok, 101} andalso gen_server:call(Other, {get, {1, 50}}) =:= {ok, 50}, "and read what the other wrote"),
+    ok(gen_server:call(Kv, {delete, {user, 17}}) =:= ok andalso gen_server:call(Kv, {get, {user, 17}}) =:= not_found, "what is deleted is gone"),
+    ok(gen_server:call(Kv, sing) =:= {error, bad_request}, "it refuses what it does not know"),
+    ok(refused(Node, [<<"/no/such/folder/kv.db">>]) =/= none andalso refused(Node, [17]) =:= badarg, "a file that cannot be opened refuses the spawn"),
+    file:write_file(Path ++ ".bad", binary:copy(<<"no database ">>, 1000)),
+    ok(refused(Node, [list_to_binary(Path ++ ".bad")]) =/= none, "so does one that is no database"),
+    ok = gen_server:call(Kv, {put, last, word}),
+    true = monitor_node(Node, true),
+    os:cmd("kill -9 " ++ integer_to_list(Os)),
+    receive {Port, {exit_status, 137}} -> ok end,
+    receive {nodedown, Node} -> ok end,
+    {Port2, Os2} = start_kv(Dir, Node),
+    ok(reached(Node, 100), "after kill -9 it starts again"),
+    Again = spawn(Node, kv, start, [File]),
+    ok(gen_server:call(Again, {get, last}) =:= {ok, word} andalso gen_server:call(Again, count) =:= {ok, 101}, "and has what it had answered"),
+    ok(stop(Port2, Os2, Node) =:= {0, nodedown}, "SIGTERM ends it well").
+
+start_kv(Dir, Node) ->
+    start(filename:join([filename:dirname(Dir), "cnode", "cmd", "cnoded"]),
+          ["-name", atom_to_list(Node), "-setcookie", "examples", "-allow", "kv", "-load", filename:join(Dir, "kv")]).
+
+refused(Node, Args) -> try spawn_monitor(Node, kv, start, Args), none catch error:Why -> Why end.
 
 %% A gen_server in few words.
 registry(Owner) ->

@@ -126,6 +126,20 @@ reloads() {
 	test -z "$unit" || { grep -q '^ExecReload=/bin/kill -HUP' "$unit" && grep -q "^LoadCredential=cookie:" "$unit"; }
 }
 check "the unit, if one is installed, reloads by SIGHUP and hands over the cookie" reloads
+application() {
+	beam=$(pkg-config --define-variable=prefix="$root" --variable=beamdir cnode)
+	for f in mix.exs rebar.config src/cnode.erl src/cnode.app.src lib/cnode.ex lib/cnode/pool.ex; do
+		test -s "$beam/$f" || { echo "missing: $beam/$f"; return 1; }
+	done
+	if ! command -v erlc >/dev/null; then echo "no Erlang here: sources only"; return; fi
+	# Where ERL_LIBS says, as a user of another prefix has it; all that the .app file names can be loaded.
+	ERL_LIBS=${beam%/*} erl -noshell -eval 'ok = application:load(cnode), {ok, Ms} = application:get_key(cnode, modules),
+		Erlang = [M || M <- Ms, hd(atom_to_list(M)) =/= $E],
+		[{module, M} = code:ensure_loaded(M) || M <- Erlang], 6 = length(Erlang),
+		[true = filelib:is_file(filename:join([code:lib_dir(cnode), "ebin", atom_to_list(M) ++ ".beam"])) || M <- Ms],
+		{error, not_alive} = cnode:start(c@h, f, []), halt().'
+}
+check "the application for the BEAM side is installed, with its sources" application
 
 gone() {
 	make -C "$build" uninstall DESTDIR="$tmp/root" >/dev/null && left=$(find "$tmp/root" -type f) && test -z "$left" || { echo "$left"; return 1; }

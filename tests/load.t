@@ -19,7 +19,7 @@ chmod 400 "$tmp/.erlang.cookie"
 epmd >/dev/null 2>&1 </dev/null &
 epmd=$!
 erlc -o "$tmp" "$top/tests/load/load_test.erl" || { echo 'Bail out! load_test.erl does not compile'; exit 1; }
-erl -noshell -noinput -name t@127.0.0.1 -pa "$tmp" -s load_test main \
+erl -noshell -noinput -name t@127.0.0.1 -kernel net_ticktime 4 -pa "$tmp" -s load_test main \
 	-extra "$build/cnode/cmd/cnoded" "$build" "$seconds" 2>"$tmp/log"
 status=$?
 sed 's/^/# /' "$tmp/log"

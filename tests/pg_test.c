@@ -416,7 +416,10 @@ START_TEST(junk_is_dropped_and_the_scope_lives)
 	say("{join,~p,g,[~p|x]}", R(9), R(21), NONE);
 	say("{join,~p,g,[~p,x]}", R(9), R(21), NONE);
 	say("{leave,~p,~p,x}", R(9), R(21), NONE);
-	say("{leave,~p,~p,[x|y]}", R(9), R(21), NONE);
+	say("{join,~p,kept,[~p]}", R(9), R(21), NONE);
+	say("{leave,~p,~p,[kept|y]}", R(9), R(21), NONE);
+	say("{'$gen_cast',{sync,~p,[{new,[~p]},x]}}", R(9), R(22), NONE);
+	ck_assert_str_eq(groups(false), "kept");
 	say("{'$gen_cast',{sync,~p,x}}", R(9), NONE, NONE);
 	say("{'$gen_cast',{sync,~p,[x]}}", R(9), NONE, NONE);
 	say("{'$gen_cast',{sync,~p,[{g,~p}|x]}}", R(9), R(21), NONE);
@@ -608,6 +611,150 @@ START_TEST(a_taken_name_is_said)
 }
 END_TEST
 
+START_TEST(a_local_scope_speaks_with_nobody)
+{
+	out();
+	ck_assert_int_eq(cn_pg_start(P, "own", CNODE_PG_LOCAL | CNODE_PG_HIDDEN), CNODE_EBADARG);
+	ck_assert_int_eq(cn_pg_start(P, "own", CNODE_PG_LOCAL), 0);
+	cnode_pid pid = cnode_self(A), none;
+	cnode_term g = text_term("g");
+	ck_assert_int_eq(cn_pg_join(P, "own", &pid, 1, g), 0);
+	node_up();
+	ck_assert_str_eq(out(), "MESSAGE 3 -> sc {discover,S}");
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "own", &none), CNODE_ENOENT);
+	hand_exit(A, "boom");
+	A = NULL;
+	run();
+	size_t count;
+	ck_assert_int_eq(cn_pg_members(P, "own", false, g, NULL, 0, &count), 0);
+	ck_assert_uint_eq(count, 0);
+	cnode_term_drop(g);
+}
+END_TEST
+
+/* ---- Phoenix.PubSub ---- */
+
+#define WORKERS "Elixir.Phoenix.PubSub"
+
+/* A worker of r@h, 31, in the group of one place of MyApp.PubSub. */
+static void meet_worker(const char *group)
+{
+	cnode_pid scope;
+	cnode_term t;
+	ck_assert_int_eq(cn_procs_whereis(W.procs, WORKERS, &scope), 0);
+	static const char *const formats[] = { "{discover,~p}", "{join,~p,~a,~p}" };
+	for (size_t i = 0; i < CN_ARRAY_SIZE(formats); i++) {
+		ck_assert_int_eq(cnode_format(&t, formats[i], R(8), group, R(31)), 0);
+		struct cn_signal sig = FROM_PEER(MESSAGE, remote(8), scope, .term = t);
+		deliver(&sig);
+		cnode_term_drop(t);
+		run();
+	}
+	out();
+}
+
+static const char *message_of(struct cnode_process *p)
+{
+	run();
+	return got(p);
+}
+
+static int broadcast(struct cnode_process *p, unsigned flags, const char *topic, const char *message)
+{
+	cnode_term m = text_term(message);
+	int rc = cn_pubsub_broadcast(P, p, "MyApp.PubSub", flags, topic, m);
+	cnode_term_drop(m);
+	run();
+	return rc;
+}
+
+START_TEST(pubsub_gives_broadcasts_to_subscribers_and_workers)
+{
+	cnode_pid worker, other;
+	ck_assert_int_eq(cn_pubsub_start(P, "MyApp.PubSub", 2, 0), 0);
+	run();
+	ck_assert_int_eq(cn_pubsub_start(P, "Elixir.MyApp.PubSub", 1, 0), CNODE_EEXIST);
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "Elixir.MyApp.PubSub.Adapter", &worker), 0);
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "Elixir.MyApp.PubSub.Adapter_2", &other), 0);
+	meet_worker("Elixir.MyApp.PubSub.Adapter_2");
+	meet_worker("Elixir.MyApp.PubSub.Adapter");
+	ck_assert_int_eq(cn_pubsub_subscribe(P, A, "MyApp.PubSub", "t"), 0);
+	ck_assert_int_eq(cn_pubsub_subscribe(P, A, "MyApp.PubSub", "t"), 0);
+	ck_assert_int_eq(cn_pubsub_subscribe(P, B, "MyApp.PubSub", NULL), 0);
+	deliver_term(FROM_PEER(MESSAGE, remote(31), worker), "{forward_to_local,<<\"t\">>,{hello,1},x}");
+	deliver_term(FROM_PEER(MESSAGE, remote(31), worker), "{forward_to_local,<<\"u\">>,no,x}");
+	deliver_term(FROM_PEER(MESSAGE, remote(31), worker), "{forward_to_local,all,no,x}");
+	deliver_term(FROM_PEER(MESSAGE, remote(31), worker), "junk");
+	ck_assert_str_eq(message_of(A), "{hello,1}");
+	ck_assert_str_eq(message_of(A), "{hello,1}");
+	ck_assert_str_eq(message_of(A), "");
+	ck_assert_str_eq(message_of(B), "{forward_to_local,<<\"t\">>,{hello,1},x}");
+	ck_assert_str_eq(message_of(B), "{forward_to_local,<<\"u\">>,no,x}");
+	ck_assert_str_eq(message_of(B), "");
+	ck_assert_int_eq(broadcast(A, CNODE_PUBSUB_FROM, "t", "x"), 0);
+	ck_assert_str_eq(message_of(A), "");
+	ck_assert_ptr_nonnull(strstr(message_of(B), "<<\"t\">>,x,'Elixir.Phoenix.PubSub'}"));
+	char expected[100];
+	snprintf(expected, sizeof expected, "MESSAGE %u -> 31 {forward_to_local,<<\"t\">>,x,'Elixir.Phoenix.PubSub'}", cnode_self(A).id);
+	ck_assert_str_eq(out(), expected);
+	ck_assert_int_eq(broadcast(A, CNODE_PUBSUB_LOCAL, "t", "y"), 0);
+	ck_assert_str_eq(out(), "");
+	ck_assert_str_eq(message_of(A), "y");
+	ck_assert_int_eq(broadcast(A, 8, "t", "y"), CNODE_EBADARG);
+	ck_assert_int_eq(broadcast(A, 0, NULL, "y"), CNODE_EBADARG);
+	ck_assert_int_eq(cn_pubsub_unsubscribe(P, A, "MyApp.PubSub", "t"), 0);
+	ck_assert_int_eq(cn_pubsub_unsubscribe(P, A, "MyApp.PubSub", "t"), CNODE_ENOTJOINED);
+	ck_assert_int_eq(cn_pubsub_subscribe(P, A, "Other", "t"), CNODE_ENOENT);
+	cnode_term m = text_term("z");
+	ck_assert_int_eq(cn_pubsub_direct(P, A, "MyApp.PubSub", "r@h", "t", m), 0);
+	cnode_term_drop(m);
+	snprintf(expected, sizeof expected, "MESSAGE %u -> Elixir.MyApp.PubSub.Adapter {forward_to_local,<<\"t\">>,z,", cnode_self(A).id);
+	ck_assert_ptr_nonnull(strstr(out(), expected));
+	ck_assert_int_eq(cn_pubsub_stop(P, "MyApp.PubSub"), 0);
+	run();
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "Elixir.MyApp.PubSub.Adapter", &worker), CNODE_ENOENT);
+	ck_assert_int_eq(cn_pubsub_stop(P, "MyApp.PubSub"), CNODE_ENOENT);
+	ck_assert_int_eq(cn_pubsub_start(P, "MyApp.PubSub", 1, 0), 0);
+}
+END_TEST
+
+START_TEST(pubsub_refuses_what_cannot_be)
+{
+	ck_assert_int_eq(cn_pubsub_start(P, NULL, 1, 0), CNODE_EBADARG);
+	ck_assert_int_eq(cn_pubsub_start(P, "", 1, 0), CNODE_EBADNAME);
+	ck_assert_int_eq(cn_pubsub_start(P, "Elixir.", 1, 0), CNODE_EBADNAME);
+	ck_assert_int_eq(cn_pubsub_start(P, "X", 0, 0), CNODE_EBADARG);
+	ck_assert_int_eq(cn_pubsub_start(P, "X", 257, 0), CNODE_EBADARG);
+	ck_assert_int_eq(cn_pubsub_start(P, "X", 1, CNODE_PG_LOCAL), CNODE_EBADARG);
+	cnode_register(A, "Elixir.X.Adapter_2");
+	ck_assert_int_eq(cn_pubsub_start(P, "X", 3, 0), CNODE_ENAMETAKEN);
+	run();
+	cnode_pid pid;
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "Elixir.X.Adapter", &pid), CNODE_ENOENT);
+	cnode_unregister(A, "Elixir.X.Adapter_2");
+	ck_assert_int_eq(cn_pubsub_start(P, "X", 3, 0), 0);
+}
+END_TEST
+
+/* Its joins are gone with the scope; Phoenix's supervisor would start all of them again. */
+START_TEST(pubsub_workers_join_again_when_the_scope_was_ended)
+{
+	cnode_pid scope, again;
+	size_t count;
+	ck_assert_int_eq(cn_pubsub_start(P, "MyApp.PubSub", 2, 0), 0);
+	run();
+	ck_assert_int_eq(cn_procs_whereis(W.procs, WORKERS, &scope), 0);
+	deliver_term(FROM_PEER(EXIT2, remote(8), scope), "kill");
+	run();
+	ck_assert_int_eq(cn_procs_whereis(W.procs, WORKERS, &again), 0);
+	ck_assert(!cnode_pid_equal(scope, again));
+	cnode_term g = text_term("'Elixir.MyApp.PubSub.Adapter_2'");
+	ck_assert_int_eq(cn_pg_members(P, WORKERS, false, g, NULL, 0, &count), 0);
+	ck_assert_uint_eq(count, 1);
+	cnode_term_drop(g);
+}
+END_TEST
+
 /* ---- memory ---- */
 
 static void life(void)
@@ -653,6 +800,17 @@ static void life(void)
 		cn_pg_demonitor(P, A, "sc", ref);
 		cn_pg_stop(P, "sc");
 		run();
+		if (cn_pubsub_start(P, "X", 2, 0) == 0) {
+			run();
+			cn_pubsub_subscribe(P, A, "X", "t");
+			cn_pubsub_broadcast(P, B, "X", 0, "t", g);
+			run();
+			cn_pubsub_unsubscribe(P, A, "X", "t");
+			cn_pubsub_stop(P, "X");
+			run();
+		}
+		cn_pg_stop(P, WORKERS);
+		run();
 	}
 	cnode_term_drop(g);
 	if (A)
@@ -692,6 +850,201 @@ START_TEST(what_could_not_be_told_comes_with_a_sync)
 }
 END_TEST
 
+/* ---- what OTP's servers survive ---- */
+
+/*
+ * Servers of r@h as pg.erl has them: from a discover or a sync on they know ours, with the groups it has told them
+ * of, and end (here: fail) for a leave of another one, and for anything that they have no clause for. What comes from
+ * a server that they do not know they ignore.
+ */
+#define MODEL_SERVERS 4
+#define MODEL_GROUPS 4
+#define MODEL_PIDS 4
+static struct model {
+	bool known, synced;
+	unsigned members[MODEL_GROUPS][MODEL_PIDS];
+} model[MODEL_SERVERS];
+static cnode_pid model_pid[MODEL_PIDS];
+
+static unsigned model_group(cnode_term name)
+{
+	for (unsigned i = 0; i < MODEL_GROUPS; i++)
+		if (cn_term_is_atom(name, ((const char *[]){ "a", "b", "c", "d" })[i]))
+			return i;
+	ck_abort_msg("a group that nobody joined");
+	return 0;
+}
+
+/* Each pid of a list, or the one pid. */
+static void model_each(struct model *m, unsigned group, cnode_term who, int by)
+{
+	cnode_pid pid;
+	if (cn_term_pid(who, &pid) == 0) {
+		unsigned i = 0;
+		while (i < MODEL_PIDS && !cnode_pid_equal(model_pid[i], pid))
+			i++;
+		if (i == MODEL_PIDS)
+			return;         /* one that has ended */
+		ck_assert_msg(by > 0 || m->members[group][i] > 0, "a leave of who has not joined");
+		m->members[group][i] += (unsigned)by;
+		return;
+	}
+	cnode_reader r = cnode_read(who);
+	for (size_t n; (n = cnode_read_list(&r)) > 0;)
+		while (n-- > 0)
+			model_each(m, group, cnode_read_term(&r), by);
+	ck_assert_int_eq(r.error, 0);
+}
+
+static void model_hears(struct world *w, const struct cn_signal *sig)
+{
+	cnode_term who, group, list;
+	if (sig->kind != CN_SIG_MESSAGE || atomic_load(&w->answer) != 0)
+		return;                 /* not one to a server, or it is lost on the way */
+	if (sig->to_name) {
+		ck_assert_int_eq(cnode_scan(sig->term, "{discover,_}"), 0);
+		for (unsigned i = 0; i < MODEL_SERVERS; i++)
+			model[i].known = true;
+		return;
+	}
+	ck_assert(sig->to.id >= 100 && sig->to.id < 100 + MODEL_SERVERS);
+	struct model *m = &model[sig->to.id - 100];
+	if (cnode_scan(sig->term, "{discover,_}") == 0) {
+		m->known = true;
+		return;
+	}
+	if (cnode_scan(sig->term, "{'$gen_cast',{sync,_,~t}}", &list) == 0) {
+		memset(m, 0, sizeof *m);
+		m->known = m->synced = true;
+		cnode_reader r = cnode_read(list);
+		for (size_t n; (n = cnode_read_list(&r)) > 0;)
+			while (n-- > 0) {
+				ck_assert_int_eq(cnode_scan(cnode_read_term(&r), "{~t,~t}", &group, &who), 0);
+				for (unsigned i = 0; i < MODEL_PIDS; i++)
+					ck_assert_uint_eq(m->members[model_group(group)][i], 0);
+				model_each(m, model_group(group), who, 1);
+			}
+		return;
+	}
+	if (!m->known)
+		return;
+	if (cnode_scan(sig->term, "{join,_,~t,~t}", &group, &who) == 0) {
+		model_each(m, model_group(group), who, 1);
+		return;
+	}
+	ck_assert_int_eq(cnode_scan(sig->term, "{leave,_,~t,~t}", &who, &list), 0);
+	cnode_reader r = cnode_read(list);
+	for (size_t n; (n = cnode_read_list(&r)) > 0;)
+		while (n-- > 0)
+			model_each(m, model_group(cnode_read_term(&r)), who, -1);
+}
+
+static uint32_t rolls;
+static uint32_t roll(uint32_t sides)
+{
+	rolls = rolls * 1664525u + 1013904223u;
+	return (rolls >> 8) % sides;
+}
+
+static void model_step(struct cnode_process *hands[MODEL_PIDS])
+{
+	static const char *const names[] = { "a", "b", "c", "d" };
+	unsigned i = roll(MODEL_PIDS), k = roll(MODEL_SERVERS);
+	cnode_pid pids[4], server = R(100 + k);
+	switch (roll(12)) {
+	case 0:
+	case 1:
+	case 2: {
+		cnode_term g = text_term(names[roll(MODEL_GROUPS)]);
+		size_t n = 1 + roll(3);
+		for (size_t p = 0; p < n; p++)
+			pids[p] = model_pid[roll(MODEL_PIDS)];
+		if (roll(3) > 0)
+			cn_pg_join(P, "sc", pids, n, g);
+		else
+			cn_pg_leave(P, "sc", pids, n, g);
+		cnode_term_drop(g);
+		return;
+	}
+	case 3:
+	case 4:
+		leave(names[roll(MODEL_GROUPS)], hands[i]);
+		return;
+	case 5:                         /* ends, and another one takes its place: the servers hear of both */
+		hand_exit(hands[i], "boom");
+		run();
+		hands[i] = hand(NULL);
+		model_pid[i] = cnode_self(hands[i]);
+		for (unsigned s = 0; s < MODEL_SERVERS; s++)
+			for (unsigned g = 0; g < MODEL_GROUPS; g++)
+				model[s].members[g][i] = 0;
+		return;
+	case 6:
+		say("{discover,~p}", server, NONE, NONE);
+		return;
+	case 7:
+		say("{'$gen_cast',{sync,~p,[{x,[~p]}]}}", server, R(50), NONE);
+		return;
+	case 8:                         /* the connection ends, and with it what the servers knew */
+		cn_procs_nodedown(W.procs, W.peer, atomic_fetch_add(&W.epoch, 1), "noconnection", 1000);
+		memset(model, 0, sizeof model);
+		run();
+		node_up();
+		return;
+	case 9:                         /* no memory for what is sent */
+		atomic_store(&W.answer, CNODE_ENOMEM);
+		return;
+	case 10:
+		atomic_store(&W.answer, 0);
+		cn_sched_expire(W.procs, cn_now() + 2 * CN_NS_PER_S, 100);
+		run();
+		return;
+	default:
+		run();
+	}
+}
+
+START_TEST(no_server_is_told_what_would_end_it)
+{
+	struct cnode_process *hands[MODEL_PIDS];
+	W.hook = model_hears;
+	for (unsigned i = 0; i < MODEL_PIDS; i++) {
+		hands[i] = hand(NULL);
+		model_pid[i] = cnode_self(hands[i]);
+	}
+	for (uint32_t seed = 1; seed <= 100; seed++) {
+		rolls = seed;
+		for (int i = 0; i < 200; i++)
+			model_step(hands);
+		/* When all is told, the servers that know us know what is true. */
+		atomic_store(&W.answer, 0);
+		for (int i = 0; i < 3; i++) {
+			cn_sched_expire(W.procs, cn_now() + 2 * CN_NS_PER_S, 100);
+			run();
+		}
+		for (unsigned k = 0; k < MODEL_SERVERS; k++)
+			for (unsigned g = 0; g < MODEL_GROUPS && model[k].synced; g++) {
+				cnode_pid pids[2000];
+				size_t count;
+				cnode_term name = text_term(((const char *[]){ "a", "b", "c", "d" })[g]);
+				ck_assert_int_eq(cn_pg_members(P, "sc", true, name, pids, 2000, &count), 0);
+				cnode_term_drop(name);
+				for (unsigned i = 0; i < MODEL_PIDS; i++) {
+					unsigned n = 0;
+					for (size_t p = 0; p < count; p++)
+						n += cnode_pid_equal(pids[p], model_pid[i]);
+					ck_assert_msg(n == model[k].members[g][i], "seed %u: %u of ours in %u, the server knows %u", seed, n, g,
+						      model[k].members[g][i]);
+				}
+			}
+	}
+	ck_assert(cn_procs_is_alive(W.procs, S));
+	for (unsigned i = 0; i < MODEL_PIDS; i++)
+		hand_exit(hands[i], "normal");
+	W.hook = NULL;
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("pg");
@@ -716,7 +1069,12 @@ int main(void)
 	tcase_add_test(t, a_monitor_tells_of_every_change_after_the_list_it_gave);
 	tcase_add_test(t, a_scope_that_is_stopped_is_gone_and_can_be_started_again);
 	tcase_add_test(t, a_taken_name_is_said);
+	tcase_add_test(t, a_local_scope_speaks_with_nobody);
+	tcase_add_test(t, pubsub_gives_broadcasts_to_subscribers_and_workers);
+	tcase_add_test(t, pubsub_refuses_what_cannot_be);
+	tcase_add_test(t, pubsub_workers_join_again_when_the_scope_was_ended);
 	tcase_add_test(t, what_could_not_be_told_comes_with_a_sync);
+	tcase_add_test(t, no_server_is_told_what_would_end_it);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
 	tcase_set_timeout(t, 60);

@@ -4,7 +4,9 @@
 #     ```c FILE        is written to FILE
 #     ```sh            is run, line by line; a line that ends in & stays
 #     ```sh commands   the two commands; only that they exist
+#                       (a line that begins with export holds for all that follows)
 #     ```erlang NODE   is typed into a BEAM node of that name; a line after a prompt is what must come back
+#     ```elixir NODE   the same in Elixir
 top=$(cd "${srcdir:-.}" && pwd)
 build=$(cd "${builddir:-.}" && pwd)
 if ! test -f "$build/.libs/libcnode.so"; then echo '1..0 # SKIP no shared library in this build'; exit 0; fi
@@ -38,6 +40,8 @@ epmd >/dev/null 2>&1 </dev/null &
 pids=$!
 erlc -o "$tmp" "$top/tests/readme_typist.erl" || { echo 'Bail out! the typist does not compile'; exit 1; }
 
+ln -s "$top/examples" "$tmp/work/examples"
+
 # Blocks as files: 01.kind, first line the rest of the info string.
 awk -v dir="$tmp" '
 /^```/ && open { open = 0; close(file); next }
@@ -70,6 +74,7 @@ for block in "$tmp"/[0-9][0-9].*; do
 		fi
 		while IFS= read -r line; do
 			case $line in
+			'export '*) eval "$line"; say $? "$line" ;;
 			*'&')
 				sh -c "exec ${line%&}" >"$tmp/daemon.log" 2>&1 </dev/null &
 				pids="$pids $!"
@@ -83,8 +88,18 @@ for block in "$tmp"/[0-9][0-9].*; do
 		timeout 60 erl -noshell -noinput -name "$info" -pa "$tmp" -s readme_typist main "$tmp/body" >"$tmp/log" 2>&1
 		say $? "what is typed into $info gets the answers shown"
 		;;
+	*.elixir)
+		if ! command -v elixir >/dev/null; then
+			n=$((n + 1))
+			echo "ok $n - what is typed into $info's iex gets the answers shown # SKIP no Elixir here: install elixir"
+			continue
+		fi
+		timeout 60 elixir --name "$info" "$top/tests/readme_typist.exs" "$tmp/body" >"$tmp/log" 2>&1 </dev/null
+		say $? "what is typed into $info's iex gets the answers shown"
+		;;
 	esac
 done
+unset ERL_LIBS
 (QUICKSTART_BUILD=$build timeout 120 "$top/examples/quickstart.sh" --no-install) >"$tmp/log" 2>&1 </dev/null
 say $? "the quickstart"
 echo "1..$n"

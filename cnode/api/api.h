@@ -11,6 +11,7 @@
 #include "cnode/api/pool.h"
 #include "cnode/base/base.h"
 #include "cnode/cnode.h"
+#include "cnode/global/global.h"
 #include "cnode/kernel/kernel.h"
 #include "cnode/loop/loop.h"
 #include "cnode/node/node.h"
@@ -43,11 +44,21 @@ struct cnode_node {
 	struct cn_functions *functions;
 	struct cn_cluster *cluster;
 	struct cn_pg *pg;
+	struct cn_global *global;
+	bool hidden;
+	struct drops {              /* connections that global wants to end */
+		struct cn_task task;
+		struct cn_mutex lock;
+		cnode_name *names;
+		size_t count, room;
+	} drops;
 	struct cn_pool *pool;
 	_Atomic bool stop;          /* asked to stop */
 	_Atomic uint32_t mailboxes; /* open ones */
 	int stop_fd;                /* set by cnode_node_stop, also in a signal handler */
 	struct cn_io stop_io;
+	bool stop_at_eof;           /* standard input is watched */
+	struct cn_io eof_io;
 	int asked_fd;               /* readable once it is asked to stop; for programs that poll */
 	const char *(*option)(void *context, const char *key);  /* of the module that starts; by the thread that starts modules */
 	void *option_context;
@@ -77,6 +88,19 @@ void cn_api_drive(cnode_node *node, uint64_t deadline);
  */
 int cn_api_spawn(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
 		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, struct cn_buf *why, cnode_ref *ref);
+/* mailbox.c, for global.c */
+
+/* cnode_multi_call of a request that is built. */
+int cn_mailbox_multi_call(cnode_mailbox *mb, const char *const *nodes, size_t count, const char *name, uint64_t timeout_ms,
+			  cnode_term *replies, cnode_term request);
+/* Waits, whatever arrives. 0, CNODE_EEXITED, CNODE_ESHUTDOWN. */
+int cn_mailbox_sleep(cnode_mailbox *mb, uint64_t ms);
+cnode_node *cn_mailbox_node(cnode_mailbox *mb);
+/* Keeps a sentence for cnode_mailbox_error; returns code. */
+int cn_mailbox_fail(cnode_mailbox *mb, int code, const char *fmt, ...) CN_PRINTF(3, 4);
+
+/* global.c: the room's object, and what it needs of the cluster. 0, CNODE_ENOMEM. */
+int cn_api_global(cnode_node *node, const cnode_config *cfg);
 
 /* ask.c: questions that only the holder of the lead can answer, from other threads. */
 
@@ -95,6 +119,7 @@ int cn_ask_connect(cnode_node *node, const char *peer, uint64_t deadline, struct
 /* Connects or disconnects without waiting. 0, CNODE_ENOMEM. */
 int cn_ask_keep(cnode_node *node, const char *peer);
 int cn_ask_disconnect(cnode_node *node, const char *peer);
+int cn_ask_discover(cnode_node *node, const char *source);
 /* cnode_epmd_names without the texts of errors. */
 int cn_ask_names(cnode_node *node, const char *host, uint64_t deadline,
 		 void (*each)(void *context, const char *name, uint16_t port), void *context);

@@ -157,6 +157,15 @@ static void run_keep(struct cn_task *task)
 	answer(a, rc, "");
 }
 
+static void run_discover(struct cn_task *task)
+{
+	struct ask *a = CN_CONTAINER(task, struct ask, task);
+	int rc = cn_cluster_discover(a->node->cluster, a->text);
+	if (rc != 0 && rc != CNODE_ESHUTDOWN)
+		cn_log_line(a->node->log, CNODE_LOG_ERROR, "discover %s: %s", a->text, cnode_strerror(rc));
+	answer(a, rc, "");
+}
+
 static void run_disconnect(struct cn_task *task)
 {
 	struct ask *a = CN_CONTAINER(task, struct ask, task);
@@ -176,6 +185,11 @@ static int post(cnode_node *node, const char *peer, void (*run)(struct cn_task *
 int cn_ask_keep(cnode_node *node, const char *peer)
 {
 	return post(node, peer, run_keep);
+}
+
+int cn_ask_discover(cnode_node *node, const char *source)
+{
+	return post(node, source, run_discover);
 }
 
 int cn_ask_disconnect(cnode_node *node, const char *peer)

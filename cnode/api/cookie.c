@@ -74,6 +74,30 @@ static int read_file(const char *file, char cookie[CN_COOKIE_MAX + 1], struct cn
 	return rc;
 }
 
+/* Byte by byte: what stands behind the line belongs to somebody else. */
+static int read_line(char cookie[CN_COOKIE_MAX + 1], struct cn_buf *why)
+{
+	static const char *const where = "-";
+	char bytes[1024];
+	size_t size = 0;
+	ssize_t n = 0;
+	while (size < sizeof bytes && ((n = read(STDIN_FILENO, bytes + size, 1)) > 0 || (n < 0 && errno == EINTR))) {
+		if (n > 0 && bytes[size++] == '\n')
+			break;
+	}
+	int rc = n < 0 ? fail(why, CNODE_EIO, where, "standard input cannot be read") : 0;
+	if (rc == 0 && size == sizeof bytes)
+		rc = fail(why, CNODE_EBADARG, where, "the first line of standard input is too long for a cookie");
+	if (rc == 0 && size == 0)
+		rc = fail(why, CNODE_EBADARG, where, "standard input has ended without a cookie");
+	if (rc == 0)
+		rc = check(where, bytes, size, why);
+	if (rc == 0)
+		memcpy(cookie, bytes, strlen(bytes) + 1);
+	cn_secure_clear(bytes, sizeof bytes);
+	return rc;
+}
+
 static int make_file(const char *file, char cookie[CN_COOKIE_MAX + 1], struct cn_buf *why)
 {
 	uint8_t random[MADE_LENGTH * 8];
@@ -117,6 +141,8 @@ int cn_cookie_load(const char *file, char cookie[CN_COOKIE_MAX + 1], struct cn_b
 {
 	if (made_file)
 		*made_file = NULL;
+	if (file && strcmp(file, "-") == 0)
+		return read_line(cookie, why);
 	if (file)
 		return read_file(file, cookie, why);
 

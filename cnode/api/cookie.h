@@ -13,7 +13,8 @@
 #define CN_COOKIE_MAX 255
 
 /*
- * Reads the cookie of `file` (NULL: the user's own). cookie gets it, terminated. On
+ * Reads the cookie of `file` (NULL: the user's own; "-": one line of standard input, waiting
+ * for it, and not a byte more). cookie gets it, terminated. On
  * failure `why` gets one sentence. *made_file (may be NULL) is set when a file was made:
  * its path, yours. 0, CNODE_EACCES, CNODE_ENOENT, CNODE_EBADARG (its content), CNODE_EIO, CNODE_ENOMEM.
  */

@@ -53,8 +53,7 @@ static const struct cn_process_class mailbox_class = {
 	.name = "mailbox", .flags = CN_PROC_OWN_THREAD | CN_PROC_QUIET, .init = init, .notify = notify,
 };
 
-static int fail(cnode_mailbox *mb, int code, const char *fmt, ...) CN_PRINTF(3, 4);
-static int fail(cnode_mailbox *mb, int code, const char *fmt, ...)
+int cn_mailbox_fail(cnode_mailbox *mb, int code, const char *fmt, ...)
 {
 	va_list args;
 	va_start(args, fmt);
@@ -136,7 +135,7 @@ int cnode_mailbox_fd(cnode_mailbox *mb)
 	}
 	int fd = mb->fd;
 	cn_mutex_unlock(&mb->lock);
-	return fd < 0 ? fail(mb, CNODE_EFDS, "no file descriptor is left") : fd;
+	return fd < 0 ? cn_mailbox_fail(mb, CNODE_EFDS, "no file descriptor is left") : fd;
 }
 
 /* ---- waiting ---- */
@@ -176,10 +175,10 @@ static int take(cnode_mailbox *mb, cn_wanted_fn *wanted, void *ctx, uint64_t dea
 			return 0;
 		if (cnode_cancelled(mb->self))
 			return atomic_load(&mb->node->stop)
-				       ? fail(mb, CNODE_ESHUTDOWN, "%s is shutting down", mb->node->name)
-				       : fail(mb, CNODE_EEXITED, "an exit signal has ended the mailbox");
+				       ? cn_mailbox_fail(mb, CNODE_ESHUTDOWN, "%s is shutting down", mb->node->name)
+				       : cn_mailbox_fail(mb, CNODE_EEXITED, "an exit signal has ended the mailbox");
 		if (cn_api_life(mb->node) == CN_LIFE_DOWN)
-			return fail(mb, CNODE_ESHUTDOWN, "%s is down", mb->node->name);
+			return cn_mailbox_fail(mb, CNODE_ESHUTDOWN, "%s is down", mb->node->name);
 		if (!wait_arrival(mb, deadline)) {
 			/* What came in the last moment still counts. */
 			*m = cn_process_receive(mb->self, wanted, ctx);
@@ -284,12 +283,12 @@ static int explain(cnode_mailbox *mb, const char *whom, int status, cnode_term r
 	char text[400];
 	switch (status) {
 	case CNODE_ENOCONNECTION:
-		return fail(mb, status, "%s: its node cannot be reached, or was lost while waiting", whom);
+		return cn_mailbox_fail(mb, status, "%s: its node cannot be reached, or was lost while waiting", whom);
 	case CNODE_ENOPROC:
-		return fail(mb, status, "%s: there is no such process", whom);
+		return cn_mailbox_fail(mb, status, "%s: there is no such process", whom);
 	default:
 		cn_term_brief(reason, text, sizeof text);
-		return fail(mb, status, "%s: it ended without an answer: %s", whom, text);
+		return cn_mailbox_fail(mb, status, "%s: it ended without an answer: %s", whom, text);
 	}
 }
 
@@ -304,7 +303,7 @@ static int call(cnode_mailbox *mb, const struct cn_target *to, const char *label
 	if (rc == 0)
 		rc = cn_gen_request(mb->self, to, label, request, &wanted.ref);
 	if (rc != 0)
-		return fail(mb, rc, "%s: the request cannot be sent: %s", label_of(&name, to), cnode_strerror(rc));
+		return cn_mailbox_fail(mb, rc, "%s: the request cannot be sent: %s", label_of(&name, to), cnode_strerror(rc));
 	rc = take(mb, is_answer, &wanted, deadline, &m);
 	if (rc == 0) {
 		cnode_term term;
@@ -314,7 +313,7 @@ static int call(cnode_mailbox *mb, const struct cn_target *to, const char *label
 				 : explain(mb, label_of(&name, to), status, term);
 		cn_message_free(mb->self, m);
 	} else if (rc == CNODE_ETIMEOUT) {
-		fail(mb, rc, "%s: no answer within %llu ms", label_of(&name, to), (unsigned long long)timeout_ms);
+		cn_mailbox_fail(mb, rc, "%s: no answer within %llu ms", label_of(&name, to), (unsigned long long)timeout_ms);
 		mb->given_up++;
 	}
 	cn_gen_end(mb->self, wanted.ref);
@@ -330,7 +329,7 @@ int cnode_call(cnode_mailbox *mb, cnode_pid to, uint64_t timeout_ms, cnode_term 
 	int rc = cnode_vformat(&request, format, args);
 	va_end(args);
 	if (rc != 0)
-		return fail(mb, rc, "the request cannot be built: %s", cnode_strerror(rc));
+		return cn_mailbox_fail(mb, rc, "the request cannot be built: %s", cnode_strerror(rc));
 	struct cn_target target = { .pid = to };
 	rc = call(mb, &target, "$gen_call", timeout_ms, reply, request);
 	cnode_term_drop(request);
@@ -346,15 +345,128 @@ int cnode_call_name(cnode_mailbox *mb, const char *name, const char *node, uint6
 	int rc = cnode_vformat(&request, format, args);
 	va_end(args);
 	if (rc != 0)
-		return fail(mb, rc, "the request cannot be built: %s", cnode_strerror(rc));
+		return cn_mailbox_fail(mb, rc, "the request cannot be built: %s", cnode_strerror(rc));
 	struct cn_target target;
 	rc = cn_target_name(&target, name, node);
 	if (rc != 0)
-		fail(mb, rc, "%s on %s: not the name of a process and a node", name, node ? node : "this node");
+		cn_mailbox_fail(mb, rc, "%s on %s: not the name of a process and a node", name, node ? node : "this node");
 	else
 		rc = call(mb, &target, "$gen_call", timeout_ms, reply, request);
 	cnode_term_drop(request);
 	return rc;
+}
+
+/* ---- calls of many ---- */
+
+struct wanted_answers {
+	const cnode_ref *refs;      /* words 0: answered, or never sent */
+	size_t count;
+	size_t found;
+};
+
+static bool is_one_of(void *ctx, const struct cn_message *m)
+{
+	struct wanted_answers *w = ctx;
+	int status;
+	cnode_term term;
+	for (w->found = 0; w->found < w->count; w->found++)
+		if (w->refs[w->found].words && cn_gen_answer(m, &w->refs[w->found], &status, &term))
+			return true;
+	return false;
+}
+
+/* Takes the answers that come in time. Each leaves its term (yours), or nothing where there was none. */
+static int collect(cnode_mailbox *mb, cnode_ref *refs, size_t count, size_t left, uint64_t deadline, cnode_term *replies)
+{
+	struct wanted_answers wanted = { .refs = refs, .count = count };
+	int rc = 0;
+	while (left > 0 && rc == 0) {
+		struct cn_message *m;
+		int status = 0;
+		cnode_term term;
+		rc = take(mb, is_one_of, &wanted, deadline, &m);
+		if (rc != 0)
+			break;
+		size_t i = wanted.found;
+		cn_gen_answer(m, &refs[i], &status, &term);
+		if (status == 0)
+			rc = cnode_term_keep(term, &replies[i]);
+		cn_message_free(mb->self, m);
+		cn_gen_end(mb->self, refs[i]);
+		refs[i].words = 0;
+		left--;
+	}
+	for (size_t i = 0; i < count; i++)
+		if (refs[i].words) {
+			cn_gen_end(mb->self, refs[i]);
+			mb->given_up++;
+		}
+	return rc == CNODE_ETIMEOUT ? cn_mailbox_fail(mb, rc, "%zu of %zu nodes did not answer in time", left, count) : rc;
+}
+
+int cn_mailbox_multi_call(cnode_mailbox *mb, const char *const *nodes, size_t count, const char *name, uint64_t timeout_ms,
+			  cnode_term *replies, cnode_term request)
+{
+	uint64_t deadline = deadline_of(timeout_ms);
+	cnode_ref *refs = cn_calloc(count + 1, sizeof *refs);
+	size_t sent = 0;
+	memset(replies, 0, count * sizeof *replies);
+	if (!refs)
+		return cn_mailbox_fail(mb, CNODE_ENOMEM, "%s on %zu nodes: out of memory", name, count);
+	int rc = wait_resumed(mb, deadline);
+	for (size_t i = 0; i < count && rc == 0; i++) {
+		struct cn_target target;
+		rc = cn_target_name(&target, name, strcmp(nodes[i], mb->node->name) == 0 ? NULL : nodes[i]);
+		if (rc == 0)
+			rc = cn_gen_request(mb->self, &target, "$gen_call", request, &refs[i]);
+		if (rc != 0) {
+			refs[i].words = 0;
+			cn_mailbox_fail(mb, rc, "%s on %s: the request cannot be sent: %s", name, nodes[i], cnode_strerror(rc));
+		} else {
+			sent++;
+		}
+	}
+	/* What was sent is waited for, or given up, also if another could not be. */
+	int collected = collect(mb, refs, count, sent, rc == 0 ? deadline : 0, replies);
+	cn_free(refs);
+	drop_late(mb);
+	return rc != 0 ? rc : collected;
+}
+
+int cnode_multi_call(cnode_mailbox *mb, const char *const *nodes, size_t count, const char *name, uint64_t timeout_ms,
+		     cnode_term *replies, const char *format, ...)
+{
+	cnode_term request;
+	va_list args;
+	va_start(args, format);
+	int rc = cnode_vformat(&request, format, args);
+	va_end(args);
+	if (rc != 0) {
+		memset(replies, 0, count * sizeof *replies);
+		return cn_mailbox_fail(mb, rc, "the request cannot be built: %s", cnode_strerror(rc));
+	}
+	rc = cn_mailbox_multi_call(mb, nodes, count, name, timeout_ms, replies, request);
+	cnode_term_drop(request);
+	return rc;
+}
+
+static bool nothing(void *ctx, const struct cn_message *m)
+{
+	(void)ctx;
+	(void)m;
+	return false;
+}
+
+int cn_mailbox_sleep(cnode_mailbox *mb, uint64_t ms)
+{
+	struct cn_message *m;
+	int rc = take(mb, nothing, NULL, deadline_of(ms), &m);
+	return rc == CNODE_ETIMEOUT ? 0 : rc;
+}
+
+cnode_node *cn_mailbox_node(cnode_mailbox *mb)
+{
+	return mb->node;
 }
 
 /* ---- spawns elsewhere ---- */
@@ -414,17 +526,17 @@ static int explain_spawn(cnode_mailbox *mb, struct wanted_ref *wanted, const cha
 	if (rc == CNODE_EREPLY && failed && cnode_scan(failed->term, "{_,_,~t}", &why) == 0) {
 		rc = CNODE_EINIT;
 		cn_term_brief(why, text, sizeof text);
-		fail(mb, rc, "%s on %s was not spawned: its init failed: %s", module, node, text);
+		cn_mailbox_fail(mb, rc, "%s on %s was not spawned: its init failed: %s", module, node, text);
 		if (o->reason && cnode_term_keep(why, o->reason) != 0)
-			rc = fail(mb, CNODE_ENOMEM, "%s on %s was not spawned: out of memory for the reason", module, node);
+			rc = cn_mailbox_fail(mb, CNODE_ENOMEM, "%s on %s was not spawned: out of memory for the reason", module, node);
 	} else if (rc == CNODE_ETIMEOUT) {
-		fail(mb, rc, "%s on %s was not spawned: it did not start within %llu ms", module, node, (unsigned long long)timeout_ms);
+		cn_mailbox_fail(mb, rc, "%s on %s was not spawned: it did not start within %llu ms", module, node, (unsigned long long)timeout_ms);
 	} else if (rc == CNODE_ENAMETAKEN) {
-		fail(mb, rc, "%s on %s was not spawned: the name %s is taken", module, node, o->name ? o->name : "");
+		cn_mailbox_fail(mb, rc, "%s on %s was not spawned: the name %s is taken", module, node, o->name ? o->name : "");
 	} else if (rc == CNODE_ENOCONNECTION) {
-		fail(mb, rc, "%s on %s was not spawned: the node cannot be reached", module, node);
+		cn_mailbox_fail(mb, rc, "%s on %s was not spawned: the node cannot be reached", module, node);
 	} else {
-		fail(mb, rc, "%s on %s was not spawned: %s", module, node, rc == CNODE_EREPLY ? reason : cnode_strerror(rc));
+		cn_mailbox_fail(mb, rc, "%s on %s was not spawned: %s", module, node, rc == CNODE_EREPLY ? reason : cnode_strerror(rc));
 	}
 	cn_message_free(mb->self, failed);
 	return rc;
@@ -441,10 +553,10 @@ static int spawn(cnode_mailbox *mb, const char *node, const char *module, const 
 	int rc = cn_api_spawn(mb->self, node, module, function, args, o, timeout_ms, true, &why, &wanted.ref);
 	if (rc != 0) {
 		if (why.size > 0)
-			fail(mb, rc, "%s on %s: the value of %.*s in the environment cannot be sent", module, node, (int)why.size,
+			cn_mailbox_fail(mb, rc, "%s on %s: the value of %.*s in the environment cannot be sent", module, node, (int)why.size,
 			     (char *)why.data);
 		else
-			fail(mb, rc, "%s on %s: the spawn request cannot be sent: %s", module, node, cnode_strerror(rc));
+			cn_mailbox_fail(mb, rc, "%s on %s: the spawn request cannot be sent: %s", module, node, cnode_strerror(rc));
 		cn_buf_fini(&why);
 		return rc;
 	}
@@ -457,7 +569,7 @@ static int spawn(cnode_mailbox *mb, const char *node, const char *module, const 
 		m = cn_process_receive(mb->self, is_spawn_reply, &wanted);
 		cn_message_free(mb->self, m);
 		cn_message_free(mb->self, cn_process_receive(mb->self, is_spawn_failed, &wanted));
-		return rc == CNODE_ETIMEOUT ? fail(mb, rc, "%s on %s: no answer to the spawn request within %llu ms", module, node,
+		return rc == CNODE_ETIMEOUT ? cn_mailbox_fail(mb, rc, "%s on %s: no answer to the spawn request within %llu ms", module, node,
 						   (unsigned long long)timeout_ms)
 					    : rc;
 	}
@@ -465,7 +577,7 @@ static int spawn(cnode_mailbox *mb, const char *node, const char *module, const 
 	if (cnode_scan(m->term, "{spawn_reply,_,ok,~p}", pid) != 0) {
 		rc = cnode_scan(m->term, "{spawn_reply,_,error,~a}", &reason);
 		if (rc != 0)
-			rc = fail(mb, CNODE_EREPLY, "%s on %s: a spawn reply that nobody can read", module, node);
+			rc = cn_mailbox_fail(mb, CNODE_EREPLY, "%s on %s: a spawn reply that nobody can read", module, node);
 		else
 			rc = explain_spawn(mb, &wanted, node, module, o, timeout_ms, reason.text);
 	}
@@ -489,7 +601,7 @@ int cnode_spawn_remote(cnode_mailbox *mb, const char *node, const char *module, 
 	if (!node)
 		node = mb->node->name;
 	if (!module || cnode_name_of(node, &name) != 0)
-		return fail(mb, CNODE_EBADNAME, "%s: not the name of a node", node);
+		return cn_mailbox_fail(mb, CNODE_EBADNAME, "%s: not the name of a node", node);
 	cnode_ref ref;
 	cnode_pid started;
 	int rc = spawn(mb, node, module, o.function ? o.function : "start", args, &o, timeout_ms, deadline_of(timeout_ms), &ref,
@@ -519,7 +631,7 @@ static int read_result(cnode_mailbox *mb, const char *what, const cnode_ref *id,
 	int rc;
 	if (cnode_scan(reason, "{~r,error,{erpc,~a}}", &ref, &word) == 0 && cnode_ref_equal(&ref, id)) {
 		rc = code_of_refusal(word.text);
-		return fail(mb, rc, "%s: %s", what, word.text);
+		return cn_mailbox_fail(mb, rc, "%s: %s", what, word.text);
 	}
 	if (cnode_scan(reason, "{~r,throw,~t}", &ref, &value) == 0 && cnode_ref_equal(&ref, id))
 		rc = cnode_format(result, "{throw,~t}", value);
@@ -528,13 +640,13 @@ static int read_result(cnode_mailbox *mb, const char *what, const cnode_ref *id,
 	else if (cnode_scan(reason, "{~r,error,~t,~t}", &ref, &value, &stack) == 0 && cnode_ref_equal(&ref, id))
 		rc = cnode_format(result, "{error,~t,~t}", value, stack);
 	else if (cnode_scan(reason, "noconnection") == 0)
-		return fail(mb, CNODE_ENOCONNECTION, "%s: the node was lost while waiting", what);
+		return cn_mailbox_fail(mb, CNODE_ENOCONNECTION, "%s: the node was lost while waiting", what);
 	else
 		rc = cnode_format(result, "{signal,~t}", reason);
 	if (rc != 0)
-		return fail(mb, rc, "%s: %s", what, cnode_strerror(rc));
+		return cn_mailbox_fail(mb, rc, "%s: %s", what, cnode_strerror(rc));
 	cn_term_brief(*result, text, sizeof text);
-	return fail(mb, CNODE_EEXITED, "%s: %s", what, text);
+	return cn_mailbox_fail(mb, CNODE_EEXITED, "%s: %s", what, text);
 }
 
 int cnode_rpc(cnode_mailbox *mb, const char *node, const char *module, const char *function, cnode_term args,
@@ -548,13 +660,13 @@ int cnode_rpc(cnode_mailbox *mb, const char *node, const char *module, const cha
 	cnode_name name;
 	cnode_term list;
 	if (cnode_name_of(node, &name) != 0 || strcmp(node, mb->node->name) == 0)
-		return fail(mb, CNODE_EBADNAME, "%s: not the name of another node", node);
+		return cn_mailbox_fail(mb, CNODE_EBADNAME, "%s: not the name of another node", node);
 	cnode_ref id;
 	int rc = cnode_make_ref(mb->self, &id);
 	if (rc == 0)
 		rc = cnode_format(&list, "[~r,~a,~a,~t]", id, module, function, args);
 	if (rc != 0)
-		return fail(mb, rc, "%s: the call cannot be built: %s", what, cnode_strerror(rc));
+		return cn_mailbox_fail(mb, rc, "%s: the call cannot be built: %s", what, cnode_strerror(rc));
 	struct wanted_ref wanted;
 	cnode_pid pid;
 	rc = spawn(mb, node, "erpc", "execute_call", list, &o, 0, deadline, &wanted.ref, &pid);
@@ -562,14 +674,14 @@ int cnode_rpc(cnode_mailbox *mb, const char *node, const char *module, const cha
 	if (rc != 0) {
 		char reason[CN_ERROR_TEXT];
 		snprintf(reason, sizeof reason, "%s", mb->error);
-		return rc == CNODE_ETIMEOUT ? fail(mb, rc, "%s: no answer within %llu ms", what, (unsigned long long)timeout_ms)
-					    : fail(mb, rc, "%s: %s", what, rc == CNODE_EREPLY ? reason : cnode_strerror(rc));
+		return rc == CNODE_ETIMEOUT ? cn_mailbox_fail(mb, rc, "%s: no answer within %llu ms", what, (unsigned long long)timeout_ms)
+					    : cn_mailbox_fail(mb, rc, "%s: %s", what, rc == CNODE_EREPLY ? reason : cnode_strerror(rc));
 	}
 	struct cn_message *m;
 	rc = take(mb, is_down, &wanted, deadline, &m);
 	if (rc != 0) {
 		cnode_demonitor(mb->self, wanted.ref, CNODE_FLUSH);
-		return rc == CNODE_ETIMEOUT ? fail(mb, rc, "%s: no answer within %llu ms", what, (unsigned long long)timeout_ms) : rc;
+		return rc == CNODE_ETIMEOUT ? cn_mailbox_fail(mb, rc, "%s: no answer within %llu ms", what, (unsigned long long)timeout_ms) : rc;
 	}
 	rc = read_result(mb, what, &id, m->term, result);
 	cn_message_free(mb->self, m);
@@ -586,7 +698,7 @@ static int connect_steps(cnode_mailbox *mb, const char *peer, uint64_t deadline,
 		return 0;
 	/* Some sentences begin with the peer's name themselves. */
 	size_t size = strcspn(peer, ":");
-	return strncmp(text, peer, size) == 0 ? fail(mb, rc, "%s", text) : fail(mb, rc, "%s: %.900s", peer, text);
+	return strncmp(text, peer, size) == 0 ? cn_mailbox_fail(mb, rc, "%s", text) : cn_mailbox_fail(mb, rc, "%s: %.900s", peer, text);
 }
 
 int cnode_connect_wait(cnode_mailbox *mb, const char *peer, uint64_t timeout_ms)
@@ -663,7 +775,7 @@ int cnode_ping(cnode_mailbox *mb, const char *peer, uint64_t timeout_ms,
 	rc = cnode_call_name(mb, "net_kernel", name, left, &reply, "{is_auth,~a}", mb->node->name);
 	if (rc == 0) {
 		if (!cn_term_is_atom(reply, "yes"))
-			rc = fail(mb, CNODE_EREPLY, "%s: its net_kernel did not answer yes", name);
+			rc = cn_mailbox_fail(mb, CNODE_EREPLY, "%s: its net_kernel did not answer yes", name);
 		cnode_term_drop(reply);
 	}
 	if (step)
@@ -676,6 +788,6 @@ int cnode_epmd_names(cnode_mailbox *mb, const char *host, uint64_t timeout_ms,
 {
 	int rc = cn_ask_names(mb->node, host, deadline_of(timeout_ms), each, context);
 	return rc == 0 ? 0
-		       : fail(mb, rc, "epmd on %s: %s", host ? host : "this host",
+		       : cn_mailbox_fail(mb, rc, "epmd on %s: %s", host ? host : "this host",
 			      rc == CNODE_EEPMD ? "none runs there, or it cannot be reached" : cnode_strerror(rc));
 }

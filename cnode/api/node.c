@@ -2,6 +2,7 @@
 /* The life of a node: made, started, running, stopping, down. */
 #include "cnode/api/api.h"
 
+#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -178,6 +179,7 @@ static bool turn(void *ctx)
 	case CN_LIFE_NEW:
 	case CN_LIFE_STARTING:
 	case CN_LIFE_RUNNING:
+		cn_global_leave(node->global);
 		cn_procs_close(node->procs);
 		node->spared = cn_procs_count_prompt(node->procs);
 		begin_stage(node, CN_LIFE_STOPPING, node->shutdown_ns);
@@ -220,7 +222,22 @@ static void stop_asked(struct cn_io *io, unsigned events)
 {
 	cnode_node *node = CN_CONTAINER(io, cnode_node, stop_io);
 	(void)events;
-	cn_event_clear(node->stop_fd);
+	/* It stays set: cnode_node_run waits for it too, and would miss an event that is cleared at once. */
+	cn_io_set(&node->stop_io, 0);
+}
+
+/* Standard input: at its end the node stops. */
+static void input_came(struct cn_io *io, unsigned events)
+{
+	cnode_node *node = CN_CONTAINER(io, cnode_node, eof_io);
+	char unused[4096];
+	(void)events;
+	ssize_t n = read(io->fd, unused, sizeof unused);
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		return;
+	cn_io_set(io, 0);
+	cn_log_line(node->log, CNODE_LOG_NOTICE, "standard input has ended: the node stops");
+	cnode_node_stop(node);
 }
 
 /* ---- making ---- */
@@ -303,7 +320,7 @@ static int make_cluster(cnode_node *node, const cnode_config *cfg, uint32_t crea
 		.name = node->name,
 		.networked = node->networked,
 		.creation = creation,
-		.visible = cfg->visible,
+		.visible = !cfg->hidden,
 		.cookie = cookie,
 		.listen = cfg->listen,
 		.epmd = modes[cfg->epmd],
@@ -331,7 +348,12 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 		return cn_api_fail(node, rc, "%s: the system gives no random numbers", node->name);
 	if (creation < 4)
 		creation += 4;              /* 0 to 3 are what nodes before OTP 23 had */
-	struct cn_loop_config loop = { .max_fds = (cfg->max_connections ? cfg->max_connections : 1024) + 64 };
+	if (cfg->dns && !cn_dns_servers_valid(cfg->dns))
+		return cn_api_fail(node, CNODE_EBADARG, "dns %s: ADDRESS or ADDRESS:PORT is wanted, with commas between", cfg->dns);
+	struct cn_loop_config loop = {
+		.max_fds = (cfg->max_connections ? cfg->max_connections : 1024) + 64,
+		.dns = cfg->dns,
+	};
 	rc = cn_loop_new(&loop, &node->loop);
 	if (rc != 0)
 		return rc;
@@ -356,9 +378,9 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	if (rc == 0)
 		rc = cn_guard_new(node->log, &node->guard);
 	if (rc == 0)
-		rc = cn_pg_new(node->procs, node->log, &pg_ops, node, &node->pg);
-	if (rc == 0)
 		rc = cn_functions_new(node->guard, &node->functions);
+	if (rc == 0)
+		rc = cn_pg_new(node->procs, node->log, &pg_ops, node, &node->pg);
 	if (rc == 0)
 		rc = cn_factories_new(node->procs, node->log, node->guard, &node->factories);
 	if (rc == 0)
@@ -381,7 +403,9 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	rc = cn_pool_new(&pool, &node->pool);
 	if (rc == 0)
 		rc = cn_kernel_start(node->procs, node->factories, node->functions);
-	return rc;
+	if (rc == 0)
+		rc = cn_kernel_registry(node->procs, node->factories, node->functions);
+	return rc == 0 ? cn_api_global(node, cfg) : rc;
 }
 
 int cnode_node_new(const cnode_config *config, cnode_node **made)
@@ -395,10 +419,12 @@ int cnode_node_new(const cnode_config *config, cnode_node **made)
 	if (!node)
 		return CNODE_ENOMEM;
 	cn_mutex_init(&node->lock);
+	cn_mutex_init(&node->drops.lock);
 	cn_cond_init(&node->changed);
 	cn_task_init(&node->look, look);
 	node->stop_fd = node->asked_fd = -1;
 	node->threadless = cfg.threads == CNODE_THREADS_NONE;
+	node->stop_at_eof = cfg.stop_at_eof;
 	node->shutdown_ns = (cfg.shutdown_timeout ? cfg.shutdown_timeout : 5) * CN_NS_PER_S;
 	*made = node;
 	int rc = cn_log_new(cfg.log_level ? cfg.log_level : CNODE_LOG_NOTICE, cfg.log, cfg.log_context, &node->log);
@@ -434,6 +460,10 @@ static int start_rooms(cnode_node *node)
 	cn_timer_init(&node->timer, node->loop, timer_fired);
 	cn_io_init(&node->stop_io, node->loop, node->stop_fd, stop_asked);
 	cn_io_set(&node->stop_io, CN_READ);
+	if (node->stop_at_eof) {
+		cn_io_init(&node->eof_io, node->loop, STDIN_FILENO, input_came);
+		cn_io_set(&node->eof_io, CN_READ);
+	}
 	if (node->networked)
 		rc = cn_cluster_start(node->cluster, &text);
 	cn_lead_release(node->loop);
@@ -528,7 +558,7 @@ int cnode_node_run(cnode_node *node)
 	if (rc != 0)
 		return cn_api_fail(node, rc, "%s: no file descriptor is left", node->name);
 	rc = cnode_node_start(node);
-	if (rc == 0) {
+	if (rc == 0 || rc == CNODE_ESHUTDOWN) {         /* the latter: asked to stop while it started */
 		while (!atomic_load(&node->stop)) {
 			struct pollfd fds[] = {
 				{ .fd = signals.fd, .events = POLLIN },
@@ -562,12 +592,17 @@ void cnode_node_free(cnode_node *node)
 		if (life != CN_LIFE_NEW) {
 			cn_timer_stop(&node->timer);
 			cn_io_forget(&node->stop_io);
+			if (node->stop_at_eof)
+				cn_io_forget(&node->eof_io);
 		}
 		cn_cluster_free(node->cluster);
 		cn_lead_release(node->loop);
 	}
 	cn_factories_close(node->factories);
 	cn_procs_free(node->procs);
+	cn_global_free(node->global);
+	cn_mutex_fini(&node->drops.lock);
+	cn_free(node->drops.names);
 	cn_pool_free(node->pool);
 	cn_factories_free(node->factories);
 	cn_functions_free(node->functions);

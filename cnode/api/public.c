@@ -208,6 +208,25 @@ int cnode_set_env(cnode_process *self, const char *key, cnode_term value)
 	return cn_spawn_set_env(cnode_process_node(self)->factories, self, key, value);
 }
 
+bool cnode_factory_has(cnode_node *node, const char *name)
+{
+	return name && cn_factory_exists(node->factories, name);
+}
+
+int cnode_pool_start(cnode_node *node, const char *name, const cnode_pool_options *options, cnode_pid *pid)
+{
+	cnode_pid started;
+	int rc = cn_pool_open(node->factories, node, node->name, name, options, &started);
+	if (rc != 0)
+		return cn_api_fail(node, rc, "pool %s cannot be started: %s", name ? name : "without name",
+				   rc == CNODE_EBADARG    ? "a factory, 1 to 10,000 workers and a placement are needed"
+				   : rc == CNODE_EBADNAME ? "a node in its list, or its own name, is no name"
+							  : cnode_strerror(rc));
+	if (pid)
+		*pid = started;
+	return 0;
+}
+
 /* ---- access (cnode/access.h) ---- */
 
 int cnode_access_allow(cnode_node *node, enum cnode_access kind, const char *name, const char *who)
@@ -295,6 +314,18 @@ int cnode_connect(cnode_node *node, const char *peer)
 	if (!is_peer_name(peer))
 		return cn_api_fail(node, CNODE_EBADNAME, "%s: not the name of a node: NAME@HOST or NAME@HOST:PORT", peer ? peer : "(null)");
 	return cn_ask_keep(node, peer);
+}
+
+int cnode_discover(cnode_node *node, const char *source)
+{
+	const char *why = "it is missing";
+	int rc = source ? cn_discover_check(source, &why) : CNODE_EBADARG;
+	if (rc != 0)
+		return cn_api_fail(node, rc, "discover %s: %s", source ? source : "(null)", why);
+	if (!node->networked)
+		return cn_api_fail(node, CNODE_ESTATE, "discover %s: this node has no name, and so no network", source);
+	rc = cn_ask_discover(node, source);
+	return rc == 0 ? 0 : cn_api_fail(node, rc, "discover %s: %s", source, cnode_strerror(rc));
 }
 
 int cnode_disconnect(cnode_node *node, const char *peer)

@@ -177,4 +177,15 @@ static inline void cn_cond_broadcast(struct cn_cond *c) { pthread_cond_broadcast
 int cn_thread_start(struct cn_thread *t, const char *name, void (*run)(void *), void *arg);
 void cn_thread_join(struct cn_thread *t);
 
+/*
+ * ---- mutants: false, but in a build with --enable-mutants, where the environment's CNODE_MUTANT names the one that
+ * is true. Each CN_MUTANT breaks one behaviour on purpose, so that conformance/mutants can show that the suite notices. ----
+ */
+#ifdef CN_MUTANTS
+bool cn_mutant(const char *name);
+#define CN_MUTANT(name) cn_mutant(#name)
+#else
+#define CN_MUTANT(name) false
+#endif
+
 #endif

@@ -45,7 +45,7 @@ static const struct cn_opt table[] = {
 };
 #undef AT
 
-enum { NO_NODE = 1, VERBOSE = 2, WAITS_LONG = 4, LIST = 8, CONNECT = 16 };
+enum { NO_NODE = 1, VERBOSE = 2, WAITS_LONG = 4, LIST = 8, CONNECT = 16, OPTIONAL = 32 };
 
 static const struct command {
 	const char *name;
@@ -70,8 +70,16 @@ static const struct command {
 	  "cast to a registered gen_server (gen_server:cast)" },
 	{ "send", "NODE NAME 'TERM'", 3, 3, 3, CONNECT, cn_tool_send,
 	  "send a message to a registered process" },
+	{ "global", "NODE list | locks | whereis NAME | register NAME PROCESS | unregister NAME", 2, 4, 3, CONNECT | OPTIONAL,
+	  cn_tool_global, "the names and locks of the cluster (global), as the node has them; NAME is a term" },
 	{ "spawn", "NODE FACTORY ['ARGS']", 2, 3, 3, LIST | CONNECT, cn_tool_spawn,
 	  "spawn FACTORY:start(ARGS...) and show its pid; ARGS is a list, default []" },
+	{ "factories", "NODE", 1, 1, 0, CONNECT, cn_tool_factories,
+	  "list what a C node lets others spawn, who may, and how often it was asked" },
+	{ "allow", "NODE FACTORY WHO", 3, 3, 0, CONNECT, cn_tool_allow,
+	  "let nodes spawn the factory; WHO is all or NODE[,NODE...], '*' in a name is any text" },
+	{ "deny", "NODE FACTORY WHO", 3, 3, 0, CONNECT, cn_tool_deny,
+	  "let nodes spawn the factory no more" },
 };
 
 static void help(void)
@@ -229,14 +237,8 @@ static int read_words(const struct command *command, const struct options *o,
 		const char *own = o->name != NULL ? o->name : o->sname;
 		if (cn_target_read(tool->word[0], own, &tool->target, message) != 0)
 			return usage("%s", message);
-		if (o->sname != NULL && tool->target.long_names)
-			return usage("%s has a long name and -sname makes a short one, so they refuse each other: use -name",
-				     tool->target.node);
-		if (o->name != NULL && !tool->target.long_names)
-			return usage("%s has a short name and -name makes a long one, so they refuse each other: use -sname",
-				     tool->target.node);
 	}
-	if (command->term == 0)
+	if (command->term == 0 || ((command->flags & OPTIONAL) && count < command->term))
 		return CN_TOOL_OK;
 	return read_term(command, count >= command->term ? tool->word[command->term - 1] : "[]", &tool->term);
 }
@@ -274,7 +276,8 @@ static int join(const struct command *command, const struct options *o, struct c
 		config.cookie = "unused";       /* a machine without a cookie may ask epmd */
 	cn_target_own_name(&tool->target, own);
 	config.name = o->name != NULL ? o->name : o->sname != NULL ? o->sname : own;
-	config.long_names = o->name != NULL || tool->target.long_names;
+	config.long_names = o->name != NULL || (o->sname == NULL && tool->target.long_names);
+	config.hidden = true;
 	config.listen = "127.0.0.1";            /* nobody is meant to dial us */
 	config.epmd = CNODE_EPMD_NONE;
 	config.threads = 1;
@@ -335,7 +338,7 @@ int main(int argc, char *argv[])
 	else if (o.version)
 		printf("cnode %s\n", PACKAGE_VERSION);
 	else if (words.count == 0)
-		status = usage("a command is missing: ping, await, names, info, rpc, call, cast, send or spawn (see -help)");
+		status = usage("a command is missing: ping, await, names, info, rpc, call, cast, send, spawn, factories, allow or deny (see -help)");
 	else if ((command = find_command(words.item[0])) == NULL)
 		status = usage("unknown command '%.100s' (see -help)", words.item[0]);
 	else

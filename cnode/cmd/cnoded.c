@@ -148,11 +148,13 @@ static int configure(const struct cn_settings *s, struct cn_cookie *cookie, cnod
 
 	config->name = o->name != NULL ? o->name : o->sname;
 	config->long_names = o->name != NULL;
-	config->visible = o->visible;
+	config->hidden = o->hidden;
 	config->listen = o->listen;
+	config->dns = o->dns;
 	config->threads = (int)o->threads;
 	config->net_ticktime = (uint32_t)o->net_ticktime;
 	config->shutdown_timeout = (uint32_t)o->shutdown_timeout;
+	config->stop_at_eof = o->stop_at_eof;
 	config->max_threads = (int)s->limits.max_threads;
 	config->net_setuptime = (uint32_t)s->limits.net_setuptime;
 	config->max_message = (uint64_t)s->limits.max_message;
@@ -183,7 +185,9 @@ static int make_node(const cnode_config *config, cnode_node **node)
 	cn_say(CNODE_LOG_ERROR, "%s", *node != NULL ? cnode_node_error(*node) : cnode_strerror(rc));
 	switch (rc) {
 	case CNODE_EBADNAME: return CN_DAEMON_USAGE;
-	case CNODE_EBADARG: return config->cookie != NULL ? CN_DAEMON_USAGE : CN_DAEMON_COOKIE;
+	case CNODE_EBADARG:
+		/* Of the cookie's file, or of what was given. */
+		return config->cookie != NULL || strncmp(cnode_node_error(*node), "dns ", 4) == 0 ? CN_DAEMON_USAGE : CN_DAEMON_COOKIE;
 	case CNODE_EACCES:
 	case CNODE_ENOENT:
 	case CNODE_EIO: return CN_DAEMON_COOKIE;
@@ -317,6 +321,23 @@ static int connect_peers(const struct cn_settings *s, cnode_node *node, bool che
 	return 0;
 }
 
+static int discover_nodes(const struct cn_settings *s, cnode_node *node)
+{
+	const struct cn_opt_list *sources = &s->o.discover;
+
+	for (size_t i = 0; i < sources->count; i++) {
+		const char *source = sources->item[i];
+		int rc = cnode_discover(node, source);
+		if (rc == 0)
+			continue;
+		/* "discover SOURCE: why" */
+		cn_say(CNODE_LOG_ERROR, "%s %s%s", cn_settings_label(s, "discover", source), source,
+		       cnode_node_error(node) + strlen("discover ") + strlen(source));
+		return rc == CNODE_EBADARG ? CN_DAEMON_USAGE : CN_DAEMON_FAILED;
+	}
+	return 0;
+}
+
 /* ---- the life of the daemon ---- */
 
 static void say_ready(cnode_node *node, const cnode_config *config, const struct cn_modules *modules)
@@ -326,7 +347,7 @@ static void say_ready(cnode_node *node, const cnode_config *config, const struct
 
 	snprintf(port, sizeof port, "port %u", cnode_node_port(node));
 	add(&p, "", port);
-	add(&p, ", ", config->visible ? "visible" : "hidden");
+	add(&p, ", ", config->hidden ? "hidden" : "visible");
 	for (size_t i = 0; i < modules->count; i++)
 		add(&p, i == 0 ? "; modules " : ", ", modules->item[i].entry->name);
 	(void)cnode_factory_list(node, name_open_factory, &open);
@@ -451,6 +472,21 @@ static void serve(struct daemon *d)
 	}
 }
 
+/* Waits for the end of a node that was asked to stop. Returns an exit status. */
+static int await_end(struct daemon *d)
+{
+	int rc = cnode_node_wait(d->node);
+
+	if (rc == 0)
+		return 0;
+	if (rc != CNODE_ETIMEOUT) {
+		cn_say(CNODE_LOG_ERROR, "%s", cnode_node_error(d->node));
+		return CN_DAEMON_FAILED;
+	}
+	cn_say(CNODE_LOG_WARNING, "processes that did not end within -shutdown_timeout were left behind");
+	return CN_DAEMON_LEFT;
+}
+
 /* From a started node to its end. Returns an exit status. */
 static int live(struct daemon *d)
 {
@@ -461,15 +497,8 @@ static int live(struct daemon *d)
 	else
 		say_ready(d->node, &d->config, &d->modules);
 	serve(d);
-	int rc = cnode_node_wait(d->node);
-	if (status != 0 || rc == 0)
-		return status;
-	if (rc != CNODE_ETIMEOUT) {
-		cn_say(CNODE_LOG_ERROR, "%s", cnode_node_error(d->node));
-		return CN_DAEMON_FAILED;
-	}
-	cn_say(CNODE_LOG_WARNING, "processes that did not end within -shutdown_timeout were left behind");
-	return CN_DAEMON_LEFT;
+	int end = await_end(d);
+	return status != 0 ? status : end;
 }
 
 /* What -check says in the end. */
@@ -489,6 +518,8 @@ static int start(struct daemon *d)
 	const char *listen = d->settings.o.listen;
 	if (rc == 0)
 		return live(d);
+	if (rc == CNODE_ESHUTDOWN)              /* asked to stop before it was ready, which is no failure */
+		return await_end(d);
 	cn_say(CNODE_LOG_ERROR, "%s%s%s%s", cnode_node_error(d->node), listen ? " (-listen " : "", listen ? listen : "",
 	       listen ? ")" : "");
 	return cn_daemon_start_status(rc);
@@ -516,6 +547,8 @@ static int run(const struct cn_options *flags)
 		status = connect_peers(&d.settings, d.node, true);
 	if (status == 0)
 		status = add_routes(&d.settings, d.node);
+	if (status == 0)
+		status = discover_nodes(&d.settings, d.node);
 	if (status == 0)
 		status = load_modules(&d.settings, check ? NULL : d.node, &d.modules);
 	if (status == 0)

@@ -21,10 +21,11 @@ const struct cn_opt cn_options_table[] = {
 	{ "setcookie", "COOKIE", CN_OPT_TEXT, AT(setcookie), 0, 0,
 	  "the cookie; everybody on this machine can see it in ps" },
 	{ "cookie_file", "FILE", CN_OPT_TEXT, AT(cookie_file), 0, 0,
-	  "the file with the cookie, readable for its owner only; default: $CNODE_COOKIE_FILE, "
+	  "the file with the cookie, readable for its owner only; -: the first line of standard input; default: "
+	  "$CNODE_COOKIE_FILE, "
 	  "$CREDENTIALS_DIRECTORY/cookie, ~/.erlang.cookie" },
-	{ "hidden", NULL, CN_OPT_FLAG, AT(hidden), 0, 0, "be a hidden node (the default)" },
-	{ "visible", NULL, CN_OPT_FLAG, AT(visible), 0, 0, "be seen in nodes() of the others" },
+	{ "hidden", NULL, CN_OPT_FLAG, AT(hidden), 0, 0, "be a hidden node: not in nodes() of the others" },
+	{ "visible", NULL, CN_OPT_FLAG, AT(visible), 0, 0, "be an ordinary node (the default)" },
 	{ "load", "MODULE", CN_OPT_LIST, AT(load), 0, 0,
 	  "load a module: the name of an installed one, or a path; may be repeated" },
 	{ "allow", "FACTORY[=NODE,...]", CN_OPT_LIST, AT(allow), 0, 0,
@@ -35,6 +36,10 @@ const struct cn_opt cn_options_table[] = {
 	{ "connect", "NODE[,NODE...]", CN_OPT_LIST, AT(connect), 0, 0,
 	  "connect to these nodes, again and again if need be; NAME@HOST:PORT goes without epmd; "
 	  "may be repeated" },
+	{ "discover", "SOURCE", CN_OPT_LIST, AT(discover), 0, 0,
+	  "look for nodes and connect to them: epmd:[PATTERN@]HOST,..., dns:NAME@QUESTION, "
+	  "srv:NAME@QUESTION or list:NODE,...; may be repeated" },
+	{ "dns", "ADDR[:PORT],...", CN_OPT_TEXT, AT(dns), 0, 0, "DNS servers to ask; default: the system's" },
 	{ "listen", "ADDR[:PORT]", CN_OPT_TEXT, AT(listen), 0, 0,
 	  "the address to listen on, [ADDR]:PORT for IPv6, :PORT for all; default: all, any port" },
 	{ "epmd", "MODE", CN_OPT_TEXT, AT(epmd), 0, 0,
@@ -50,6 +55,8 @@ const struct cn_opt cn_options_table[] = {
 	  "error, warning, notice (the default), info, debug or none" },
 	{ "shutdown_timeout", "SECONDS", CN_OPT_NUMBER, AT(shutdown_timeout), 1, 86400,
 	  "how long processes may take to end; default: 5" },
+	{ "stop_at_eof", NULL, CN_OPT_FLAG, AT(stop_at_eof), 0, 0,
+	  "stop when standard input is closed: for a parent that holds it by a pipe" },
 	{ "config", "FILE", CN_OPT_TEXT, AT(config), 0, 0,
 	  "the configuration, or a folder with cnoded.conf and conf.d/*.conf; default: $CNODE_CONFIG, " CN_CONFDIR },
 	{ "check", NULL, CN_OPT_FLAG, AT(check), 0, 0,

@@ -20,10 +20,10 @@ struct cn_options {
 	const char *sname, *name;
 	const char *setcookie, *cookie_file;
 	bool hidden, visible;
-	struct cn_opt_list load, allow, allow_fun, connect, route;
-	const char *listen, *epmd, *log, *config;
+	struct cn_opt_list load, allow, allow_fun, connect, discover, route;
+	const char *listen, *epmd, *dns, *log, *config;
 	long net_ticktime, shutdown_timeout, threads;
-	bool check, help, version;
+	bool stop_at_eof, check, help, version;
 };
 
 /* Limits of the node; 0: the library's default. */

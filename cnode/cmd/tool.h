@@ -39,6 +39,13 @@ int cn_tool_cast(struct cn_tool *tool);
 int cn_tool_send(struct cn_tool *tool);
 int cn_tool_spawn(struct cn_tool *tool);
 
+/* The names and locks of the cluster (global.c). */
+int cn_tool_global(struct cn_tool *tool);
+/* Factories of a C node, and who may spawn them (factories.c). */
+int cn_tool_factories(struct cn_tool *tool);
+int cn_tool_allow(struct cn_tool *tool);
+int cn_tool_deny(struct cn_tool *tool);
+
 /* Monotonic nanoseconds. */
 uint64_t cn_tool_now(void);
 /* Milliseconds left until the deadline, at least 1. */

@@ -143,6 +143,12 @@ void cn_conn_closef(struct cn_conn *c, int error, const char *fmt, ...)
 	cn_conn_close(c, error, text);
 }
 
+/* A tool or another hidden peer that is through, and says no more: that is no event. */
+static bool is_farewell(const struct cn_conn *c)
+{
+	return c->error == CNODE_ENOCONNECTION && c->in.size == 0 && !(c->info.peer_flags & CN_DFLAG_PUBLISHED);
+}
+
 static void log_end(struct cn_conn *c)
 {
 	struct cn_net *net = c->net;
@@ -150,7 +156,7 @@ static void log_end(struct cn_conn *c)
 	uint32_t held;
 	/* A peer that was not authenticated chooses its name: it cannot flood the log. */
 	if (c->was_up) {
-		cn_log_line(log, c->error ? CNODE_LOG_NOTICE : CNODE_LOG_INFO, "connection with %s (%s) ended: %s",
+		cn_log_line(log, c->error && !is_farewell(c) ? CNODE_LOG_NOTICE : CNODE_LOG_INFO, "connection with %s (%s) ended: %s",
 			    c->peer, c->where, c->text);
 	} else if (c->dialled) {
 		cn_log_line(log, CNODE_LOG_INFO, "no connection to %s: %s", c->peer, c->text);

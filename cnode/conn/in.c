@@ -20,7 +20,7 @@ static void close_refused(struct cn_conn *c, int rc)
 static void answer_tick(struct cn_conn *c)
 {
 	uint64_t now = cn_loop_now(c->net->config.loop);
-	if (now - c->answered < ANSWER_PAUSE)
+	if (now - c->answered < ANSWER_PAUSE || CN_MUTANT(no_ticks))
 		return;
 	c->answered = now;
 	cn_half_tick(c);
@@ -217,7 +217,7 @@ static void tick(struct cn_conn *c)
 	bool heard = in != c->in_seen;
 	c->in_seen = in;
 	c->silent = heard ? 0 : c->silent + 1;
-	if (c->silent >= INTERVALS) {
+	if (c->silent >= (CN_MUTANT(tick_impatient) ? 1 : CN_MUTANT(tick_patient) ? 1000 : INTERVALS)) {
 		cn_conn_closef(c, CNODE_ETICK, "no byte came for net_ticktime (%llu s): it hangs, or the network does",
 			       (unsigned long long)(ticktime / CN_NS_PER_S));
 		return;
@@ -225,7 +225,7 @@ static void tick(struct cn_conn *c)
 	cn_mutex_lock(&c->half.lock);
 	uint64_t out = c->half.bytes;
 	cn_mutex_unlock(&c->half.lock);
-	if (out == c->out_seen || (!c->info.visible && !heard))
+	if ((out == c->out_seen || (!c->info.visible && !heard)) && !CN_MUTANT(no_ticks))
 		cn_half_tick(c);
 	cn_mutex_lock(&c->half.lock);
 	c->out_seen = c->half.bytes;
@@ -242,6 +242,8 @@ void cn_in_due(struct cn_conn *c)
 	}
 	if (now >= c->next_tick) {
 		c->next_tick = now + c->net->config.ticktime / INTERVALS;
+		if (CN_MUTANT(late_ticks))
+			c->next_tick = now + c->net->config.ticktime * 2;
 		tick(c);
 	}
 	if (c->state != CN_CONN_UP)

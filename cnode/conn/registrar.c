@@ -86,7 +86,7 @@ static void own_node(const struct cn_registrar *r, struct cn_epmd_node *node)
 		.name_size = (uint16_t)strlen(r->name),
 		.port = r->config.port,
 		.type = r->config.visible ? 'M' : 'H',
-		.high = 6,
+		.high = CN_MUTANT(epmd_old_versions) ? 5 : 6,
 		.low = 5,
 	};
 }
@@ -258,7 +258,8 @@ static void lost(struct cn_registrar *r)
 	r->held = false;
 	r->since = cn_loop_clock(r->config.loop);
 	cn_log_line(r->config.log, CNODE_LOG_WARNING, "epmd has gone; connections stay, %s registers again when it is back", r->name);
-	again_after(r, jitter(r));
+	if (!CN_MUTANT(epmd_never_again))
+		again_after(r, jitter(r));
 }
 
 static void registrar_read(struct cn_registrar *r)

@@ -106,7 +106,7 @@ static void come_up(struct cn_conn *c)
 		.creation = hs->peer_creation,
 		.flags = hs->flags,
 		.peer_flags = hs->peer_flags,
-		.visible = hs->flags & CN_DFLAG_PUBLISHED,
+		.visible = hs->flags & CN_DFLAG_PUBLISHED || CN_MUTANT(everybody_visible),
 		.since = cn_loop_now(net->config.loop),
 	};
 	memcpy(c->peer, hs->peer, sizeof c->peer);

@@ -116,7 +116,7 @@ static int send_reply(struct cnode_from *from, struct cnode_builder *b)
 		return rc;
 	struct cn_target to = { .pid = from->pid };
 	cnode_ref alias;
-	if (alias_of(from->tag, &alias) && cn_procs_has_alias(cn_process_procs(self), alias.node))
+	if (alias_of(from->tag, &alias) && !CN_MUTANT(reply_past_alias) && cn_procs_has_alias(cn_process_procs(self), alias.node))
 		to = (struct cn_target){ .alias = &alias };
 	rc = cn_process_send(self, &to, message, 0);
 	cnode_term_drop(message);
@@ -147,7 +147,10 @@ int cnode_reply(cnode_from *from, const char *format, ...)
 	va_list args;
 	cn_builder_init(&b);
 	cnode_build_tuple(&b, 2);
-	cnode_build_term(&b, from->tag);
+	if (CN_MUTANT(reply_tag_lost))
+		cnode_build_pid(&b, from->pid);
+	else
+		cnode_build_term(&b, from->tag);
 	va_start(args, format);
 	cn_build_vformat(&b, format, args);
 	va_end(args);

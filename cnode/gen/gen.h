@@ -31,6 +31,21 @@ struct cn_gen_spec {
 int cn_gen_spawn(struct cn_procs *procs, const struct cn_gen_spec *gen, const struct cn_process_spec *spec,
 		 cnode_pid *pid);
 
+/*
+ * Memory of a completion that may never be called: freed with the process if it is still attached
+ * then. Behaviours only, their own thread.
+ */
+struct cn_gen_attachment {
+	void (*free)(struct cn_gen_attachment *attachment);
+	struct cn_gen_attachment *next, **back;
+};
+/* CNODE_ESTATE: self is no behaviour. */
+int cn_gen_attach(struct cnode_process *self, struct cn_gen_attachment *attachment,
+		  void (*free)(struct cn_gen_attachment *attachment));
+void cn_gen_detach(struct cn_gen_attachment *attachment);
+/* What completions get as state; NULL: self is no behaviour. */
+void *cn_gen_state(struct cnode_process *self);
+
 /* ---- calling, from any process (a mailbox too) ---- */
 
 /*

@@ -38,6 +38,7 @@ struct gen {
 	struct cnode_from *from;        /* for the next call: there is always one */
 	struct cnode_from *kept;
 	struct requests *requests;      /* NULL until the first */
+	struct cn_gen_attachment *attachments;
 	cnode_ref idle;                 /* the idle timer */
 	uint64_t last;                  /* when the last message came */
 	cnode_name peer;                /* whose connection brought the one that is being handled; 0: this node */

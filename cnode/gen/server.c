@@ -262,6 +262,11 @@ static void gen_fini(struct cnode_process *self, void *state, void *arg)
 		next = m->next;
 		cn_message_free(self, m);
 	}
+	while (g->attachments) {
+		struct cn_gen_attachment *a = g->attachments;
+		cn_gen_detach(a);
+		a->free(a);
+	}
 	requests_free(g);
 	from_drop_all(g);
 }
@@ -281,6 +286,33 @@ struct gen *gen_of(struct cnode_process *self)
 		if (class == &gen_classes[i])
 			return cn_process_state(self);
 	return NULL;
+}
+
+void *cn_gen_state(struct cnode_process *self)
+{
+	struct gen *g = gen_of(self);
+	return g ? g->memory : NULL;
+}
+
+int cn_gen_attach(struct cnode_process *self, struct cn_gen_attachment *a, void (*free)(struct cn_gen_attachment *a))
+{
+	struct gen *g = gen_of(self);
+	if (!g)
+		return CNODE_ESTATE;
+	a->free = free;
+	a->next = g->attachments;
+	a->back = &g->attachments;
+	if (a->next)
+		a->next->back = &a->next;
+	g->attachments = a;
+	return 0;
+}
+
+void cn_gen_detach(struct cn_gen_attachment *a)
+{
+	*a->back = a->next;
+	if (a->next)
+		a->next->back = a->back;
 }
 
 cnode_name cnode_message_peer(const cnode_process *self)

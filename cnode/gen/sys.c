@@ -26,7 +26,7 @@ static int get_state(struct gen *g, struct cnode_from *from)
 	if (rc != 0)
 		return reply_error(from, cnode_error_atom(rc));
 	/* The state itself up to 26.0, {ok, State} since 26.1, and either breaks the other's sys:get_state (OTP-18633). */
-	rc = from_is_26(from) ? cnode_reply(from, "{ok,~t}", shown) : cnode_reply_term(from, shown);
+	rc = from_is_26(from) || CN_MUTANT(sys_state_wrapped) ? cnode_reply(from, "{ok,~t}", shown) : cnode_reply_term(from, shown);
 	cnode_term_drop(shown);
 	return rc;
 }
@@ -71,7 +71,7 @@ static int answer(struct gen *g, struct cnode_from *from, cnode_term message)
 	if (cn_term_is_atom(message, "get_status"))
 		return get_status(g, from);
 	if (cn_term_is_atom(message, "suspend")) {
-		g->suspended = true;
+		g->suspended = !CN_MUTANT(suspend_ignored);
 		return cnode_reply(from, "ok");
 	}
 	if (cn_term_is_atom(message, "resume")) {

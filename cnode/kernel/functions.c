@@ -304,6 +304,20 @@ static int execute(cnode_process *self, struct execution *e, const struct call *
 	return f ? f->call(self, f->context, c->args, result) : CNODE_EUNDEF;
 }
 
+int cn_function_run(struct cn_functions *fs, cnode_process *self, const char *module, const char *name, cnode_term args,
+		    cnode_term *result)
+{
+	*result = (cnode_term){ 0 };
+	cnode_reader r = cnode_read(args);
+	size_t arity = cnode_read_list(&r);
+	if (r.error || arity > 255)
+		return CNODE_EBADARG;
+	cn_mutex_lock(&fs->lock);
+	struct function *f = find(fs, module, name, (int)arity, false);
+	cn_mutex_unlock(&fs->lock);
+	return f ? f->call(self, f->context, args, result) : CNODE_EUNDEF;
+}
+
 /* Ends the process with the exit reason that erpc expects. */
 static int finish_call(cnode_process *self, cnode_term ref, const struct call *c, int rc, cnode_term result)
 {
@@ -311,12 +325,14 @@ static int finish_call(cnode_process *self, cnode_term ref, const struct call *c
 	cnode_atom class_;
 	cnode_term reason;
 	if (rc == 0)
-		return cnode_stop(self, "{~t,return,~t}", ref, result);
+		return cnode_stop(self, CN_MUTANT(erpc_result_thrown) ? "{~t,throw,~t}" : "{~t,return,~t}", ref, result);
 	if (rc == CNODE_ERAISED && cnode_scan(result, "{~a,~t}", &class_, &reason) == 0) {
 		if (strcmp(class_.text, "error") == 0)
 			return cnode_stop(self, "{~t,error,~t,[{~a,~a,~t,[]}]}", ref, reason, m, f, c->args);
 		return cnode_stop(self, "{~t,~a,~t}", ref, class_.text, reason);
 	}
+	if (CN_MUTANT(erpc_error_as_exit))
+		return cnode_stop(self, "{~t,exit,~a}", ref, cnode_error_atom(rc));
 	if (rc == CNODE_EUNDEF || rc == CNODE_EBADARG)
 		return cnode_stop(self, "{~t,error,~a,[{~a,~a,~t,[]}]}", ref, cnode_error_atom(rc), m, f, c->args);
 	return cnode_stop(self, "{~t,error,{cnode,~a,~z},[{~a,~a,~t,[]}]}", ref, cnode_error_atom(rc),

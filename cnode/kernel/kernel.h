@@ -28,10 +28,20 @@ int cn_function_set(struct cn_functions *fs, const char *module, const char *nam
 int cn_function_list(struct cn_functions *fs, int (*each)(void *context, const cnode_function_info *function), void *context);
 
 /*
+ * Runs an exported function in the calling process, whoever it is open to. The codes of
+ * cnode_function, and CNODE_EUNDEF; *result is yours if it is not empty.
+ */
+int cn_function_run(struct cn_functions *fs, cnode_process *self, const char *module, const char *name, cnode_term args,
+		    cnode_term *result);
+
+/*
  * Lets erpc's spawns reach the functions, and starts net_kernel and rex. Before the node
  * is known to anybody. 0, CNODE_ENOMEM, CNODE_ENAMETAKEN.
  */
 int cn_kernel_start(struct cn_procs *procs, struct cn_factories *factories, struct cn_functions *functions);
+
+/* Exports the functions of the module cnode, closed, and starts the service cnode. After cn_kernel_start. 0, CNODE_ENOMEM. */
+int cn_kernel_registry(struct cn_procs *procs, struct cn_factories *factories, struct cn_functions *functions);
 
 extern const cnode_behaviour cn_kernel_net_kernel;
 extern const cnode_behaviour cn_kernel_rex;

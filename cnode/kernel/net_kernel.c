@@ -11,7 +11,7 @@ static int net_kernel_call(cnode_process *self, void *state, cnode_from *from, c
 	(void)self;
 	(void)state;
 	if (cnode_scan(request, "{is_auth,_}") == 0)
-		return cnode_reply(from, "yes");
+		return cnode_reply(from, CN_MUTANT(ping_says_no) ? "no" : "yes");
 	/* Older nodes ask for spawns here when a peer does not offer SPAWN; we do offer it. */
 	return cnode_reply(from, "{error,bad_request}");
 }

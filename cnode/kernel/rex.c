@@ -54,7 +54,7 @@ static int rex_info(cnode_process *self, void *state, const cnode_info *info)
 	cnode_term request;
 	if (info->kind != CNODE_MESSAGE || cnode_scan(info->message, "{~p,~t}", &pid, &request) != 0)
 		return 0;
-	if (cnode_scan(request, "features_request") == 0) {
+	if (cnode_scan(request, "features_request") == 0 && !CN_MUTANT(rex_without_features)) {
 		char node[CNODE_NAME_SIZE];
 		if (cnode_name_text(cnode_self(self).node, node) == 0)
 			return told(cnode_send(self, pid, "{features_reply,~a,[erpc]}", node));

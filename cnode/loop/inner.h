@@ -36,6 +36,7 @@ struct cn_loop {
 	int fd;                             /* of libev's epoll, once it was asked for; -1 */
 
 	struct resolver *resolver;          /* made with the first name */
+	char *dns;                          /* the servers it asks; NULL: the system's */
 };
 
 /* Frees it; NULL is fine. */

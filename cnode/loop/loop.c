@@ -414,6 +414,10 @@ int cn_loop_new(const struct cn_loop_config *config, struct cn_loop **made)
 		rc = CNODE_ENOTSUP;     /* it falls back to poll when it gets no descriptor, or no epoll */
 		goto undo_ev;
 	}
+	if (config && config->dns && !(loop->dns = cn_strdup(config->dns))) {
+		rc = CNODE_ENOMEM;
+		goto undo_ev;
+	}
 	cn_mutex_init(&loop->lead_lock);
 	cn_cond_init(&loop->lead_free);
 	ev_set_userdata(loop->ev, loop);
@@ -449,5 +453,6 @@ void cn_loop_free(struct cn_loop *loop)
 	cn_socket_close(loop->wake_fd);
 	cn_cond_fini(&loop->lead_free);
 	cn_mutex_fini(&loop->lead_lock);
+	cn_free(loop->dns);
 	cn_free(loop);
 }

@@ -33,6 +33,7 @@ struct cn_loop_config {
 	uint64_t (*now)(void *context);   /* NULL: cn_now */
 	void *now_context;
 	uint32_t max_fds;                 /* descriptors below this never make libev grow; 0: 1,024 */
+	const char *dns;                  /* servers to ask, "ADDRESS[:PORT],…"; NULL: the system's. Copied */
 };
 
 /*
@@ -264,5 +265,41 @@ void cn_resolve_start(struct cn_resolve *r, struct cn_loop *loop, const char *ho
 		      void (*done)(struct cn_resolve *, int));
 /* `done` is not called any more. No-op when it was called. Lead. */
 void cn_resolve_cancel(struct cn_resolve *r);
+
+/* ---- all that DNS knows under a name: for finding nodes ---- */
+
+#define CN_DNS_MAX 1024                   /* answers that are kept: a server that sends without end */
+
+enum cn_dns_kind {
+	CN_DNS_HOST,                      /* A and AAAA, /etc/hosts too */
+	CN_DNS_SRV,
+};
+
+struct cn_dns_answer {
+	char *target;                     /* an address as text, or the name that an SRV record points to */
+	uint16_t port;                    /* SRV */
+};
+
+/* One question. */
+struct cn_dns {
+	/*
+	 * As cn_resolve: with 0 there is an answer at least. They are freed when it returns: the question may be
+	 * neither freed nor asked anew in it.
+	 */
+	void (*done)(struct cn_dns *q, int rc);
+	struct cn_dns_answer *answer;
+	unsigned count;
+	struct cn_loop *loop;             /* the rest is the resolver's */
+	struct cn_dns_query *query;
+	struct cn_timer told;
+	int rc;
+};
+/* Asks; `done` is called exactly once, by a round of the loop, never from inside of this call. name is copied. Lead. */
+void cn_dns_start(struct cn_dns *q, struct cn_loop *loop, enum cn_dns_kind kind, const char *name,
+		  void (*done)(struct cn_dns *, int));
+/* `done` is not called any more. No-op when it was called. Lead. */
+void cn_dns_cancel(struct cn_dns *q);
+/* True for a list of servers as in cn_loop_config. Any thread. */
+bool cn_dns_servers_valid(const char *servers);
 
 #endif

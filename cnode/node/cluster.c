@@ -67,12 +67,12 @@ static enum cn_status judge(struct cn_cluster *cluster, struct cn_conn *c, const
 	if (rc != 0)
 		return CN_STATUS_NOT_ALLOWED;
 	if (peer->state == CN_PEER_UP)
-		return CN_STATUS_ALIVE;
+		return CN_MUTANT(no_alive_question) ? CN_STATUS_OK : CN_STATUS_ALIVE;
 	/*
 	 * Both dial at once: the attempt of the greater name goes on, whatever stage the other has
 	 * reached, or both sides could end the attempt that the other relies on.
 	 */
-	if (peer->dialling && cn_node_name_wins(cluster->config.name, name))
+	if (peer->dialling && cn_node_name_wins(cluster->config.name, name) != CN_MUTANT(tie_wrong_winner))
 		return CN_STATUS_NOK;
 	if (!peer->incoming) {
 		peer->incoming = c;
@@ -294,7 +294,7 @@ int cn_cluster_new(const struct cn_cluster_config *config, struct cn_loop *loop,
 		.loop = loop,
 		.log = log,
 		.name = config->name,
-		.flags = config->visible ? CN_DFLAGS_OFFER : CN_DFLAGS_OFFER & ~CN_DFLAG_PUBLISHED,
+		.flags = config->visible || CN_MUTANT(always_published) ? CN_DFLAGS_OFFER : CN_DFLAGS_OFFER & ~CN_DFLAG_PUBLISHED,
 		.creation = config->creation,
 		.setuptime = config->setup_ns,
 		.ticktime = config->tick_ns,
@@ -324,6 +324,7 @@ void cn_cluster_free(struct cn_cluster *cluster)
 {
 	if (!cluster)
 		return;
+	cn_sources_stop(cluster);
 	cn_registrar_free(cluster->registrar);
 	cn_peers_free(cluster);
 	cn_orders_free(cluster);
@@ -426,6 +427,7 @@ void cn_cluster_leave(struct cn_cluster *cluster, uint64_t ns)
 {
 	CN_LEAD(cluster->loop);
 	cluster->stopping = true;
+	cn_sources_stop(cluster);
 	cn_registrar_free(cluster->registrar);
 	cluster->registrar = NULL;
 	cn_net_listen_stop(cluster->net);
@@ -593,6 +595,8 @@ int cn_cluster_disconnect(struct cn_cluster *cluster, const char *text)
 		return CNODE_ENOENT;
 	peer->keep = false;
 	cn_timer_stop(&peer->again);
+	if (CN_MUTANT(disconnect_ignored))
+		return 0;
 	if (peer->state == CN_PEER_UP)
 		cn_conn_close(peer->conn, 0, "this node disconnects");
 	else if (peer->dialling)

@@ -101,7 +101,7 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 			goto not_its_own;
 		break;
 	default:
-		if (c->from.node != peer->name)
+		if (c->from.node != peer->name && !CN_MUTANT(spoofed_sender))
 			goto not_its_own;
 		if (!cnode_pid_is_none(c->to) && c->to.node != cluster->name) {
 			*why = "a signal is addressed to a process of another node";
@@ -126,7 +126,7 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 		sig.to_name = terminate(&name, c->name);
 		return may_reach(cluster, peer, sig.to_name) ? deliver(cluster, peer, &sig, m) : 0;
 	case CN_SIGNAL_ALIAS_SEND:
-		if (c->ref.node != cluster->name)
+		if (c->ref.node != cluster->name || CN_MUTANT(alias_send_lost))
 			return 0;
 		sig.kind = CN_SIG_MESSAGE;
 		sig.alias = &c->ref;
@@ -135,7 +135,7 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 		sig.kind = CN_SIG_LINK;
 		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_UNLINK:
-		if (c->id == 0 && cn_conn_info(peer->conn)->flags & CN_DFLAG_UNLINK_ID) {
+		if (c->id == 0 && !CN_MUTANT(old_unlink_taken) && cn_conn_info(peer->conn)->flags & CN_DFLAG_UNLINK_ID) {
 			*why = "it uses UNLINK although UNLINK_ID is agreed on";
 			return CNODE_EPROTO;
 		}
@@ -176,6 +176,8 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why)
 		if (c->to.node != cluster->name)
 			return 0;
 		sig.kind = CN_SIG_GROUP_LEADER;
+		if (CN_MUTANT(group_leader_ignored))
+			return 0;
 		sig.leader = c->leader;
 		return deliver(cluster, peer, &sig, m);
 	case CN_SIGNAL_SPAWN_REQUEST:

@@ -113,6 +113,13 @@ typedef void cn_watch_fn(void *ctx, int code, const char *text);
  * 0, CNODE_EBADNAME, CNODE_ENOMEM (tell is not called then).
  */
 int cn_cluster_connect(struct cn_cluster *cluster, const char *peer, bool keep, cn_watch_fn *tell, void *ctx);
+/*
+ * Looks for nodes there (cnode_discover), and connects to them, until cn_cluster_leave. Lead.
+ * 0, CNODE_EBADARG, CNODE_ENOMEM, CNODE_ESHUTDOWN.
+ */
+int cn_cluster_discover(struct cn_cluster *cluster, const char *source);
+/* 0, or CNODE_EBADARG and what is wanted in its place (static). Any thread. */
+int cn_discover_check(const char *source, const char **why);
 /* Ends the connection, and does not keep it any more. CNODE_ENOENT. Lead. */
 int cn_cluster_disconnect(struct cn_cluster *cluster, const char *peer);
 /* Ends the connection if there is one; a peer that is kept is connected again later. Lead. */

@@ -98,6 +98,7 @@ struct cn_cluster {
 	uint16_t port;              /* we listen at */
 	bool stopping;
 	struct cn_peer *downs;      /* peers whose relations are being told; holder of the lead */
+	struct cn_source *sources;  /* where nodes are looked for; holder of the lead */
 	struct cn_task chores;      /* what other threads leave for the holder of the lead */
 
 	struct cn_mutex lock;       /* guards the table, what peers say is under it, and what follows */
@@ -125,6 +126,12 @@ void cn_peers_free(struct cn_cluster *cluster);
 void cn_cluster_chores(struct cn_task *task);
 
 void cn_peer_forget_idle(struct cn_peer *peer);
+/* Between a half and all of it. */
+uint64_t cn_jitter(uint64_t ns);
+
+/* discover.c */
+struct cn_source;
+void cn_sources_stop(struct cn_cluster *cluster);
 
 /* cluster.c: begins an attempt; the peer is DIALLING. It ends in cn_peer_up or cn_peer_ended. */
 void cn_peer_dial(struct cn_peer *peer);

@@ -167,12 +167,19 @@ int cn_peer_watch(struct cn_peer *peer, cn_watch_fn *tell, void *ctx)
 	return 0;
 }
 
-static uint64_t jitter(uint64_t around)
+uint64_t cn_jitter(uint64_t ns)
 {
 	uint32_t random = 0;
 	/* Without randomness the moment is just more predictable. */
 	(void)cn_random(&random, sizeof random);
-	return around / 2 + around * (random % 1000) / 1000;
+	return ns / 2 + ns / 2 * (random % 1001) / 1000;
+}
+
+/* Behind that many failures; between 1 and 30 s. */
+static uint64_t backoff(uint32_t failures)
+{
+	uint64_t wait = 2 * BACKOFF_MIN << (failures < 5 ? failures : 5);
+	return cn_jitter(wait < BACKOFF_MAX ? wait : BACKOFF_MAX);
 }
 
 void cn_peer_forget_idle(struct cn_peer *peer)
@@ -268,6 +275,7 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 	cn_mutex_lock(&cluster->lock);
 	bool was_up = peer->state == CN_PEER_UP;
 	struct cn_conn *conn = peer->conn;
+	uint64_t peer_flags = was_up ? cn_conn_info(conn)->peer_flags : 0;
 	peer->conn = NULL;
 	peer->state = CN_PEER_DOWN;
 	peer->ended = peer->epoch;
@@ -284,15 +292,17 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 
 	tell_watches(peer, code != 0 ? code : CNODE_ENOCONNECTION, text);
 	if (peer->keep && !cluster->stopping) {
-		uint64_t wait = was_up ? BACKOFF_MIN : BACKOFF_MIN << (peer->tries < 5 ? peer->tries : 5);
+		uint64_t wait = backoff(was_up ? 0 : peer->tries);
 		peer->tries = was_up ? 0 : peer->tries + 1;
 		/* Who asked to stay connected hears why it cannot be, and again when the cause changes; conn tells each
 		   attempt at level info. */
+		if (was_up && code == CNODE_ENOCONNECTION && !(peer_flags & CN_DFLAG_PUBLISHED))
+			cn_log_line(cluster->log, CNODE_LOG_NOTICE, "%s: the connection is lost, trying again", peer->text);
 		if (!was_up && code != 0 && code != peer->told)
 			cn_log_line(cluster->log, CNODE_LOG_NOTICE, "%s: cannot connect, trying again: %s", peer->text,
 				    text);
 		peer->told = was_up ? 0 : code;
-		cn_timer_set(&peer->again, cn_loop_now(cluster->loop) + jitter(wait < BACKOFF_MAX ? wait : BACKOFF_MAX));
+		cn_timer_set(&peer->again, cn_loop_now(cluster->loop) + wait);
 	}
 	if (down_slice(peer, DOWN_BUDGET)) {
 		down_done(peer);

@@ -9,6 +9,7 @@
 #include "cnode/pg/pg.h"
 
 struct scope;
+struct pubsub;
 
 /* A list of pids in no order; a pid may be there more than once. */
 struct pids {
@@ -116,6 +117,7 @@ struct cn_pg {
 	struct cn_log_gate junk_gate;
 	struct cn_mutex lock;           /* guards the list; taken before a scope's */
 	struct scope *scopes;
+	struct pubsub *pubsubs;
 };
 
 /* ---- table.c; all under scope->lock ---- */
@@ -158,6 +160,9 @@ int change_groups(struct scope *s, cnode_term *term);
 
 /* ---- server.c ---- */
 extern const cnode_behaviour scope_server;
+
+/* ---- pubsub.c: all of them; no process is left ---- */
+void pubsubs_free(struct cn_pg *pg);
 
 /* ---- scopes.c ---- */
 void scope_unref(struct scope *s);

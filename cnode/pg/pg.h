@@ -18,6 +18,7 @@
 #include "cnode/base/base.h"
 #include "cnode/gen/gen.h"
 #include "cnode/pg.h"
+#include "cnode/pubsub.h"
 #include "cnode/proc/proc.h"
 #include "cnode/term/term.h"
 
@@ -52,5 +53,16 @@ int cn_pg_groups(struct cn_pg *pg, const char *scope, bool local, int (*each)(vo
 /* group none: all of them. now may be NULL. */
 int cn_pg_monitor(struct cn_pg *pg, cnode_process *self, const char *scope, cnode_term group, cnode_ref *ref, cnode_term *now);
 int cn_pg_demonitor(struct cn_pg *pg, cnode_process *self, const char *scope, cnode_ref ref);
+
+/* As the public functions of similar names (cnode/pubsub.h). */
+int cn_pubsub_start(struct cn_pg *pg, const char *name, unsigned pool_size, unsigned flags);
+int cn_pubsub_stop(struct cn_pg *pg, const char *name);
+int cn_pubsub_subscribe(struct cn_pg *pg, cnode_process *self, const char *name, const char *topic);
+int cn_pubsub_unsubscribe(struct cn_pg *pg, cnode_process *self, const char *name, const char *topic);
+int cn_pubsub_broadcast(struct cn_pg *pg, cnode_process *self, const char *name, unsigned flags, const char *topic,
+			cnode_term message);
+/* node NULL: this one. */
+int cn_pubsub_direct(struct cn_pg *pg, cnode_process *self, const char *name, const char *node, const char *topic,
+		     cnode_term message);
 
 #endif

@@ -39,6 +39,7 @@ void cn_pg_free(struct cn_pg *pg)
 {
 	if (!pg)
 		return;
+	pubsubs_free(pg);
 	for (struct scope *s = pg->scopes, *next; s; s = next) {
 		next = s->next;
 		scope_free(s);
@@ -126,7 +127,7 @@ void scope_unlist(struct scope *s)
 int cn_pg_start(struct cn_pg *pg, const char *name, unsigned flags)
 {
 	name = or_default(name);
-	if (flags & ~CNODE_PG_HIDDEN)
+	if (flags & ~(CNODE_PG_HIDDEN | CNODE_PG_LOCAL) || flags == (CNODE_PG_HIDDEN | CNODE_PG_LOCAL))
 		return CNODE_EBADARG;
 	cnode_term none;
 	int rc = cnode_format(&none, "[]");
@@ -138,7 +139,7 @@ int cn_pg_start(struct cn_pg *pg, const char *name, unsigned flags)
 		return CNODE_ENOMEM;
 	}
 	struct cn_gen_spec gen = { .behaviour = &scope_server, .context = s, .args = none };
-	struct cn_process_spec spec = { .name = name, .label = "pg" };
+	struct cn_process_spec spec = { .name = flags & CNODE_PG_LOCAL ? NULL : name, .label = "pg" };
 	s->refs = 1;                    /* the server's */
 	cn_mutex_lock(&pg->lock);
 	struct scope *old = find(pg, name);

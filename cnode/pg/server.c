@@ -348,32 +348,58 @@ static void ask_again(struct server *v, struct remote *r)
 
 /* ---- what they say ---- */
 
-/* A pid, or a list of pids, all of `node`. *pids is to be freed. 0, CNODE_EBADARG, CNODE_ENOMEM. */
-static int read_pids(cnode_term term, cnode_name node, struct pids *pids)
+/* A proper list, each element of which `good` accepts. Nothing of a message is taken in before all of it is looked at. */
+static bool is_list_of(cnode_term term, bool (*good)(cnode_term element, cnode_name node), cnode_name node)
+{
+	cnode_reader r = cnode_read(term);
+	for (size_t n; (n = cnode_read_list(&r)) > 0;)
+		while (n-- > 0)
+			if (!good(cnode_read_term(&r), node))
+				return false;
+	return r.error == 0;
+}
+
+static bool is_any(cnode_term term, cnode_name node)
+{
+	(void)node;
+	return !cn_term_is_none(term);
+}
+
+static bool is_pid(cnode_term term, cnode_name node)
+{
+	cnode_pid pid;
+	return cn_term_pid(term, &pid) == 0 && pid.node == node;
+}
+
+static bool is_pids(cnode_term term, cnode_name node)
+{
+	return is_pid(term, node) || is_list_of(term, is_pid, node);
+}
+
+static bool is_entry(cnode_term term, cnode_name node)
+{
+	cnode_term name, who;
+	return cnode_scan(term, "{~t,~t}", &name, &who) == 0 && is_list_of(who, is_pid, node);
+}
+
+/* The pids of what is_pids has accepted. pids->at is to be freed. 0, CNODE_ENOMEM. */
+static int read_pids(cnode_term term, struct pids *pids)
 {
 	cnode_reader r = cnode_read(term);
 	int rc = 0;
 	*pids = (struct pids){ 0 };
 	if (cnode_read_type(&r) == CNODE_TYPE_PID) {
-		cnode_pid pid = cnode_read_pid(&r);
-		rc = r.error ? r.error : pid.node != node ? CNODE_EBADARG : pids_room(pids, 1);
+		rc = pids_room(pids, 1);
 		if (rc == 0)
-			pids->at[pids->count++] = pid;
+			pids->at[pids->count++] = cnode_read_pid(&r);
 		return rc;
 	}
-	for (size_t n; rc == 0 && (n = cnode_read_list(&r)) > 0;)
-		while (rc == 0 && n-- > 0) {
-			cnode_pid pid = cnode_read_pid(&r);
-			rc = r.error ? r.error : pid.node != node ? CNODE_EBADARG : pids_room(pids, 1);
-			if (rc == 0)
-				pids->at[pids->count++] = pid;
-		}
-	rc = rc ? rc : r.error;
-	if (rc != 0) {
-		cn_free(pids->at);
-		*pids = (struct pids){ 0 };
+	for (size_t n; rc == 0 && (n = cnode_read_list(&r)) > 0;) {
+		rc = pids_room(pids, n);
+		while (rc == 0 && n-- > 0)
+			pids->at[pids->count++] = cnode_read_pid(&r);
 	}
-	return rc;
+	return rc ? rc : r.error;
 }
 
 static void discovered(struct server *v, cnode_pid pid)
@@ -393,12 +419,12 @@ static void joined(struct server *v, cnode_pid pid, cnode_term name, cnode_term 
 	struct remote *r = remote_find(s, pid);
 	if (!r || r->mute || r->ahead)
 		return;
-	struct pids pids;
-	int rc = read_pids(who, pid.node, &pids);
-	if (rc == CNODE_EBADARG) {
+	if (!is_pids(who, pid.node)) {
 		junk(v, "a join of what is no process of its own", message);
 		return;
 	}
+	struct pids pids;
+	int rc = read_pids(who, &pids);
 	bool over = r->members + pids.count > CN_PG_MEMBERS;
 	if (rc == 0 && !over && pids.count > 0) {
 		struct group *group;
@@ -432,14 +458,14 @@ static void left(struct server *v, cnode_pid pid, cnode_term who, cnode_term gro
 	struct remote *r = remote_find(s, pid);
 	if (!r || r->mute || r->ahead)
 		return;
-	struct pids pids;
-	uint64_t work = 0;
-	int rc = read_pids(who, pid.node, &pids);
-	cnode_reader list = cnode_read(groups);
-	if (rc == CNODE_ENOMEM) {
-		lost_track(v, r);
+	if (!is_pids(who, pid.node) || !is_list_of(groups, is_any, 0)) {
+		junk(v, "a leave that makes no sense", message);
 		return;
 	}
+	struct pids pids;
+	uint64_t work = 0;
+	int rc = read_pids(who, &pids);
+	cnode_reader list = cnode_read(groups);
 	cn_mutex_lock(&s->lock);
 	for (size_t n; rc == 0 && pids.count > 0 && work < LEAVE_WORK && (n = cnode_read_list(&list)) > 0;)
 		while (n-- > 0 && work < LEAVE_WORK) {
@@ -455,8 +481,8 @@ static void left(struct server *v, cnode_pid pid, cnode_term who, cnode_term gro
 	cn_free(pids.at);
 	if (work >= LEAVE_WORK)
 		mute(v, r, "what one leave may cost");
-	else if (rc != 0 || list.error)
-		junk(v, "a leave that makes no sense", message);
+	else if (rc != 0)
+		lost_track(v, r);
 }
 
 /* One {Group, [Pid]} of a sync. Under the lock. */
@@ -467,10 +493,13 @@ static int sync_one(struct scope *s, struct remote *r, cnode_term entry, size_t 
 	struct group *group;
 	struct part *part;
 	int rc = cnode_scan(entry, "{~t,~t}", &name, &who);
-	if (rc == 0)
-		rc = read_pids(who, r->pid.node, &pids);
-	if (rc != 0 || pids.count == 0)
+	if (rc != 0)
 		return rc;
+	rc = read_pids(who, &pids);
+	if (rc != 0 || pids.count == 0) {
+		cn_free(pids.at);
+		return rc;
+	}
 	*members += pids.count;
 	rc = *members > CN_PG_MEMBERS ? CNODE_ELIMIT : group_get(s, name, &group);
 	if (rc == 0) {
@@ -490,6 +519,10 @@ static void synced(struct server *v, cnode_pid pid, cnode_term groups, cnode_ter
 {
 	struct scope *s = v->scope;
 	bool is_new;
+	if (!is_list_of(groups, is_entry, pid.node)) {
+		junk(v, "a sync that makes no sense", message);
+		return;
+	}
 	struct remote *r = remote_get(v, pid, &is_new);
 	if (!r || r->mute)
 		return;
@@ -516,17 +549,15 @@ static void synced(struct server *v, cnode_pid pid, cnode_term groups, cnode_ter
 	r->ahead = false;
 	if (rc == CNODE_ELIMIT)
 		mute(v, r, "CN_PG_MEMBERS");
-	else if (rc == CNODE_ENOMEM)
-		lost_track(v, r);
 	else if (rc != 0)
-		junk(v, "a sync that makes no sense", message);
+		lost_track(v, r);
 }
 
 /* True: it is a server of the node that says so. */
 static bool is_peers(const struct server *v, cnode_pid pid)
 {
 	cnode_name peer = cnode_message_peer(v->self);
-	return peer != 0 && pid.node == peer;
+	return peer != 0 && pid.node == peer && !(v->scope->flags & CNODE_PG_LOCAL);
 }
 
 static int server_message(struct server *v, cnode_term message)
@@ -701,6 +732,8 @@ static int server_init(cnode_process *self, void *state, const cnode_start *how)
 	v->scope = how->context;
 	v->self = self;
 	struct cn_pg *pg = v->scope->pg;
+	if (v->scope->flags & CNODE_PG_LOCAL)
+		return 0;
 	unsigned types = CNODE_NODES_VISIBLE | (v->scope->flags & CNODE_PG_HIDDEN ? CNODE_NODES_HIDDEN : 0);
 	int rc = cnode_monitor_nodes(self, types, true);
 	return rc != 0 ? rc : pg->ops->peers(pg->ctx, greet, v);

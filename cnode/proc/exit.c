@@ -73,6 +73,8 @@ static void emit_one(struct cnode_process *p, struct rel *r, struct work *w)
 			sig.kind = CN_SIG_EXIT;
 			sig.term = p->reason;
 			procs->ops->send(procs->ctx, &sig, 0);
+			if (CN_MUTANT(exit_twice))
+				procs->ops->send(procs->ctx, &sig, 0);
 		}
 		break;
 	case REL_WATCHED:
@@ -83,9 +85,11 @@ static void emit_one(struct cnode_process *p, struct rel *r, struct work *w)
 				deliver_down(procs, sig.to, &sig.ref, p->reason, w);
 		} else if (!silent) {
 			sig.kind = CN_SIG_DOWN;
-			sig.from_name = r->about.name;
-			sig.term = p->reason;
+			sig.from_name = CN_MUTANT(down_without_name) ? NULL : r->about.name;
+			sig.term = CN_MUTANT(down_says_noproc) ? atom_noproc() : p->reason;
 			procs->ops->send(procs->ctx, &sig, 0);
+			if (CN_MUTANT(down_twice))
+				procs->ops->send(procs->ctx, &sig, 0);
 		}
 		break;
 	case REL_WATCH:
@@ -113,7 +117,7 @@ static void emit_one(struct cnode_process *p, struct rel *r, struct work *w)
 /* Links before monitors: who has both gets EXIT first. */
 static struct rel *pop(struct cnode_process *p)
 {
-	struct rels *t = p->links.count ? &p->links : &p->refs_of;
+	struct rels *t = p->links.count && !(CN_MUTANT(down_before_exit) && p->refs_of.count) ? &p->links : &p->refs_of;
 	if (p->emit_from > t->mask)
 		p->emit_from = 0;
 	struct rel *r = rels_pop(t, &p->emit_from);
@@ -214,12 +218,18 @@ static void end(struct ended *e, uint64_t epoch, cnode_term reason, struct work 
 	    !atomic_load_explicit(&r->listed, memory_order_acquire)) {
 		switch ((enum rel_type)r->type) {
 		case REL_LINK:
+			if (CN_MUTANT(links_outlive_node))
+				break;
 			ready = end_link(p, r, reason, w);
 			break;
 		case REL_WATCH:
+			if (CN_MUTANT(monitors_outlive_node))
+				break;
 			ready = end_watch(p, r, reason, w);
 			break;
 		case REL_NODE:
+			if (CN_MUTANT(no_nodedown))
+				break;
 			ready = end_node(p, r, w);
 			break;
 		case REL_WATCHED:

@@ -55,7 +55,7 @@ int out_enter(struct cnode_process *p)
 		work_run(&w);
 		return CNODE_EEXITED;
 	}
-	if (CN_UNLIKELY(p->start_pending)) {
+	if (CN_UNLIKELY(p->start_pending) && !CN_MUTANT(late_spawn_reply)) {
 		p->start_pending = false;
 		if (p->started)
 			p->started(p->started_ctx, p->pid, 0, (cnode_term){ 0 });
@@ -69,6 +69,11 @@ int out_enter(struct cnode_process *p)
 void out_leave(struct cnode_process *p, struct work *w)
 {
 	uint32_t busy = OUT_BUSY;
+	if (CN_MUTANT(late_spawn_reply) && p->start_pending && !is_dead(p)) {
+		p->start_pending = false;
+		if (p->started)
+			p->started(p->started_ctx, p->pid, 0, (cnode_term){ 0 });
+	}
 	if (CN_LIKELY(atomic_compare_exchange_strong(&p->out, &busy, 0)))
 		return;
 	cn_mutex_lock(&p->lock);

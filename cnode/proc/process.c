@@ -467,7 +467,7 @@ static int unlink_remote(struct cnode_process *self, cnode_pid to)
 		cn_mutex_unlock(&self->lock);
 		return 0;
 	}
-	r->active = false;
+	r->active = CN_MUTANT(unlinked_but_heard);
 	r->unlink_id = sig.unlink_id = ++self->unlink_id;
 	sig.epoch = r->epoch;
 	cn_mutex_unlock(&self->lock);
@@ -793,6 +793,8 @@ int cnode_unalias(cnode_process *self, cnode_ref ref)
 	int rc = 0;
 	cn_mutex_lock(&self->lock);
 	struct rel *r = is_dead(self) ? NULL : rel_find_ref(self, REL_ALIAS, &ref), *watch;
+	if (CN_MUTANT(unalias_keeps_alias))
+		r = NULL;
 	if (r)
 		rel_remove(self, r);
 	else if (!is_dead(self) && (watch = rel_find_ref(self, REL_WATCH, &ref)) && watch->mode >= CN_ALIAS_DEMONITOR)

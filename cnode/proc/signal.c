@@ -31,7 +31,7 @@ static struct rel *find_alias(struct cnode_process *p, const cnode_ref *ref)
 static bool use_alias(struct cnode_process *p, struct rel *r, struct cn_target *watched)
 {
 	bool once = r->type == REL_ALIAS ? r->mode != 0 : r->mode == CN_ALIAS_REPLY;
-	if (!once)
+	if (!once || CN_MUTANT(alias_answers_twice))
 		return false;
 	rel_remove(p, r);
 	if (r->type == REL_ALIAS) {
@@ -100,9 +100,9 @@ int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_te
 bool exit_signal(struct cnode_process *p, struct rel *r, cnode_pid from, cnode_term reason, bool exit2, int *rc, struct work *w)
 {
 	*rc = 0;
-	if (exit2 && cn_term_is_atom(reason, "kill")) {
+	if (exit2 && cn_term_is_atom(reason, "kill") && !CN_MUTANT(kill_is_trapped)) {
 		p->killed = true;
-		process_die(p, atom_killed(), w);
+		process_die(p, CN_MUTANT(killed_says_kill) ? reason : atom_killed(), w);
 	} else if (p->trap_exit) {
 		if (!r && !(r = rel_new(REL_LINK, NULL))) {
 			*rc = CNODE_ENOMEM;
@@ -111,7 +111,7 @@ bool exit_signal(struct cnode_process *p, struct rel *r, cnode_pid from, cnode_t
 		r->about.pid = from;
 		r->msg.term = reason_keep(reason);
 		return mailbox_push(p, message_of_rel(r, CN_MSG_EXIT), w);
-	} else if (!cn_term_is_atom(reason, "normal") || (exit2 && cnode_pid_equal(from, p->pid))) {
+	} else if (CN_MUTANT(normal_kills) || !cn_term_is_atom(reason, "normal") || (exit2 && cnode_pid_equal(from, p->pid))) {
 		process_die(p, reason, w);
 	}
 	rel_free(r);
@@ -214,7 +214,7 @@ static void down(struct cn_procs *procs, cnode_pid to, const cnode_ref *ref, cno
 	bool ready = false;
 	cn_mutex_lock(&p->lock);
 	struct rel *r = is_dead(p) ? NULL : rel_find_ref(p, REL_WATCH, ref);
-	if (r && (!peer || peer == rel_node(r)))
+	if (r && (!peer || peer == rel_node(r) || CN_MUTANT(anybodys_down)))
 		ready = end_watch(p, r, reason, w);
 	cn_mutex_unlock(&p->lock);
 	if (ready)
@@ -310,6 +310,10 @@ static int relate(struct cn_procs *procs, const struct cn_signal *sig)
 	enum cn_signal_kind missing = sig->kind == CN_SIG_LINK ? CN_SIG_EXIT : CN_SIG_DOWN;
 	struct cnode_process *p = resolve(procs, &to);
 	if (!p) {
+		if (CN_MUTANT(link_without_noproc) && sig->kind == CN_SIG_LINK)
+			return 0;
+		if (CN_MUTANT(name_without_noproc) && sig->to_name)
+			return 0;
 		answer(procs, sig, missing);
 		return 0;
 	}
@@ -351,10 +355,16 @@ static int unlink_from(struct cn_procs *procs, const struct cn_signal *sig)
 		goto gone;
 	}
 	struct rel *r = rel_find_pid(p, sig->from);
-	if (r && r->active)
+	if (r && r->active && !CN_MUTANT(unlink_keeps_link))
 		rel_remove(p, r);
 	else
 		r = NULL;
+	if (CN_MUTANT(no_unlink_ack)) {
+		cn_mutex_unlock(&p->lock);
+		rel_free(r);
+		process_unref(p);
+		return 0;
+	}
 	if (sig->unlink_id != 0 && !r && !(r = rel_new(REL_LINK, NULL)))
 		rc = CNODE_ENOMEM;
 	if (r && sig->unlink_id != 0) {
@@ -370,7 +380,7 @@ static int unlink_from(struct cn_procs *procs, const struct cn_signal *sig)
 	process_unref(p);
 	return rc;
 gone:
-	if (sig->unlink_id != 0)
+	if (sig->unlink_id != 0 && !CN_MUTANT(no_unlink_ack_of_dead))
 		answer(procs, sig, CN_SIG_UNLINK_ACK);
 	return 0;
 }
@@ -382,7 +392,7 @@ static void unlink_acked(struct cn_procs *procs, const struct cn_signal *sig)
 		return;
 	cn_mutex_lock(&p->lock);
 	struct rel *r = is_dead(p) ? NULL : rel_find_pid(p, sig->from);
-	if (r && !r->active && r->unlink_id == sig->unlink_id)
+	if (r && ((!r->active && r->unlink_id == sig->unlink_id) || CN_MUTANT(any_unlink_ack)))
 		rel_remove(p, r);
 	else
 		r = NULL;
@@ -428,6 +438,8 @@ int cn_procs_deliver(struct cn_procs *procs, const struct cn_signal *sig)
 		rc = deliver_exit2(procs, &to, sig->from, sig->node, sig->term, &w);
 		break;
 	case CN_SIG_DEMONITOR:
+		if (CN_MUTANT(demonitor_ignored))
+			break;
 		drop_watched(procs, &to, sig->from, &sig->ref);
 		break;
 	case CN_SIG_DOWN:

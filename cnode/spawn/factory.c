@@ -31,6 +31,7 @@ void cn_factories_free(struct cn_factories *f)
 		HASH_DEL(f->table, factory);
 		factory_free(factory);
 	}
+	cn_pools_free(f);
 	while (f->services) {
 		struct cn_service_entry *entry = f->services;
 		f->services = entry->next;
@@ -161,6 +162,14 @@ int cn_factories_expose(struct cn_factories *f, const char *keys)
 	cn_free(f->expose);
 	f->expose = keys ? cn_strdup(keys) : NULL;
 	return f->expose || !keys ? 0 : CNODE_ENOMEM;
+}
+
+bool cn_factory_exists(struct cn_factories *f, const char *name)
+{
+	cn_mutex_lock(&f->lock);
+	bool exists = cn_factory_find(f, name) != NULL;
+	cn_mutex_unlock(&f->lock);
+	return exists;
 }
 
 int cn_factory_unknown(struct cn_factories *f, const char *name, enum cnode_unknown how)

@@ -85,6 +85,9 @@ struct cn_origin {
 	cnode_term env;             /* its own; zeroed: none */
 };
 
+/* pool.c: what pools have left that never began. */
+void cn_pools_free(struct cn_factories *f);
+
 void cn_origin_unref(struct cn_origin *r);
 
 /* The process that dies with undef; its context is the factories. */
@@ -98,6 +101,7 @@ struct cn_factories {
 	_Atomic int unknown;        /* enum cnode_unknown of names that no factory has */
 	struct cn_register_ops global;      /* set before the node starts */
 	bool closed;                /* no answer is owed any more */
+	struct cn_pool_setup *pools;
 	char *expose;               /* keys of environments that go out; NULL: none */
 	struct cn_mutex lock;       /* guards what follows */
 	struct cn_factory *table;

@@ -144,7 +144,7 @@ static bool read_option(cnode_term option, struct cn_wishes *w)
 		return (w->at_once = cn_term_is_atom(value, "creation")) || cn_term_is_atom(value, "init");
 	if (strcmp(key.text, "failure") == 0)
 		return w->tells_failure = cn_term_is_atom(value, "message");
-	return is_beams_own(&key);
+	return CN_MUTANT(any_spawn_option) || is_beams_own(&key);
 }
 
 bool cn_wishes_read(struct cn_wishes *w, cnode_term list)

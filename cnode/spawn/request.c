@@ -47,8 +47,8 @@ static void answer(const struct cn_origin *r, cnode_pid pid, const char *error)
 		.request = r->id,
 		.to = r->from,
 		.pid = pid,
-		.linked = !error && r->link,
-		.monitored = !error && r->monitor,
+		.linked = !error && r->link && !CN_MUTANT(spawn_flags_lost),
+		.monitored = !error && r->monitor && !CN_MUTANT(spawn_flags_lost),
 		.error = error,
 	};
 	cn_cluster_spawn_answer(r->cluster, &a);
@@ -186,8 +186,8 @@ static int choose(struct cn_factories *f, const char *peer, const struct wanted 
 	if (atomic_load_explicit(&f->off, memory_order_relaxed))
 		return refused(f, peer, w, "spawning is switched off");
 	if (!*factory)
-		return unknown(f, peer, w, how, gen);
-	if (!cn_access_allowed(&(*factory)->who, peer)) {
+		return CN_MUTANT(unknown_not_allowed) ? CNODE_ENOTALLOWED : unknown(f, peer, w, how, gen);
+	if (!cn_access_allowed(&(*factory)->who, peer) && !CN_MUTANT(acl_ignored)) {
 		atomic_fetch_add(&(*factory)->refused, 1);
 		return refused(f, peer, w, "it is not on the list of the factory");
 	}
@@ -280,8 +280,8 @@ static int start(struct cn_factories *f, const struct cn_spawn_request *q, const
 		.max_messages = wishes->max_messages,
 		.drops = wishes->drops,
 		.log_level = wishes->says_level ? &wishes->level : NULL,
-		.link = wishes->link,
-		.monitor = wishes->monitor,
+		.link = wishes->link && !CN_MUTANT(spawn_link_lost),
+		.monitor = wishes->monitor && !CN_MUTANT(spawn_monitor_lost),
 		.monitor_ref = q->request,
 		.epoch = q->epoch,
 		.started = started,

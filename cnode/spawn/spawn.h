@@ -13,6 +13,7 @@
 #include "cnode/base/base.h"
 #include "cnode/gen/gen.h"
 #include "cnode/node/node.h"
+#include "cnode/pool.h"
 #include "cnode/proc/proc.h"
 #include "cnode/spawn.h"
 
@@ -46,6 +47,7 @@ int cn_factory_deny(struct cn_factories *f, const char *name, const char *who);
 int cn_factory_set(struct cn_factories *f, const char *name, const char *who);
 void cn_factory_enable(struct cn_factories *f, bool on);
 int cn_factory_unknown(struct cn_factories *f, const char *name, enum cnode_unknown how);
+bool cn_factory_exists(struct cn_factories *f, const char *name);
 int cn_factory_list(struct cn_factories *f, int (*each)(void *context, const cnode_factory_info *factory), void *context);
 
 /*
@@ -90,6 +92,9 @@ void cn_outbound_fini(struct cn_outbound *out);
  */
 int cn_spawn_here(struct cn_factories *f, cnode_process *self, const char *module, cnode_term args,
 		  const cnode_spawn_options *o, const struct cn_outbound *out, cnode_ref *ref);
+
+/* cnode_pool_start; `own` is the node's name. */
+int cn_pool_open(struct cn_factories *f, cnode_node *node, const char *own, const char *name, const cnode_pool_options *options, cnode_pid *pid);
 
 /* What a process was given, or gave itself: cnode_application and so on. Its own thread. */
 const char *cn_spawn_application(const cnode_process *self);

@@ -330,6 +330,38 @@ const void *cnode_read_binary(cnode_reader *r, size_t *size)
 	return bits.bytes;
 }
 
+static void copy_atom(const uint8_t *p, const struct cn_atoms *atoms, cnode_atom *to)
+{
+	uint8_t room[CN_LATIN1_ROOM];
+	const uint8_t *text = cn_atom_at(p, atoms, room, &to->size);
+	memcpy(to->text, text, to->size);
+	to->text[to->size] = 0;
+}
+
+bool cnode_read_fun(cnode_reader *r, cnode_atom *module, cnode_atom *function, unsigned *arity)
+{
+	const uint8_t *p = next_term(r);
+	int64_t n;
+	if (!p || cn_head_at(p).type != CNODE_TYPE_FUN) {
+		mismatch(r);
+		return false;
+	}
+	size_t size = (size_t)(cn_skip(p) - p);
+	if (*p == CN_EXPORT) {
+		const uint8_t *name = p + 1 + cn_atom_size(p + 1), *count = name + cn_atom_size(name);
+		copy_atom(p + 1, r->term_.atoms_, module);
+		copy_atom(name, r->term_.atoms_, function);
+		*arity = cn_int64_at(count, &n) ? (unsigned)n : 0;
+	} else {
+		copy_atom(p + 30, r->term_.atoms_, module);
+		function->size = 0;
+		function->text[0] = 0;
+		*arity = p[5];
+	}
+	pass(r, p, size);
+	return true;
+}
+
 cnode_pid cnode_read_pid(cnode_reader *r)
 {
 	const uint8_t *p = next_term(r);

@@ -145,8 +145,10 @@ uint8_t *cn_cache_header(const struct cn_cache *c, uint8_t *p)
 	for (unsigned i = 0; i < c->count; i++) {
 		size_t slot = c->refs[i] & (CN_CACHE_SLOTS - 1);
 		unsigned bits = (unsigned)(slot >> 8) | (c->refs[i] & CN_CACHE_NEW ? 8u : 0u);
+		if (CN_MUTANT(cache_segment_lost))
+			bits &= 8u;
 		flags[i / 2] |= (uint8_t)(i & 1 ? bits << 4 : bits);
-		*p++ = (uint8_t)slot;
+		*p++ = (uint8_t)(slot + (CN_MUTANT(cache_slot_off_by_one) && !(bits & 8u)));
 		if (c->refs[i] & CN_CACHE_NEW) {
 			const struct cn_slot *s = &c->slots[slot];
 			*p++ = (uint8_t)s->size;

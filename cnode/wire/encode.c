@@ -317,7 +317,7 @@ static int put_next(struct cn_sending *s, struct cn_out *out, size_t size)
 	*p++ = CN_VERSION;
 	*p++ = NEXT;
 	p = cn_store_u64(p, s->sequence);
-	cn_store_u64(p, s->left);
+	cn_store_u64(p, CN_MUTANT(fragment_order) ? s->fragments - s->left : s->left);
 	rc = cn_out_put(out, head, sizeof head);
 	if (rc)
 		return rc;
@@ -339,6 +339,8 @@ static int put_first(struct cn_sending *s, struct cn_encoder *e, struct cn_out *
 	if (s->fragments) {
 		k.payload_size = size;
 		k.sequence = e->sequence + 1 ? e->sequence + 1 : 1;    /* 0 would mean: not fragmented */
+		if (CN_MUTANT(one_sequence_id))
+			k.sequence = 1;
 		k.fragment = s->fragments;
 	}
 	rc = put_packet(e, out, &s->control, &k);

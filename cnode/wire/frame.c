@@ -282,7 +282,7 @@ static struct cn_assembly *continued(struct cn_frame *f, const uint8_t *p)
 		refuse(f, CNODE_EPROTO, "a fragment of an unknown sequence");
 		return NULL;
 	}
-	if (cn_load_u64(p + 10) != a->fragment - 1) {
+	if (cn_load_u64(p + 10) != a->fragment - 1 && !CN_MUTANT(fragment_any_order)) {
 		refuse(f, CNODE_EPROTO, "a fragment out of order");
 		return NULL;
 	}

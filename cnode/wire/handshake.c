@@ -150,7 +150,7 @@ static size_t own_name(const struct cn_handshake *hs, char latin1[CN_ATOM_CHARS]
 static uint64_t own_flags(const struct cn_handshake *hs)
 {
 	/* A node that we gave a name looks for its NAME_ME among the negotiated flags. */
-	return hs->config.flags | (hs->name_me ? CN_DFLAG_NAME_ME : 0);
+	return (hs->config.flags ^ (CN_MUTANT(wrong_flag) ? CN_DFLAG_UNLINK_ID : 0)) | (hs->name_me ? CN_DFLAG_NAME_ME : 0);
 }
 
 static void put_hello(struct cn_handshake *hs)
@@ -160,7 +160,7 @@ static void put_hello(struct cn_handshake *hs)
 	size_t size = own_name(hs, name);
 	*p++ = 'N';
 	p = cn_store_u64(p, hs->config.flags);
-	p = cn_store_u32(p, hs->config.creation);
+	p = cn_store_u32(p, CN_MUTANT(hello_without_creation) ? 0 : hs->config.creation);
 	cn_store_u16(p, (uint16_t)size);
 	put(hs, head, sizeof head, name, size);
 }
@@ -173,7 +173,7 @@ static int put_challenge(struct cn_handshake *hs)
 	*p++ = 'N';
 	p = cn_store_u64(p, own_flags(hs));
 	p = cn_store_u32(p, hs->challenge);
-	p = cn_store_u32(p, hs->config.creation);
+	p = cn_store_u32(p, hs->config.creation + CN_MUTANT(wrong_creation));
 	cn_store_u16(p, (uint16_t)size);
 	put(hs, head, sizeof head, name, size);
 	return move(hs, hs->old_hello ? A_COMPLEMENT : A_REPLY);
@@ -192,7 +192,7 @@ static int check_flags(struct cn_handshake *hs, uint64_t within)
 {
 	/* Without HANDSHAKE_23 the peer would not understand our challenge. */
 	uint64_t missing = (hs->config.mandatory | CN_DFLAG_HANDSHAKE_23) & ~hs->peer_flags & within;
-	if (!missing)
+	if (!missing || CN_MUTANT(no_flag_check))
 		return 0;
 	char list[160];
 	int at = 0;
@@ -284,7 +284,7 @@ static int take_challenge(struct cn_handshake *hs, struct cn_rd *r)
 	int rc = read_name(hs, name, size, peer);
 	if (rc)
 		return rc;
-	if (strcmp(peer, hs->peer) != 0)
+	if (strcmp(peer, hs->peer) != 0 && !CN_MUTANT(any_name_answers))
 		return fail(hs, CNODE_EPEERNAME, "dialled %s, but the node there is %s", who(hs).text,
 			    shown(peer, strlen(peer)).text);
 	hs->peer_flags = cn_dflags_expand(flags);
@@ -293,8 +293,9 @@ static int take_challenge(struct cn_handshake *hs, struct cn_rd *r)
 	rc = check_flags(hs, UINT64_MAX);
 	if (rc)
 		return rc;
-	if (challenge == hs->challenge ||
-	    (hs->config.own_challenge && hs->config.own_challenge(hs->config.context, challenge)))
+	if (!CN_MUTANT(reflected_challenge) &&
+	    (challenge == hs->challenge ||
+	     (hs->config.own_challenge && hs->config.own_challenge(hs->config.context, challenge))))
 		return fail(hs, CNODE_EPROTO, "%s handed this node its own challenge: somebody stands in between",
 			    who(hs).text);
 	negotiate(hs);
@@ -307,7 +308,7 @@ static int take_ack(struct cn_handshake *hs, struct cn_rd *r)
 	const uint8_t *digest = cn_rd_bytes(r, CN_DIGEST_SIZE);
 	if (kind != 'a' || r->err || cn_rd_left(r))
 		return malformed(hs);
-	if (!cn_secure_equal(digest, hs->digest, CN_DIGEST_SIZE))
+	if (!cn_secure_equal(digest, hs->digest, CN_DIGEST_SIZE) && !CN_MUTANT(ack_unchecked))
 		return fail(hs, CNODE_ECOOKIE, "the digest of %s is wrong: the cookies differ", who(hs).text);
 	return move(hs, UP);
 }
@@ -351,7 +352,8 @@ static int take_name(struct cn_handshake *hs, struct cn_rd *r)
 		rc = fail(hs, CNODE_EREFUSED, "a peer says that it is this node, %s", who(hs).text);
 	if (rc) {
 		hs->status = CN_STATUS_NOT_ALLOWED;
-		put_status(hs, status_word(hs->status));
+		if (!CN_MUTANT(silent_refusal))
+			put_status(hs, status_word(hs->status));
 		return rc;
 	}
 	return move(hs, A_DECIDE);
@@ -467,7 +469,7 @@ int cn_handshake_cookie(struct cn_handshake *hs, const void *cookie, size_t size
 		put(hs, head, sizeof head, ours, sizeof ours);
 		memcpy(hs->digest, theirs, sizeof theirs);
 		rc = move(hs, I_ACK);
-	} else if (!cn_secure_equal(theirs, hs->digest, sizeof theirs)) {
+	} else if (!cn_secure_equal(theirs, hs->digest, sizeof theirs) && !CN_MUTANT(no_cookie_check)) {
 		rc = fail(hs, CNODE_ECOOKIE, "the digest of %s is wrong: the cookies differ", who(hs).text);
 	} else {
 		memcpy(hs->digest, ours, sizeof ours);
@@ -497,7 +499,7 @@ int cn_handshake_init(struct cn_handshake *hs, enum cn_handshake_role role,
 	if (!hs->config.mandatory)
 		hs->config.mandatory = CN_DFLAGS_MANDATORY;
 	hs->role = role;
-	hs->challenge = config->challenge;
+	hs->challenge = CN_MUTANT(constant_challenge) ? 4711 : config->challenge;
 	hs->deadline = now + (config->time ? config->time : CN_HANDSHAKE_TIME);
 	hs->state = initiator ? I_STATUS : A_NAME;
 	hs->event = CN_HANDSHAKE_MORE;
@@ -528,17 +530,20 @@ int cn_handshake_feed(struct cn_handshake *hs, const void *bytes, size_t size, u
 	return rc < 0 ? rc : (int)(head + body);
 }
 
-size_t cn_handshake_out(const struct cn_handshake *hs, const uint8_t **bytes)
+size_t cn_handshake_out(struct cn_handshake *hs, const uint8_t **bytes)
 {
-	*bytes = hs->out + hs->out_at;
-	return (size_t)(hs->out_size - hs->out_at);
+	const uint8_t *p = hs->out + hs->out_at;
+	if (hs->out_at == hs->out_end && hs->out_at < hs->out_size)
+		hs->out_end = (uint16_t)(hs->out_at + (hs->config.long_length ? 4 + cn_load_u32(p) : 2u + cn_load_u16(p)));
+	*bytes = p;
+	return (size_t)(hs->out_end - hs->out_at);
 }
 
 void cn_handshake_sent(struct cn_handshake *hs, size_t size)
 {
 	hs->out_at = (uint16_t)(hs->out_at + size);
 	if (hs->out_at >= hs->out_size)
-		hs->out_at = hs->out_size = 0;
+		hs->out_at = hs->out_end = hs->out_size = 0;
 }
 
 int cn_handshake_closed(struct cn_handshake *hs)

@@ -185,7 +185,7 @@ struct cn_handshake {
 	struct cn_handshake_config config;
 	uint32_t peer_challenge;
 	uint8_t digest[CN_DIGEST_SIZE];   /* the peer's, as it came or as it must come */
-	uint16_t out_size, out_at;
+	uint16_t out_size, out_at, out_end;   /* of `out`: used, written, end of the message that is being written */
 	uint8_t out[2 * CN_HANDSHAKE_BYTES];
 	char text[400];
 };
@@ -203,8 +203,11 @@ int cn_handshake_init(struct cn_handshake *hs, enum cn_handshake_role role,
  * not_allowed: see hs->status); CNODE_EPEERNAME; CNODE_EBADNAME; CNODE_ETIMEOUT.
  */
 int cn_handshake_feed(struct cn_handshake *hs, const void *bytes, size_t size, uint64_t now);
-/* What is to be written: borrowed until the next call. */
-size_t cn_handshake_out(const struct cn_handshake *hs, const uint8_t **bytes);
+/*
+ * What is to be written, one message (or the rest of one) at a time: borrowed until the next call. Messages leave one
+ * by one, as BEAM nodes send them, because tools that watch the wire take a segment for a message (Wireshark's erldp).
+ */
+size_t cn_handshake_out(struct cn_handshake *hs, const uint8_t **bytes);
 void cn_handshake_sent(struct cn_handshake *hs, size_t size);
 
 /* The answers. CNODE_ESTATE if that was not asked, CNODE_EBADARG for a status that does not fit. */

@@ -14,7 +14,7 @@ int cn_control_form(const struct cn_control *c, uint64_t flags, enum cn_op *op, 
 {
 	const uint64_t monitors = CN_DFLAG_DIST_MONITOR | CN_DFLAG_DIST_MONITOR_NAME;
 	bool altact = flags & CN_DFLAG_ALTACT_SIG;
-	bool reasons = flags & CN_DFLAG_EXIT_PAYLOAD;
+	bool reasons = flags & CN_DFLAG_EXIT_PAYLOAD || CN_MUTANT(payload_always);
 	bool has = false;
 	enum cn_op o;
 	switch (c->signal) {
@@ -40,7 +40,7 @@ int cn_control_form(const struct cn_control *c, uint64_t flags, enum cn_op *op, 
 	case CN_SIGNAL_UNLINK:
 		if (flags & CN_DFLAG_UNLINK_ID && c->id == 0)
 			return CNODE_EBADARG;
-		o = flags & CN_DFLAG_UNLINK_ID ? CN_OP_UNLINK_ID : CN_OP_UNLINK;
+		o = flags & CN_DFLAG_UNLINK_ID && !CN_MUTANT(old_unlink) ? CN_OP_UNLINK_ID : CN_OP_UNLINK;
 		break;
 	case CN_SIGNAL_UNLINK_ACK:
 		if (!(flags & CN_DFLAG_UNLINK_ID))
@@ -286,7 +286,7 @@ void cn_write_control(struct cn_write *w, const struct cn_control *c, enum cn_op
 		break;
 	case CN_OP_UNLINK_ID:
 	case CN_OP_UNLINK_ID_ACK:
-		put_number(w, c->id);
+		put_number(w, c->id + (CN_MUTANT(unlink_ack_other_id) && op == CN_OP_UNLINK_ID_ACK));
 		put_pid(w, c->from);
 		put_pid(w, c->to);
 		break;

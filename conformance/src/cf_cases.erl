@@ -10,18 +10,21 @@
 %%   {only, visible}    run only with a visible node under test
 %%   fresh              a node under test of its own, ended afterwards
 %%   slow               mostly waits: all such cases of a job run side by side, before the others
+%%   {lane, Name}       has nodes of its own (cf_cluster), not the job's: those of one lane run in turn and share their
+%%                      clusters, a few lanes side by side, before the others
 %%   {timeout, Ms}      default 20 s
 -module(cf_cases).
 -export([all/0, find/1, config/1, applies/2, unfit/2, option/3, group/1]).
 
 modules() ->
     [cf_case_epmd, cf_case_handshake, cf_case_flags, cf_case_framing, cf_case_terms, cf_case_send, cf_case_link,
-     cf_case_monitor, cf_case_alias, cf_case_exit, cf_case_spawn, cf_case_gen, cf_case_rpc, cf_case_ping,
-     cf_case_node, cf_case_hostile, cf_case_names].
+     cf_case_monitor, cf_case_alias, cf_case_exit, cf_case_spawn, cf_case_acl, cf_case_spawnopt, cf_case_gen, cf_case_rpc,
+     cf_case_ping, cf_case_node, cf_case_nodes, cf_case_pg, cf_case_pubsub, cf_case_hostile, cf_case_names,
+     cf_case_global, cf_case_global_names, cf_case_cluster, cf_case_partitions].
 
 all() -> lists:append([M:cases() || M <- modules(), code:ensure_loaded(M) =:= {module, M}]).
 
-find(Id) -> lists:keyfind(Id, 1, all()).
+find(Id) -> lists:keyfind(Id, 1, all() ++ cf_eye:cases()).
 
 option(Key, {_, _, _, Options, _}, Default) -> proplists:get_value(Key, Options, Default).
 

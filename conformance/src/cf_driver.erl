@@ -7,19 +7,24 @@
 main(File) ->
     {ok, [#{epmd := Epmd, driver := Driver, cookie := Cookie, cases := Ids} = Job]} = file:consult(File),
     process_flag(trap_exit, true),
+    cf_eye:open(maps:get(believed, Job, none)),
     cf_epmd:start(Epmd),
     {ok, _} = net_kernel:start([Driver, longnames]),
     true = erlang:set_cookie(node(), Cookie),
     Cases = [cf_cases:find(Id) || Id <- Ids],
     T = Job#{caps => []},
     {Shared, Rest} = first_start(T, Cases),
-    {Slow, Others} = lists:partition(fun(Case) -> cf_cases:option(slow, Case, false) end, Rest),
+    ets:new(cf_clusters, [named_table, public]),
+    {Laned, Others1} = lists:partition(fun(Case) -> cf_cases:option(lane, Case, none) =/= none end, Rest),
+    {Slow, Others} = lists:partition(fun(Case) -> cf_cases:option(slow, Case, false) end, Others1),
+    lanes(Laned, Shared),
     Waited = side_by_side(Slow, Shared),
     End = lists:foldl(fun(Case, Now) -> run(Case, Now) end, Waited, Others),
     finish(End).
 
 finish(T) ->
     case cf_nut:alive(T) of true -> cf_nut:kill(T); false -> ok end,
+    cf_eye:close(),
     io:format("END~n"),
     halt(0).
 
@@ -57,11 +62,45 @@ side_by_side(Cases, T) ->
     Workers = [{spawn_link(fun() -> Self ! {self(), execute(Case, T)} end), Id} || {Id, Case} <- Asked],
     [receive {Worker, {Verdict, Why}} -> result(Id, Verdict, erlang:monotonic_time(millisecond) - Began, Why) end
      || {Worker, Id} <- Workers],
-    case cf_nut:alive(T) of
-        true -> T;
-        false ->
-            io:format("# the node under test ended while ~p ran side by side~n", [[Id || {Id, _} <- Asked]]),
-            started(T)
+    case health(T) of
+        good -> T;
+        {bad, What} ->
+            io:format("# the node under test ~s while ~p ran side by side~n", [What, [Id || {Id, _} <- Asked]]),
+            again(T)
+    end.
+
+%% Cases with clusters of their own: those of one lane in turn, because they share a cluster, and a few lanes at a time.
+-define(LANES, 4).
+
+lanes(Cases, T) ->
+    Lanes = lists:foldl(fun(Case, Before) -> add_lane(cf_cases:option(lane, Case, none), Case, Before) end, [], Cases),
+    open_lanes([{Lane, lists:reverse(Of)} || {Lane, Of} <- lists:reverse(Lanes)], 0, T).
+
+add_lane(Lane, Case, Lanes) ->
+    case lists:keyfind(Lane, 1, Lanes) of
+        {_, Of} -> lists:keyreplace(Lane, 1, Lanes, {Lane, [Case | Of]});
+        false -> [{Lane, [Case]} | Lanes]
+    end.
+
+open_lanes([], 0, _) -> ok;
+open_lanes([{Lane, Cases} | More], Open, T) when Open < ?LANES ->
+    Self = self(),
+    spawn_link(fun() -> [judge(Case, T#{lane => Lane}) || Case <- Cases], cf_cluster:finish(Lane), Self ! {lane_done, Lane} end),
+    open_lanes(More, Open + 1, T);
+open_lanes(Lanes, Open, T) ->
+    receive {lane_done, _} -> open_lanes(Lanes, Open - 1, T) end.
+
+judge({Id, _, _, _, _} = Case, T) ->
+    case fit(Case, T) of
+        true ->
+            Began = erlang:monotonic_time(millisecond),
+            {Verdict, Why} = execute(Case, T),
+            result(Id, Verdict, erlang:monotonic_time(millisecond) - Began, Why),
+            case {Verdict, T} of
+                {fail, #{first := true}} -> finish(T);
+                _ -> ok
+            end;
+        false -> ok
     end.
 
 fit({Id, _, _, _, _} = Case, T) ->
@@ -88,22 +127,32 @@ attempt(Case, T) ->
     {Verdict, Why} = try execute(Case, if Fresh -> T#{nut => cf:unique("nut") , fresh => true}; true -> T end)
                      catch throw:{case_failed, Text} -> {fail, Text}
                      end,
-    case {Fresh, alive_after(T, Verdict)} of
-        {true, true} -> {Verdict, Why, T};
-        {_, true} -> {Verdict, Why, T};
-        {_, false} ->
-            Died = "the node under test ended in this case; its log ends:\n" ++ tail(T),
-            T1 = try started(T) catch throw:{case_failed, Again} -> io:format("# ~s~n", [Again]), T end,
-            {fail, case Verdict of fail -> [Why, "\n", Died]; _ -> Died end, T1}
+    case health_after(T, Verdict) of
+        good -> {Verdict, Why, T};
+        {bad, What} ->
+            Died = ["the node under test ", What, " in this case; its log ends:\n" | tail(T)],
+            {fail, case Verdict of fail -> [Why, "\n", Died]; _ -> Died end, again(T)}
     end.
 
-alive_after(T, pass) -> cf_nut:alive(T);
-alive_after(T, na) -> cf_nut:alive(T);
-alive_after(T, fail) -> settle(20, T).
+%% A failure must not become that of the cases behind it: the node is asked whether it still answers at all.
+health_after(T, fail) -> health(T);
+health_after(T, _) -> case cf_nut:alive(T) of true -> good; false -> {bad, "ended"} end.
 
-%% After a failure the process may be on its way out.
-settle(0, T) -> cf_nut:alive(T);
-settle(N, T) -> cf_nut:alive(T) andalso begin receive after 5 -> ok end, settle(N - 1, T) end.
+health(T) ->
+    Answers = cf_nut:alive(T) andalso
+        try in_process(fun() -> cf_fake:call(cf_fake:dial(T, #{}), echo, [here]) end) =:= here
+        catch throw:{case_failed, _} -> false
+        end,
+    case {cf_nut:alive(T), Answers} of
+        {true, true} -> good;
+        {true, false} -> {bad, "stopped answering"};
+        {false, _} -> {bad, "ended"}
+    end.
+
+%% Another one in its place.
+again(T) ->
+    case cf_nut:alive(T) of true -> cf_nut:kill(T); false -> ok end,
+    try started(T) catch throw:{case_failed, Why} -> io:format("# ~s~n", [Why]), T end.
 
 tail(#{proc := Proc}) ->
     Lines = case is_process_alive(Proc) of true -> cf_proc:output(Proc); false -> [] end,
@@ -129,6 +178,7 @@ judged(Case, Fun, #{dir := Dir} = T) ->
         T1 = case {cf_cases:option(fresh, Case, false), cf_cases:option(raw, Case, false)} of
                  {true, _} -> T;
                  {false, true} -> T;
+                 _ when is_map_key(lane, T) -> T;
                  {false, false} -> cf_live:connect(T), T
              end,
         Fun(T1#{dir => Dir}),

@@ -53,8 +53,8 @@ adopt(S, #{my_name := Name, my_creation := Creation, flags := Flags} = Peer, Me)
     Pid = spawn_link(fun() ->
               receive go -> ok end,
               inet:setopts(S, [{active, 50}]),
-              loop(#{socket => S, wire => cf_wire:new(Flags), buffer => <<>>, queue => [], waiting => none,
-                     owner => Owner, frames => [], closed => false, ticks => maps:get(ticks, Me, true)})
+              loop(cf_eye:up(S, #{socket => S, wire => cf_wire:new(Flags), buffer => <<>>, queue => [], waiting => none,
+                                  owner => Owner, frames => [], closed => false, ticks => maps:get(ticks, Me, true)}))
           end),
     ok = gen_tcp:controlling_process(S, Pid),
     Pid ! go,
@@ -69,14 +69,16 @@ loop(#{socket := S} = State) ->
         {tcp_closed, S} -> loop(answer(event(closed, State#{closed => true})));
         {tcp_error, S, _} -> loop(State);
         {take, From, Ref, Fun} -> loop(answer(State#{waiting => {From, Ref, Fun}}));
-        {untake, Ref} ->
+        {untake, From, Ref} ->
+            From ! {untaken, Ref},
             case State of
                 #{waiting := {_, Ref, _}} -> loop(State#{waiting => none});
                 _ -> loop(State)
             end;
         {queue, From, Ref} -> From ! {Ref, lists:reverse(maps:get(queue, State))}, loop(State);
         {frames, From, Ref} -> From ! {Ref, lists:reverse(maps:get(frames, State))}, loop(State);
-        {sent, Body} -> loop(frame(out, Body, State));
+        {sent, Body, Op} -> cf_eye:packet(State, out, byte_size(Body), Op), loop(frame(out, Body, State));
+        by_hand -> cf_eye:by_hand(State), loop(State);
         {close, From, Ref} -> gen_tcp:close(S), From ! {Ref, ok}
     end.
 
@@ -88,8 +90,13 @@ packets(<<N:32, Body:N/binary, Rest/binary>>, #{wire := Wire} = State) ->
         {tick, #{ticks := true, socket := S}} -> gen_tcp:send(S, <<0:32>>);
         _ -> ok
     end,
+    cf_eye:packet(State, in, N, op(Event)),
     packets(Rest, event(Event, frame(in, Body, State#{wire => Wire1})));
 packets(Rest, State) -> State#{buffer => Rest}.
+
+op({signal, _, _, #{fragments := N}}) when N > 1 -> '-';
+op({signal, Control, _, _}) -> element(1, Control);
+op(_) -> '-'.
 
 event(Event, #{queue := Queue} = State) -> State#{queue => [Event | Queue]}.
 
@@ -147,9 +154,16 @@ take(#{conn := Pid} = C, Fun, Timeout) ->
     Pid ! {take, self(), Ref, Fun},
     receive {Ref, Value} -> Value
     after Timeout ->
-        Pid ! {untake, Ref},
-        cf:fail("the expected event did not come within ~p ms; events here: ~P", [Timeout, ask(C, queue), 60])
+        Pid ! {untake, self(), Ref},
+        receive {untaken, Ref} -> ok after ?TIMEOUT -> exit(fake_is_stuck) end,
+        receive {Ref, Late} -> Late
+        after 0 -> cf:fail("the expected event did not come within ~p ms; events here: ~P", [Timeout, [plain(E) || E <- ask(C, queue)], 120])
+        end
     end.
+
+%% An event without how it was encoded.
+plain({signal, Control, Payload, _}) -> {Control, Payload};
+plain(Event) -> Event.
 
 %% Of the events that have come and were not taken, those that Fun accepts.
 seen(C, Fun) -> [V || E <- ask(C, queue), {yes, V} <- [matches(Fun, E)]].
@@ -160,13 +174,17 @@ closed(C, Timeout) -> take(C, fun(closed) -> ok end, Timeout).
 socket(#{socket := S}) -> S.
 
 send(C, Control) -> send(C, Control, none).
-send(#{wire := Wire} = C, Control, Payload) -> packet(C, cf_wire:packet(Wire, Control, Payload)).
+send(#{wire := Wire} = C, Control, Payload) -> packet(C, cf_wire:packet(Wire, Control, Payload), element(1, Control)).
 
-packet(#{conn := Pid, socket := S}, Body) ->
-    Pid ! {sent, iolist_to_binary(Body)},
+packet(C, Body) -> packet(C, Body, '-').
+
+packet(#{conn := Pid, socket := S}, Body, Op) ->
+    Pid ! {sent, iolist_to_binary(Body), Op},
     gen_tcp:send(S, cf_wire:frame(Body)).
 
-bytes(#{socket := S}, Bytes) -> gen_tcp:send(S, Bytes).
+bytes(#{conn := Pid, socket := S}, Bytes) ->
+    Pid ! by_hand,
+    gen_tcp:send(S, Bytes).
 
 pid(C) -> pid(C, erlang:unique_integer([positive]) band 16#7fff).
 pid(#{name := Name, creation := Creation}, N) -> {'$pid', Name, N, 0, Creation}.

@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% Operating-system processes that end with us (through conformance/leash), their output kept in a file.
 -module(cf_proc).
--export([start/3, os_pid/1, exited/1, signal/2, stop/1, kill/1, wait_exit/2, wait_line/3, output/1, free_port/0]).
+-export([start/3, os_pid/1, exited/1, signal/2, pause/1, resume/1, stop/1, kill/1, wait_exit/2, wait_line/3, output/1, free_port/0]).
 
 %% Start Argv under the leash; a process of ours owns it. Options: {log, File}, {env, [{Name, Value}]}, {cd, Dir},
 %% {tell, Pid} for a message {Process, {line, Line} | {exited, Status}} per event.
@@ -111,6 +111,20 @@ signal(Pid, Signal) ->
     Number = os_pid(Pid),
     "" = os:cmd("kill -" ++ Signal ++ " " ++ integer_to_list(Number) ++ " 2>/dev/null"),
     ok.
+
+%% Stop it, until it stands: the signal reaches a thread only when that runs.
+pause(Pid) ->
+    signal(Pid, "STOP"),
+    Tasks = lists:concat(["/proc/", os_pid(Pid), "/task/*/stat"]),
+    cf:wait("the process stands", fun() -> lists:all(fun stands/1, filelib:wildcard(Tasks)) end).
+
+stands(File) ->
+    case file:read_file(File) of
+        {ok, Stat} -> re:run(Stat, "\\) [TtZX] ") =/= nomatch;
+        {error, _} -> true
+    end.
+
+resume(Pid) -> signal(Pid, "CONT").
 
 %% Close the leash: the process is killed and collected.
 stop(Pid) ->

@@ -1,5 +1,5 @@
 %% SPDX-License-Identifier: Apache-2.0
-%% Results for programs (TAP, JUnit) and for people (the summary).
+%% Results for programs (TAP, JUnit) and for people (the summary; cf_matrix has the pages).
 -module(cf_report).
 -export([tap/3, finish/2]).
 
@@ -28,6 +28,7 @@ finish(Jobs, #{junit := Junit, seconds := Seconds, dir := Dir, report := Report,
     Count = fun(V) -> length([x || {_, W, _, _} <- All, W =:= V]) end,
     {Passed, Failed, Na} = {Count(pass), Count(fail), Count(na)},
     io:format("1..~p~n", [length(All)]),
+    if Report =/= none -> cf_matrix:keep(Jobs, maps:get(node, O), Dir); true -> ok end,
     if Junit =/= none -> ok = file:write_file(Junit, junit(Jobs)); true -> ok end,
     [io:format("# ~s: ~p passed, ~p failed, ~p not applicable~n",
                [Title, n(pass, Rs), n(fail, Rs), n(na, Rs)]) || {#{title := Title}, Rs} <- Jobs],

@@ -3,6 +3,8 @@
 -module(cf_run).
 -export([main/1]).
 
+-define(EYE_EPMD, 4369).            % in a network of its own
+
 main(Args) ->
     io:setopts([{encoding, unicode}]),
     process_flag(trap_exit, true),
@@ -13,7 +15,8 @@ main(Args) ->
 
 defaults() ->
     #{node => os:getenv("CONFORMANCE_NODE", ""), releases => [], erls => [], only => [], list => false, junit => none,
-      report => none, jobs => 2, dial => [driver, nut], visible => [false, true], quiet => false, first => false}.
+      report => none, jobs => 2, dial => [driver, nut], visible => [false, true], quiet => false, first => false,
+      eye => false}.
 
 options([], O) -> O;
 options(["--node", X | More], O) -> options(More, O#{node => X});
@@ -21,6 +24,7 @@ options(["--release", X | More], #{releases := R} = O) -> options(More, O#{relea
 options(["--only", X | More], #{only := Only} = O) -> options(More, O#{only => Only ++ string:tokens(X, ",")});
 options(["--list" | More], O) -> options(More, O#{list => true});
 options(["--first" | More], O) -> options(More, O#{first => true});
+options(["--eye" | More], O) -> options(More, O#{eye => true});
 options(["--quiet" | More], O) -> options(More, O#{quiet => true});
 options(["--junit", X | More], O) -> options(More, O#{junit => X});
 options(["--report", X | More], O) -> options(More, O#{report => X});
@@ -34,12 +38,20 @@ usage(Why) ->
     io:format(standard_error, "cnode-conformance: ~s; see cnode-conformance --help~n", [Why]),
     halt(2).
 
+chosen(#{eye := true} = O) -> [C || C <- chosen(O#{eye := false}), cf_eye:usable(C)];
 chosen(#{only := []}) -> cf_cases:all();
 chosen(#{only := Only}) ->
     Cases = [C || {Id, _, _, _, _} = C <- cf_cases:all(),
-                  lists:member(atom_to_list(Id), Only) orelse lists:member(cf_cases:group(C), Only)],
+                  lists:any(fun(Pattern) -> fits(atom_to_list(Id), Pattern) end, Only) orelse lists:member(cf_cases:group(C), Only)],
     Cases =/= [] orelse usage("no case or group is called " ++ string:join(Only, ", ") ++ " (--list shows them)"),
     Cases.
+
+%% An id, or one with * for any part of it.
+fits([], "*") -> true;
+fits(Id, [$* | More] = Pattern) -> fits(Id, More) orelse (Id =/= [] andalso fits(tl(Id), Pattern));
+fits([C | Id], [C | More]) -> fits(Id, More);
+fits([], []) -> true;
+fits(_, _) -> false.
 
 list(O) ->
     Cases = chosen(O),
@@ -67,13 +79,14 @@ go(#{node := Node, report := Report, dial := Dials, visible := Visibles} = O) ->
     ok = filelib:ensure_dir(filename:join(Dir, "x")),
     Releases = releases(O),
     Releases =/= [] orelse usage("no OTP release is here to test with: run conformance/otp.sh get"),
-    Jobs = [Job#{command => Command, node => Node, first => maps:get(first, O)}
+    Jobs = [Job#{command => Command, node => Node, first => maps:get(first, O), eye => maps:get(eye, O)}
             || {R, V, Erl, Beams} <- Releases, Command <- [command(Node)],
                Visible <- Visibles, Dial <- Dials,
                Job <- [#{release => R, version => V, erl => Erl, beams => Beams, dial => Dial, visible => Visible}],
                [] =/= [C || C <- Cases, cf_cases:applies(C, Job)]],
     Numbered = [prepare(Job, N, Cases, Dir) || {N, Job} <- lists:zip(lists:seq(1, length(Jobs)), Jobs)],
-    Total = lists:sum([length(maps:get(cases, J)) || J <- Numbered]),
+    Eyes = case O of #{eye := true} -> length(cf_eye:cases()); _ -> 0 end,
+    Total = lists:sum([length(maps:get(cases, J)) + Eyes || J <- Numbered]),
     progress(O, "~p cases, ~p runs in ~p jobs against ~s, with OTP ~s~n",
              [length(Cases), Total, length(Jobs), Node, string:join([V || {_, V, _, _} <- Releases], ", ")]),
     Began = erlang:monotonic_time(millisecond),
@@ -136,7 +149,7 @@ jobs(Waiting, Running, Done, O) ->
             case lists:keytake(Proc, 1, Running) of
                 {value, {_, Job, Results, _}, Others} ->
                     cf_proc:stop(Proc),
-                    All = complete(Job, Results, Status),
+                    All = watched(Job, complete(Job, Results, Status)),
                     O1 = cf_report:tap(Job, All, O),
                     jobs(Waiting, Others, [{Job, All} | Done], O1);
                 false -> jobs(Waiting, Running, Done, O)
@@ -144,22 +157,43 @@ jobs(Waiting, Running, Done, O) ->
         {'EXIT', _, _} -> jobs(Waiting, Running, Done, O)
     end.
 
-start(#{dir := Dir, erl := Erl, beams := Beams} = Job) ->
-    Epmd = cf_proc:free_port(),
+%% With the third eye a job has a network of its own, so that the capture holds nothing else.
+start(#{dir := Dir, erl := Erl, beams := Beams, eye := Eye} = Job) ->
+    Epmd = if Eye -> ?EYE_EPMD; true -> cf_proc:free_port() end,
     File = filename:join(Dir, "job"),
-    ok = file:write_file(File, io_lib:format("~p.~n", [Job#{epmd => Epmd}])),
+    ok = file:write_file(File, io_lib:format("~p.~n", [Job#{epmd => Epmd, believed => if Eye -> filename:join(Dir, "believed"); true -> none end}])),
     Log = "[{handler,default,logger_std_h,#{config=>#{type=>{file,\"" ++ filename:join(Dir, "driver.otp.log") ++ "\"}}}}]",
-    cf_proc:start("driver", [Erl, "-noshell", "-noinput", "-pa", Beams, "-start_epmd", "false", "-kernel", "logger", Log,
+    Watch = if Eye -> [filename:join(cf:home(), "eye"), "watch", Dir]; true -> [] end,
+    cf_proc:start("driver", Watch ++ [Erl, "-noshell", "-noinput", "-pa", Beams, "-start_epmd", "false", "-kernel", "logger", Log,
                              "-kernel", "net_ticktime", "60", "+sbwt", "none",
                              "-eval", "cf_driver:main(\"" ++ File ++ "\")"],
                   [{log, filename:join(Dir, "driver.log")}, {cd, Dir}, {tell, self()},
                    {env, [{"ERL_EPMD_PORT", integer_to_list(Epmd)}, {"CONFORMANCE_HOME", cf:home()},
                           {"ERL_CRASH_DUMP", filename:join(Dir, "driver.dump")}, {"HOME", Dir}]}]).
 
+%% What the third eye saw of a job.
+watched(#{eye := false}, Results) -> Results;
+watched(#{dir := Dir}, Results) ->
+    Seen = cf_eye:judge(Dir, ?EYE_EPMD),
+    Kept = [case erase({failed, Dir, Id}) of
+                {From, To} when V =:= fail -> {Id, V, Ms, [Why, "\npackets of the case: ", cf_eye:keep(Dir, Id, From, To)]};
+                _ -> Result
+            end || {Id, V, Ms, Why} = Result <- Results],
+    case lists:member(fail, [V || {_, V, _, _} <- Seen]) of
+        false -> [file:delete(filename:join(Dir, F)) || F <- ["tshark", "believed", "capture.pcapng"]];
+        true -> ok
+    end,
+    Kept ++ Seen.
+
 line("RUN " ++ Id, {Proc, Job, Results, _}, O) ->
     {{Proc, Job, Results, list_to_atom(Id)}, O};
 line("RESULT " ++ Rest, {Proc, #{title := Title} = Job, Results, _}, #{done := N, total := Total} = O) ->
     [Id, Verdict, Ms, Why] = case string:split(Rest, " ", all) of [A, B, C, D] -> [A, B, C, D]; [A, B, C] -> [A, B, C, ""] end,
+    Now = os:system_time(millisecond),
+    case {Verdict, Job} of
+        {"fail", #{eye := true, dir := Dir}} -> put({failed, Dir, list_to_atom(Id)}, {Now - list_to_integer(Ms) - 200, Now + 200});
+        _ -> ok
+    end,
     Result = {list_to_atom(Id), list_to_atom(Verdict), list_to_integer(Ms), unicode:characters_to_list(base64:decode(Why))},
     progress(O, "\r\e[K~p/~p ~s ~s~s", [N + 1, Total, Title, Id,
                  case Verdict of "fail" -> ": failed\n"; _ -> "" end]),

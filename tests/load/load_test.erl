@@ -29,11 +29,10 @@ ok(Good, Sentence) ->
 run(Daemon, Modules, Ms) ->
     Load = lists:append([["-load", filename:join(Modules, M)] || M <- ["tests/load/chatter", "conformance/fixtures/busy", "examples/counter"]]),
     Port = open_port({spawn_executable, Daemon},
-                     [{args, ["-name", atom_to_list(?NODE), "-net_ticktime", integer_to_list(?TICK),
+                     [{args, ["-name", atom_to_list(?NODE), "-net_ticktime", integer_to_list(?TICK), "-stop_at_eof",
                               "-allow", "chatter", "-allow", "busy", "-allow", "counter" | Load]},
                       {line, 4096}, stderr_to_stdout, exit_status]),
     ready(Port),
-    net_kernel:set_net_ticktime(?TICK),
     pong = net_adm:ping(?NODE),
     Other = another(),
     ok = net_kernel:monitor_nodes(true),
@@ -74,7 +73,7 @@ run(Daemon, Modules, Ms) ->
 %% A BEAM node in a process of its own. It ends with its standard input.
 another() ->
     Port = open_port({spawn_executable, os:find_executable("erl")},
-                     [{args, ["-noshell", "-name", "other@127.0.0.1", "-eval", "io:format(\"other ready~n\"), io:get_line(\"\"), halt()."]},
+                     [{args, ["-noshell", "-name", "other@127.0.0.1", "-kernel", "net_ticktime", integer_to_list(?TICK), "-eval", "io:format(\"other ready~n\"), io:get_line(\"\"), halt()."]},
                       {line, 4096}]),
     ready(Port),
     pong = net_adm:ping('other@127.0.0.1'),

@@ -19,16 +19,7 @@ struct puppet {
 
 static const cnode_behaviour puppet;
 
-/* An order that is being obeyed. */
-struct order {
-	cnode_process *self;
-	struct puppet *puppet;
-	cnode_pid from;
-	cnode_ref ref;
-	cnode_term args;
-};
-
-static int answer(const struct order *o, const char *format, ...)
+int answer(const struct order *o, const char *format, ...)
 {
 	cnode_term result;
 	va_list args;
@@ -42,16 +33,16 @@ static int answer(const struct order *o, const char *format, ...)
 	return rc;
 }
 
-/* For what is just true when it is done. */
-static int done(const struct order *o, int rc, const char *result)
+int done(const struct order *o, int rc, const char *result)
 {
 	return rc != 0 ? rc : answer(o, "~a", result);
 }
 
 static const char capabilities_list[] =
 	"[puppet, echo, register, link, monitor, exit, group_leader, alias, connect, disconnect, nodes, monitor_node,"
-	" spawn, spawn_out, acl, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out, rex, seq_trace,"
-	" old_hello]";
+	" spawn, spawn_out, spawn_options, acl, acl_orders, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out,"
+	" rex, seq_trace, old_hello, monitor_nodes, pg, pg_monitor, pubsub, global, global_resolve, global_disconnect, global_pop,"
+	" global_external]";
 
 static int capabilities(const struct order *o)
 {
@@ -372,8 +363,13 @@ static int call(const struct order *o)
 		return CNODE_ENOMEM;
 	c->from = o->from;
 	c->ref = o->ref;
+	cnode_term global;
 	bool by_name = cnode_scan(o->args, "[~p,~t,~t]", &pid, &request, &wait) != 0;
-	rc = by_name ? cnode_scan(o->args, "[{~a,~a},~t,~t]", &name, &node, &request, &wait)
+	if (by_name && cnode_scan(o->args, "[{global,~t},~t,~t]", &global, &request, &wait) == 0) {
+		by_name = cnode_global_whereis(cnode_process_node(o->self), global, &pid) != 0;
+		rc = by_name ? CNODE_ENOENT : cnode_name_text(pid.node, c->node);
+	} else
+		rc = by_name ? cnode_scan(o->args, "[{~a,~a},~t,~t]", &name, &node, &request, &wait)
 		     : cnode_name_text(pid.node, c->node);
 	if (rc == 0) {
 		uint64_t timeout = cnode_scan(wait, "~q", &ms) == 0 ? (uint64_t)ms : CNODE_INFINITY;
@@ -400,12 +396,30 @@ static int cast(const struct order *o)
 	return done(o, rc, "ok");
 }
 
+static int acl(const struct order *o)
+{
+	cnode_term result;
+	int rc = acl_order(cnode_process_node(o->self), o->args, &result);
+	if (rc != 0)
+		return rc;
+	rc = answer(o, "~t", result);
+	cnode_term_drop(result);
+	return rc;
+}
+
+static int attributes(const struct order *o)
+{
+	cnode_atom application;
+	int rc = cnode_scan(o->args, "[~a]", &application);
+	return done(o, rc != 0 ? rc : cnode_set_application(o->self, application.text), "ok");
+}
+
 static int spawn_request(const struct order *o)
 {
 	cnode_atom node, module, function, option;
 	cnode_term args, options;
 	cnode_ref ref;
-	unsigned flags = 0;
+	cnode_spawn_options wanted = CNODE_SPAWN_INIT;
 	int rc = cnode_scan(o->args, "[~a,~a,~a,~t,~t]", &node, &module, &function, &args, &options);
 	if (rc != 0)
 		return rc;
@@ -413,16 +427,19 @@ static int spawn_request(const struct order *o)
 	for (size_t n; (n = cnode_read_list(&r)) > 0;)
 		while (n-- > 0) {
 			cnode_term one = cnode_read_term(&r);
-			if (r.error != 0 || (rc = cnode_scan(one, "~a", &option)) != 0)
+			if (r.error != 0)
 				return CNODE_EBADARG;
-			if (strcmp(option.text, "link") == 0)
-				flags |= CNODE_SPAWN_LINK;
-			else if (strcmp(option.text, "monitor") == 0)
-				flags |= CNODE_SPAWN_MONITOR;
+			if (cnode_scan(one, "link") == 0)
+				wanted.link = true;
+			else if (cnode_scan(one, "monitor") == 0)
+				wanted.monitor = true;
+			else if (cnode_scan(one, "{application,~a}", &option) == 0)
+				wanted.application = option.text;
 			else
 				return CNODE_EBADARG;
 		}
-	rc = cnode_spawn_request(o->self, node.text, module.text, function.text, args, flags, &ref);
+	wanted.function = function.text;
+	rc = cnode_spawn_request_options(o->self, node.text, module.text, args, &wanted, &ref);
 	return rc != 0 ? rc : answer(o, "~r", ref);
 }
 
@@ -438,11 +455,24 @@ static int ping_later(const struct order *o) { return later(o, waiting_ping); }
 static int rpc_later(const struct order *o) { return later(o, waiting_rpc); }
 static int erpc_later(const struct order *o) { return later(o, waiting_erpc); }
 
+static int trans_later(const struct order *o)
+{
+	struct order with_ref = *o;
+	int rc = cnode_format(&with_ref.args, "[~r|~t]", o->ref, o->args);
+	if (rc != 0)
+		return rc;
+	rc = later(&with_ref, waiting_trans);
+	cnode_term_drop(with_ref.args);
+	return rc;
+}
+
 static const struct {
 	const char *name;
 	int (*obey)(const struct order *o);
 } orders[] = {
+	{ "acl", acl },
 	{ "alias", alias },
+	{ "attributes", attributes },
 	{ "call", call },
 	{ "capabilities", capabilities },
 	{ "cast", cast },
@@ -454,6 +484,7 @@ static const struct {
 	{ "erpc", erpc_later },
 	{ "exit", exit_now },
 	{ "exit_signal", exit_signal },
+	{ "global_trans", trans_later },
 	{ "group_leader", group_leader },
 	{ "is_alive", is_alive },
 	{ "link", link_to },
@@ -461,8 +492,27 @@ static const struct {
 	{ "monitor", monitor },
 	{ "monitor_alias", monitor_alias },
 	{ "monitor_node", monitor_node },
+	{ "monitor_nodes", order_monitor_nodes },
 	{ "nodes", nodes },
+	{ "pg_demonitor", order_pg_demonitor },
+	{ "pg_groups", order_pg_groups },
+	{ "pg_join", order_pg_join },
+	{ "pg_leave", order_pg_leave },
+	{ "pg_local_groups", order_pg_local_groups },
+	{ "pg_local_members", order_pg_local_members },
+	{ "pg_members", order_pg_members },
+	{ "pg_monitor", order_pg_monitor },
+	{ "pg_monitor_scope", order_pg_monitor_scope },
+	{ "pg_start", order_pg_start },
+	{ "pg_stop", order_pg_stop },
 	{ "ping", ping_later },
+	{ "pubsub_broadcast", order_pubsub_broadcast },
+	{ "pubsub_broadcast_from", order_pubsub_broadcast_from },
+	{ "pubsub_direct_broadcast", order_pubsub_direct_broadcast },
+	{ "pubsub_start", order_pubsub_start },
+	{ "pubsub_stop", order_pubsub_stop },
+	{ "pubsub_subscribe", order_pubsub_subscribe },
+	{ "pubsub_unsubscribe", order_pubsub_unsubscribe },
 	{ "register", register_self },
 	{ "rpc", rpc_later },
 	{ "self", self },
@@ -482,7 +532,7 @@ static int obey(const struct order *o, const char *name)
 	for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++)
 		if (strcmp(orders[i].name, name) == 0)
 			return orders[i].obey(o);
-	return CNODE_EUNDEF;
+	return strncmp(name, "global_", 7) == 0 ? global_obey(o->self, name, o->from, o->ref, o->args) : CNODE_EUNDEF;
 }
 
 /* Who gave an order may be a pid that cannot be answered, or his node may not take the answer: no reason to end. */
@@ -528,6 +578,19 @@ static const cnode_behaviour puppet = {
 	.handle_info = puppet_info,
 };
 
+/* herald: speaks before it has been started, as its peer sees it, and ends. */
+static int herald_init(cnode_process *process, void *state, const cnode_start *how)
+{
+	cnode_pid to;
+	(void)state;
+	int rc = cnode_scan(how->args, "[~p]", &to);
+	if (rc == 0)
+		rc = cnode_send(process, to, "{herald,~p}", cnode_self(process));
+	return rc != 0 ? rc : cnode_stop(process, "normal");
+}
+
+static const cnode_behaviour herald = { CNODE_BEHAVIOUR_INIT, .init = herald_init };
+
 static int start(cnode_node *node, void **state)
 {
 	cnode_term none;
@@ -541,6 +604,8 @@ static int start(cnode_node *node, void **state)
 	if (rc == 0)
 		rc = cnode_factory_add(node, "puppet", &puppet, NULL, CNODE_ALL_NODES);
 	if (rc == 0)
+		rc = cnode_factory_add(node, "herald", &herald, NULL, CNODE_ALL_NODES);
+	if (rc == 0)
 		rc = cnode_factory_add(node, "closed", &puppet, NULL, CNODE_NO_NODES);
 	if (rc == 0)
 		rc = cnode_factory_add(node, "friends", &puppet, NULL, "friend@127.0.0.1");
@@ -548,7 +613,11 @@ static int start(cnode_node *node, void **state)
 	if (rc == 0)
 		rc = cnode_access_set(node, CNODE_ACCESS_EXIT, "*", CNODE_ALL_NODES);
 	if (rc == 0)
+		rc = acl_open(node);
+	if (rc == 0)
 		rc = functions_export(node);
+	if (rc == 0)
+		rc = global_export(node);
 	return rc != 0 ? rc : waiting_open(node);
 }
 

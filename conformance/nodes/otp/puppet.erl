@@ -92,6 +92,26 @@ do(pg_start, [Scope]) ->
         {error, {already_started, _}} -> ok
     end;
 do(pg_join, [Scope, Group]) -> bif_module(pg, join, [Scope, Group, self()]);
+do(pg_stop, [Scope]) ->
+    Pid = whereis(Scope),
+    Ref = monitor(process, Pid),
+    exit(Pid, kill),
+    receive {'DOWN', Ref, process, Pid, _} -> ok end;
+do(pg_local_members, [Scope, Group]) -> bif_module(pg, get_local_members, [Scope, Group]);
+do(pg_groups, [Scope]) -> bif_module(pg, which_groups, [Scope]);
+do(pg_local_groups, [Scope]) -> bif_module(pg, which_local_groups, [Scope]);
+do(pg_monitor, [Scope, Group]) -> bif_module(pg, monitor, [Scope, Group]);
+do(pg_monitor_scope, [Scope]) -> bif_module(pg, monitor_scope, [Scope]);
+do(pg_demonitor, [Scope, Ref]) -> bif_module(pg, demonitor, [Scope, Ref]);
+do(pubsub_start, [Name, PoolSize]) -> phoenix_pubsub:start(Name, PoolSize);
+do(pubsub_stop, [Name]) -> phoenix_pubsub:stop(Name);
+do(pubsub_subscribe, [Name, Topic]) -> phoenix_pubsub:subscribe(Name, Topic);
+do(pubsub_unsubscribe, [Name, Topic]) -> phoenix_pubsub:unsubscribe(Name, Topic);
+do(pubsub_broadcast, [Name, Topic, Message]) -> phoenix_pubsub:broadcast(Name, Topic, Message);
+do(pubsub_broadcast_from, [Name, Topic, Message]) -> phoenix_pubsub:broadcast_from(Name, Topic, Message);
+do(pubsub_direct_broadcast, [Node, Name, Topic, Message]) -> phoenix_pubsub:direct_broadcast(Node, Name, Topic, Message);
+do(monitor_nodes, [Bool, Type]) ->
+    net_kernel:monitor_nodes(Bool, #{node_type => Type, nodedown_reason => true, connection_id => true});
 do(pg_leave, [Scope, Group]) -> bif_module(pg, leave, [Scope, Group, self()]);
 do(pg_members, [Scope, Group]) -> bif_module(pg, get_members, [Scope, Group]).
 
@@ -106,9 +126,10 @@ bif_module(Module, Function, Args) -> apply(Module, Function, Args).
 capabilities() ->
     [otp, puppet, echo, register, link, monitor, exit, group_leader, connect, disconnect, nodes, monitor_node,
      spawn, spawn_out, spawn_anything, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out,
-     rex, global, global_resolve, global_external, pg, dynamic_names, seq_trace, deep_terms, strict_terms]
+     rex, global, global_resolve, global_external, pg, pubsub, dynamic_names, seq_trace, deep_terms, strict_terms]
         ++ [global_disconnect || erlang:function_exported(global, disconnect, 0)]
         ++ [global_pop || erlang:function_exported(global, disconnect, 0)]
+        ++ [C || C <- [monitor_nodes, pg_monitor], list_to_integer(erlang:system_info(otp_release)) >= 25]
         ++ [alias || erlang:function_exported(erlang, alias, 1)]
         ++ [old_hello || old_hello()].
 

@@ -323,10 +323,10 @@ two_out(T) ->
     C = cf_fake:dial(T, #{}),
     [P, Q] = [cf_fake:puppet(C), cf_fake:puppet(C)],
     Me = cf_fake:pid(C), [R1, R2] = [cf_fake:ref(C), cf_fake:ref(C)],
-    cf_fake:to(C, P, {echo, Me, R1, [binary:copy(<<1>>, 1000000)]}),
-    cf_fake:to(C, Q, {echo, Me, R2, [binary:copy(<<2>>, 1000000)]}),
-    cf:same(binary:copy(<<1>>, 1000000), await(C, R1)),
-    cf:same(binary:copy(<<2>>, 1000000), await(C, R2)),
+    cf_fake:to(C, P, {echo, Me, R1, [binary:copy(<<1>>, 16000000)]}),
+    cf_fake:to(C, Q, {echo, Me, R2, [binary:copy(<<2>>, 16000000)]}),
+    cf:same(binary:copy(<<1>>, 16000000), await(C, R1)),
+    cf:same(binary:copy(<<2>>, 16000000), await(C, R2)),
     bad(C).
 
 %% The large one is 32 MB and we do not read while it is being sent, so it cannot all be on the wire before the small.

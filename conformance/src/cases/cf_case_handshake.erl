@@ -60,6 +60,8 @@ dialler() ->
      {'handshake.dial_waits_for_ack', "it sends nothing between its reply and our ack", ?UTIL, R, fun dial_waits_for_ack/1},
      {'handshake.dial_wrong_ack', "it closes on a wrong digest in the ack", ?DOC, R, fun(T) -> dial_refused(T, "ok", fun wrong_ack/2) end},
      {'handshake.dial_short_ack', "it closes on a short ack", ?DOC, R, fun(T) -> dial_refused(T, "ok", fun short_ack/2) end},
+     {'handshake.dial_mirrored', "its own challenge, handed back by whom it dials, is not answered", "reliability: challenge relay; OTP answers it",
+      [{otp_fails, [23, 25, 27, 29]} | R], fun dial_mirrored/1},
      {'handshake.dial_wrong_name', "it closes when the challenge names another node", ?UTIL, R, fun dial_wrong_name/1},
      {'handshake.dial_challenge_tail', "bytes behind the name in the challenge are skipped", ?DOC, R, fun dial_challenge_tail/1},
      {'handshake.dial_ok_simultaneous', "ok_simultaneous is as good as ok", ?DOC, R, fun dial_ok_simultaneous/1},
@@ -445,6 +447,13 @@ short_ack(#{cookie := Cookie} = Me, S) ->
     {Theirs, _} = reply_of(S),
     <<Short:15/binary, _>> = cf_hs:digest(Cookie, Theirs),
     ok = cf_hs:send(S, cf_hs:ack(Short)).
+
+%% We hand the dialling node the challenge that it gave us when we dialled it under another name: its answer there would
+%% be all that we need here, without the cookie.
+dial_mirrored(#{nut := Nut} = T) ->
+    {challenge, S, #{challenge := Mirrored}} = cf_hs:dial_until(challenge, Nut, cf_fake:identity(T, #{})),
+    dial_refused(T, "ok", fun(Me, Dialled) -> send_challenge(Dialled, Me, Mirrored) end),
+    cf_hs:close(S).
 
 dial_wrong_name(T) ->
     dial_refused(T, "ok", fun(Me, S) -> send_challenge(S, Me#{name => 'somebody_else@127.0.0.1'}, 5) end).

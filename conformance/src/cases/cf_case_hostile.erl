@@ -57,6 +57,12 @@ packets() ->
      {"reference_beyond", "a reference beyond the header's own", cache,
       fun(C) -> cf_wire:with_header([{new, 5, <<"abc">>}], {6, cf_fake:pid(C), '', {'$raw', <<82, 1>>}}, x) end, []},
      {"continuation_unknown", "a continuation of an unknown sequence", all, fun(_) -> [<<131, 70, 77:64, 1:64>>, "abc"] end, []},
+     {"continuation_skips", "a continuation that skips a fragment", all,
+      fun(C) ->
+          [First, _, Last] = cf_wire:fragments(77, [], {6, cf_fake:pid(C), '', nobody_here}, {<<"0123456789">>, [4, 4]}),
+          cf_fake:packet(C, First),
+          Last
+      end, []},
      {"continuation_short", "a continuation cut in its ids", all, fun(_) -> <<131, 70, 77:64, 1>> end, []},
      {"first_fragment_short", "a first fragment cut in its ids", all, fun(_) -> <<131, 69, 77:64, 1>> end, []},
      {"control_no_tuple", "a control that is no tuple", pass, fun(_) -> [112, 131, e(hello)] end, []},

@@ -46,6 +46,7 @@ cases() ->
       {'monitor.wire_demonitor', "after DEMONITOR_P the end sends nothing", ?WIRE, [], [raw], fun wire_demonitor/1},
       {'monitor.wire_exit_21', "MONITOR_P_EXIT (21) is understood although EXIT_PAYLOAD was negotiated", "dist.c hopeful data", [], [raw], fun(T) -> wire_exit(T, fun(Me, P, R) -> {{21, Me, P, R, why}, none} end) end},
       {'monitor.wire_exit_28', "PAYLOAD_MONITOR_P_EXIT (28) is understood", ?WIRE, [], [raw], fun(T) -> wire_exit(T, fun(Me, P, R) -> {{28, Me, P, R}, why} end) end},
+      {'monitor.wire_exit_from_third', "a DOWN by name counts from the node that was monitored only (OTP believes any node)", ?WIRE, [], [raw, {otp_fails, [23, 25, 27, 29]}], fun wire_exit_from_third/1},
       {'monitor.wire_exit_twice', "a second DOWN for the same monitor is ignored", ?WIRE, [], [raw], fun wire_exit_twice/1}]].
 
 exit_reason(T) -> P = cf_live:puppet(T), M = monitor(process, P), ok = cf_live:ask(T, P, exit, [{why, 1}]), cf:same({P, {why, 1}}, cf_live:down(M, 8000)).
@@ -246,6 +247,15 @@ wire_exit(T, Make) ->
     {Control, Payload} = Make(Me, P, Ref),
     cf_fake:send(C, Control, Payload),
     cf_fake:take(C, fun({signal, _, {saw, X, {'DOWN', R, process, Y, why}}, _}) when X =:= P, R =:= Ref, Y =:= Me -> ok end).
+
+wire_exit_from_third(T) ->
+    {C, P, Me} = pair(T), Third = cf_fake:dial(T, #{}),
+    cf_fake:call(C, P, watch, [Me]),
+    Ref = cf_fake:call(C, P, monitor, [{somebody, maps:get(name, C)}]),
+    cf_fake:send(Third, {21, somebody, P, Ref, wrong}),
+    alive = cf_fake:call(Third, P, echo, [alive]),
+    cf_fake:send(C, {21, somebody, P, Ref, right}),
+    right = cf_fake:take(C, fun({signal, _, {saw, _, {'DOWN', R, process, _, Why}}, _}) when R =:= Ref -> Why end).
 
 wire_exit_twice(T) ->
     {C, P, Me, Ref} = watching(T),

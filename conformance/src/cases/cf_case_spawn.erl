@@ -222,8 +222,10 @@ wire(T, Options, Expected) ->
 
 wire_bad_option(T) ->
     C = cf_fake:dial(T, #{}),
-    {Me, Ref} = request_on(C, {puppet, start, 0}, [no_such_option, link], []),
-    cf:same({0, badopt}, reply(C, Me, Ref)).
+    [begin
+         {Me, Ref} = request_on(C, {puppet, start, 0}, Options, []),
+         cf:same({0, badopt}, reply(C, Me, Ref))
+     end || Options <- [[no_such_option, link], [{no_such_option, 1}, link]]].
 
 wire_improper_options(T) ->
     C = cf_fake:dial(T, #{}),
@@ -244,9 +246,14 @@ wire_order(T) ->
 
 wire_reply_before_message(T) ->
     C = cf_fake:dial(T, #{}),
-    {Me, Ref} = request_on(C, {puppet, start, 0}, [], []),
-    {_, P} = reply(C, Me, Ref),
-    hello = cf_fake:call(C, P, echo, [hello]).
+    [begin
+         Me = cf_fake:pid(C), Ref = cf_fake:ref(C),
+         cf_fake:send(C, {29, Ref, Me, Me, {herald, start, 1}, []}, [Me]),
+         Both = fun({signal, {31, R, _, 0, _}, _, _}) when R =:= Ref -> reply;
+                   ({signal, {_, _, To}, {herald, _}, _}) when To =:= Me -> message end,
+         cf:wait("the reply and the message are here", fun() -> length(cf_fake:seen(C, Both)) =:= 2 end),
+         cf:same([reply, message], cf_fake:seen(C, Both))
+     end || _ <- lists:seq(1, 20)].
 
 wire_arity_mismatch(T) ->
     C = cf_fake:dial(T, #{}),

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * global: names and locks of a whole cluster, as OTP's module of that name. Three processes on
+ * every node keep one table the same everywhere: global_name_server has the table and joins it
+ * with that of each node that comes; the locker takes the cluster's lock while two tables become
+ * one; the registrar registers and unregisters, one name after the other.
+ *
+ * Other nodes wait for answers of these three without any timeout, so all are CNODE_PROMPT: they
+ * never block and run no code of users. A resolver of conflicting names, which is such code, runs in
+ * a process of its own; and the connection of a node that does not get on with a joining is closed.
+ *
+ * Follows: lib/kernel/src/global.erl of OTP 23 to 29 (protocol versions 5 to 8), rpc.erl for resolvers.
+ */
+#ifndef CN_GLOBAL_H
+#define CN_GLOBAL_H
+
+#include "cnode/base/base.h"
+#include "cnode/gen/gen.h"
+#include "cnode/global.h"
+#include "cnode/kernel/kernel.h"
+#include "cnode/proc/proc.h"
+#include "cnode/term/term.h"
+
+struct cn_global;
+
+/* What the room above does; any thread, does not block. */
+struct cn_global_ops {
+	/* Ends the connection to a node, if there is one. */
+	void (*disconnect)(void *ctx, cnode_name node);
+};
+
+struct cn_global_config {
+	struct cn_procs *procs;             /* borrowed, as the next two */
+	struct cn_functions *functions;     /* resolvers are exported functions */
+	struct cn_log *log;
+	enum cnode_overlap overlap;
+	uint64_t stall_ms;                  /* 0: CN_GLOBAL_STALL_MS */
+	const struct cn_global_ops *ops;
+	void *ctx;
+};
+/* Stops a node that begins to join and does not go on from holding the cluster's lock. */
+#define CN_GLOBAL_STALL_MS 60000u
+#define CN_GLOBAL_MAX_NAMES 500000u         /* stops a peer that registers without end: each name is a monitor */
+#define CN_GLOBAL_MAX_NODES 10000u          /* stops a peer that tells of nodes without end: each is dialled */
+
+/* *global is yours. 0, CNODE_ENOMEM. */
+int cn_global_new(const struct cn_global_config *config, struct cn_global **global);
+/* Behind the end of all processes. Takes NULL. */
+void cn_global_free(struct cn_global *global);
+/* Starts the three processes and exports global:resolve_it/4. Before the node is known to anybody. 0, CNODE_ENOMEM, CNODE_ENAMETAKEN. */
+int cn_global_start(struct cn_global *global);
+/* This node is about to leave: from now on it accuses nobody of having lost a connection. Any thread. */
+void cn_global_leave(struct cn_global *global);
+
+/* Of the public functions of similar names (cnode/global.h). Any thread. */
+int cn_global_whereis(struct cn_global *global, cnode_term name, cnode_pid *pid);
+int cn_global_names(struct cn_global *global, int (*each)(void *context, cnode_term name, cnode_pid pid), void *context);
+int cn_global_locks(struct cn_global *global, int (*each)(void *context, cnode_term resource, cnode_term requester, cnode_pid holder),
+		    void *context);
+/* The process that answers {register, Name, Pid, Method} and the like with yes, no or ok. */
+cnode_pid cn_global_registrar(const struct cn_global *global);
+/* A method's text ("module:function") as the fun that goes to other nodes; NULL: the default. *method is yours. CNODE_EBADARG, CNODE_ENOMEM. */
+int cn_global_method(const char *text, cnode_term *method);
+
+/* Told once how it ended: 0 (yes), CNODE_ENAMETAKEN (no), CNODE_ESHUTDOWN. Called inside of a prompt process: does not block. */
+typedef void cn_global_done_fn(void *ctx, int code);
+/*
+ * global:register_name/2 from any thread that holds no lock of proc. `name` is kept. 0: `done` will be
+ * called, perhaps before this returns; CNODE_ENOMEM, CNODE_ESHUTDOWN: it will not.
+ */
+int cn_global_register(struct cn_global *global, cnode_term name, cnode_pid pid, cn_global_done_fn *done, void *ctx);
+
+/* The visible nodes that are connected: *nodes is yours (cn_free). 0, CNODE_ENOMEM. */
+int cn_global_nodes(struct cn_global *global, cnode_name **nodes, size_t *count);
+/* False if another requester has the lock on this node: asking the others would be in vain. */
+bool cn_global_can_lock(struct cn_global *global, cnode_term resource, cnode_term requester);
+/* How long to wait before asking for a lock again, in ms: global.erl's random_sleep/1. */
+uint64_t cn_global_pause(unsigned times);
+/*
+ * set_lock/3 and trans/4 of a behaviour's process: `done` as cnode_global_set_lock_async says. For trans
+ * the lock is deleted when done returns. nodes NULL: all.
+ */
+int cn_global_set_lock(struct cn_global *global, cnode_process *self, cnode_term resource, cnode_term requester,
+		       const cnode_name *nodes, size_t count, int retries, bool trans, cnode_done_fn *done, void *context);
+int cn_global_del_lock(struct cn_global *global, cnode_process *self, cnode_term resource, cnode_term requester,
+		       const cnode_name *nodes, size_t count, cnode_done_fn *done, void *context);
+
+#endif

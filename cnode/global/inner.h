@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files of global share. */
+#ifndef CN_GLOBAL_INNER_H
+#define CN_GLOBAL_INNER_H
+
+/* Without memory an addition is left out; `added` tells. uthash would end the program else. */
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(element) (added = false)
+#define uthash_malloc(size) cn_malloc(size)
+#define uthash_free(p, size) cn_free(p)
+#include <uthash.h>
+
+#include "cnode/global/global.h"
+#include "compat/compat.h"
+
+#define PROTOCOL 8               /* of the protocol; what OTP 25.2 to 29 speak */
+#define PROTOCOL_MIN 5           /* a locker before that cannot be talked to */
+#define PROTOCOL_CASTS 6         /* from here on lockers talk through the name servers */
+#define PROTOCOL_NODES 7         /* node lists have versions, lost connections are told */
+#define PROTOCOL_TAGS 8          /* lock_set has a tag, init_connect is acknowledged */
+#define SERVER "global_name_server"
+
+/* ---- table.c: a table by terms, =:= ---- */
+
+struct item {
+	struct item *next;
+	uint64_t hash;
+	cnode_term key;             /* its own */
+};
+struct table {
+	struct item **buckets;
+	size_t mask, count;
+};
+int table_init(struct table *t);
+void table_fini(struct table *t);
+struct item *table_find(const struct table *t, uint64_t hash, cnode_term key);
+/* `item` has its hash and key. Without memory for more buckets the chains grow instead. */
+void table_add(struct table *t, struct item *item);
+void table_remove(struct table *t, struct item *item);
+
+/* ---- names.c, locks.c: what is registered and locked; written by the name server, read by any thread ---- */
+
+/* What a monitor of the name server is about. */
+struct watch {
+	UT_hash_handle hh;          /* by ref */
+	cnode_ref ref;
+	cnode_pid pid;
+	struct name *name;          /* one of the two */
+	struct holder *holder;
+};
+struct name {
+	struct item item;           /* key: the name */
+	cnode_pid pid;
+	cnode_term method;          /* the fun as it came; its own */
+	cnode_name external;        /* the BEAM node that registered it for a hidden one; 0: none */
+	bool linked;                /* that node is this one: we are linked with the process */
+	struct watch watch;
+};
+struct holder {
+	struct holder *next;
+	struct lock *lock;
+	cnode_pid pid;
+	struct watch watch;
+};
+struct lock {
+	struct item item;           /* key: the resource */
+	cnode_term requester;       /* its own */
+	struct holder *holders;     /* never none */
+};
+
+#define SHARDS 16
+struct names_shard {
+	struct cn_mutex lock;
+	struct table table;
+};
+
+struct cn_global {
+	struct cn_global_config config;
+	cnode_name self;
+	char own[CNODE_NAME_SIZE];
+	cnode_pid server, locker, registrar;
+	_Atomic bool leaving;
+	struct names_shard names[SHARDS];
+	struct cn_mutex locks_lock;
+	struct table locks;
+	struct cn_mutex lock;       /* guards what follows */
+	cnode_name *known;          /* nodes whose table is ours, without this one */
+	size_t known_count;
+	cnode_name *up;             /* visible nodes that are connected */
+	size_t up_count;
+	struct pid_names *pids;     /* how many names a process has */
+	struct job *jobs;           /* from cn_global_register, for the registrar */
+	bool down;                  /* the registrar takes no more */
+};
+
+/* The state of the name server that names and locks belong to. */
+struct server {
+	struct cn_global *g;
+	struct cnode_process *self;
+	struct watch *watches;      /* by ref */
+	size_t name_count;
+	bool global_lock_down;      /* the last holder of `global` ended without deleting it */
+	struct node *nodes;         /* by name */
+	struct syncer *syncers;
+	struct lost *lost;          /* by both nodes, the oldest first */
+	int64_t last_tag;
+	int64_t last_operation;
+	struct cn_log_gate gate;
+};
+
+/* Whose word an insertion follows, for the question whether the lock is still held. */
+struct word {
+	cnode_pid pid;              /* of a `register` call; none: a joining */
+	cnode_term lock;            /* the requester that the joining locked with */
+};
+
+int names_init(struct cn_global *g);
+void names_fini(struct cn_global *g);
+struct name *names_find(struct cn_global *g, cnode_term name);          /* by the name server's process only */
+/* Inserts or replaces; it is gone again if the word does not hold. external 0: none. 0, CNODE_ENOMEM, CNODE_ELIMIT, or why pid cannot be watched. */
+int names_insert(struct server *s, cnode_term name, cnode_pid pid, cnode_term method, cnode_name external,
+		 const struct word *word);
+void names_delete(struct server *s, cnode_term name);
+size_t names_of(struct cn_global *g, cnode_pid pid);      /* how many; any thread */
+/* The method a name was registered with; *method is yours. CNODE_ENOENT, CNODE_ENOMEM. Any thread. */
+int names_method(struct cn_global *g, cnode_term name, cnode_term *method);
+/* Lists as they go to other nodes: [{Name,Pid,Method}], [{Name,Pid,RegNode}]. */
+void names_build(struct cn_global *g, cnode_builder *b);
+void names_build_external(struct cn_global *g, cnode_builder *b);
+
+int locks_init(struct cn_global *g);
+void locks_fini(struct cn_global *g);
+/* 1 granted, 0 refused, or a code. */
+int locks_set(struct server *s, cnode_term resource, cnode_term requester, cnode_pid pid);
+void locks_del(struct server *s, cnode_term resource, cnode_term requester, cnode_pid pid);
+bool locks_still_set(struct server *s, const struct word *word);
+bool locks_global_is_set(struct cn_global *g);
+cnode_term locks_global(void);          /* the atom global */
+
+int watch_add(struct server *s, struct watch *w);
+void watch_remove(struct server *s, struct watch *w);
+/* A DOWN: the name or the lock goes. */
+void watch_down(struct server *s, cnode_ref ref);
+/* The names and locks of a node's processes go, although they live: its table is to be joined anew. */
+void watch_forget_node(struct server *s, cnode_name node);
+void watch_fini(struct server *s);
+
+/* ---- multi.c: gen_server:multi_call without waiting ---- */
+
+enum reply { REPLY_NONE, REPLY_TRUE, REPLY_FALSE, REPLY_OTHER };
+struct multi;
+/* As a completion: state is the process's. The multi is freed behind it. */
+typedef int multi_done(struct cnode_process *self, void *state, struct multi *m);
+struct leg {
+	struct multi *multi;
+	cnode_name node;
+	enum reply reply;
+};
+struct multi {
+	struct cn_gen_attachment attachment;
+	struct cn_global *g;
+	multi_done *done;
+	void *context;
+	size_t left, count;
+	struct leg legs[];
+};
+/* Calls the name servers of the nodes, all at once. A node that is not there has REPLY_NONE. timeout: a node that takes longer is disconnected. */
+int multi_call(struct cn_global *g, struct cnode_process *self, void *state, const cnode_name *nodes, size_t count,
+	       uint64_t timeout_ms, cnode_term request, multi_done *done, void *context);
+
+/*
+ * set_lock once, on all the nodes or none: what was granted is given back when one refuses. A node
+ * that is not there grants.
+ */
+typedef int locked_fn(struct cnode_process *self, void *state, void *context, bool granted);
+int lock_nodes(struct cn_global *g, struct cnode_process *self, void *state, const cnode_name *nodes, size_t count,
+	       uint64_t timeout_ms, cnode_term resource, cnode_term requester, locked_fn *done, void *context);
+/* del_lock on the nodes; done (with granted true) when all have answered. */
+int unlock_nodes(struct cn_global *g, struct cnode_process *self, void *state, const cnode_name *nodes, size_t count,
+		 uint64_t timeout_ms, cnode_term resource, cnode_term requester, locked_fn *done, void *context);
+
+/* ---- nodes.c: a growing list of node names, and their order ---- */
+
+struct node_list {
+	cnode_name *at;
+	size_t count, room;
+};
+int nodes_add(struct node_list *l, cnode_name node);     /* CNODE_ENOMEM; twice is once */
+bool nodes_has(const struct node_list *l, cnode_name node);
+void nodes_remove(struct node_list *l, cnode_name node);
+void nodes_fini(struct node_list *l);
+/* The greatest name, which is locked first and unlocked last: names compare by their bytes. */
+cnode_name nodes_boss(const cnode_name *nodes, size_t count);
+int nodes_compare(cnode_name a, cnode_name b);
+int pids_compare(cnode_pid a, cnode_pid b);              /* Erlang's order: serial, id, node's name, creation */
+/* [LA,LB] as both sides build it. */
+int lock_id_term(cnode_pid a, cnode_pid b, cnode_term *id);
+
+/* ---- the processes ---- */
+
+extern const cnode_behaviour server_behaviour;
+extern const cnode_behaviour locker_behaviour;
+extern const cnode_behaviour registrar_behaviour;
+extern const cnode_behaviour resolver_behaviour;
+
+/* One node as the name server sees it. */
+struct node {
+	UT_hash_handle hh;
+	cnode_name name;            /* pinned */
+	char *text;
+	uint64_t connection;        /* of the visible connection; 0: none */
+	int known;                  /* its version, 0 if that is unknown; -1: its table is not ours */
+	int pending;                /* its version while tables are being joined; -1: they are not */
+	bool synced;
+	bool was_up;                /* it has been connected since we know of it */
+	bool silent;                /* it is of our like, and does not tell of connections it has lost */
+	bool removing;              /* we caused its nodedown: it is nobody's loss */
+	bool joining;               /* told of by another node, and being dialled */
+	/* The joining: a session has a tag. */
+	int64_t my_tag;             /* 0: none */
+	int version;                /* of the protocol we speak */
+	cnode_term his_tag;
+	cnode_pid his_locker;
+	bool locked;                /* both partitions are locked by lock_id */
+	cnode_pid lock_id[2];
+	cnode_term exchange;        /* his names */
+	cnode_pid resolver;         /* resolves conflicts of his names with ours */
+	cnode_term ops;             /* what his names mean here */
+	cnode_term resolved, his_known, his_external;   /* what he made of ours */
+	/* An init_connect that came before its nodeup. */
+	cnode_term early_version, early_locker;
+	/* Restarts are put off when there are many. */
+	unsigned restarts;
+	uint64_t restarted;         /* cn_now of the last one */
+	bool restart_due;
+};
+
+/* server.c */
+struct node *node_get(struct server *s, cnode_name name);        /* NULL: out of memory */
+struct node *node_find(struct server *s, cnode_name name);
+void node_forget_idle(struct server *s, struct node *n);
+void server_publish(struct server *s);          /* the lists of known and connected nodes */
+void server_cut(struct server *s, struct node *n, const char *why);
+/* Plain messages to a name server elsewhere, and casts; none if it is not connected. */
+void tell(struct server *s, struct node *n, const char *format, ...);
+void cast(struct server *s, struct node *n, const char *format, ...);
+void tell_term(struct server *s, struct node *n, cnode_term message);
+void server_synced(struct server *s, cnode_name node);
+void server_unexpected(struct server *s, const char *what, cnode_term message);
+
+/* session.c: two tables become one */
+void session_nodeup(struct server *s, struct node *n);
+void session_init_connect(struct server *s, struct node *n, cnode_term version, cnode_term locker);
+void session_ack(struct server *s, struct node *n, cnode_term his_my, cnode_term his_his);
+void session_cancelled(struct server *s, struct node *n, cnode_term tag);
+void session_exchange(struct server *s, struct node *n, cnode_term names, cnode_term tag);
+void session_resolved(struct server *s, struct node *n, cnode_term resolved, cnode_term known, cnode_term external, cnode_term tag);
+void session_new_nodes(struct server *s, struct node *n, cnode_term ops, cnode_term external, cnode_term nodes, cnode_term extra);
+void session_in_sync(struct server *s, struct node *n, cnode_term about);
+void session_say_in_sync(struct server *s, struct node *n);
+void session_lock_is_set(struct server *s, struct node *n, int64_t tag, const cnode_pid id[2]);
+void session_resolved_here(struct server *s, struct node *n, int64_t tag, cnode_term ops, cnode_term resolved);
+/* Ends a session: the locker and the resolver let go of it, the peer (if it waits for us) is told. take_run: see locker.c; may be empty. */
+void session_cancel(struct server *s, struct node *n, int64_t tag, cnode_term run);
+void session_reset(struct node *n);
+void session_join(struct server *s, struct node *n);             /* connect to a third node, and tell it in_sync */
+void session_fini(struct node *n);
+
+/* overlap.c: prevent_overlapping_partitions */
+/* What init_connect and in_sync say of how the sender is configured, and if it is that it tells of no losses. */
+cnode_term overlap_term(enum cnode_overlap overlap);
+bool overlap_is_silent(cnode_term about);
+enum gone { GONE_LOST, GONE_REMOVED, GONE_IGNORED };
+void overlap_down(struct server *s, struct node *n, enum gone how);
+void overlap_lost_connection(struct server *s, cnode_term message);
+void overlap_remove_connection(struct server *s, struct node *n);
+void overlap_fini(struct server *s);
+
+/* inspect.c */
+int inspect_call(struct server *s, cnode_from *from, cnode_term what);
+int inspect_export(struct cn_global *g);
+
+/* resolve.c */
+int resolve_it(cnode_process *self, void *context, cnode_term args, cnode_term *result);
+
+static inline bool is_int(cnode_term term, int64_t value)
+{
+	int64_t v;
+	return cnode_scan(term, "~q", &v) == 0 && v == value;
+}
+
+#endif

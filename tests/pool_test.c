@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pools over three nodes in one program: a has the pool, b and c have workers. */
+#include <stdio.h>
+#include <string.h>
+
+#include "cnode/cnode.h"
+#include "tests/tap.h"
+
+#define WAIT 20000      /* ms; nothing here takes long, a machine may */
+
+enum { A, B, C, NODES };
+static const char *const names[NODES] = { "a@127.0.0.1", "b@127.0.0.1", "c@127.0.0.1" };
+static cnode_node *nodes[NODES];
+static cnode_mailbox *mb;       /* on a */
+
+static int worker_call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
+{
+	(void)state;
+	if (cnode_scan(request, "stop") == 0) {
+		int rc = cnode_reply(from, "ok");
+		return rc != 0 ? rc : cnode_stop(self, "normal");
+	}
+	return cnode_reply(from, "~p", cnode_self(self));
+}
+
+static const cnode_behaviour worker = { CNODE_BEHAVIOUR_INIT, .handle_call = worker_call };
+
+static void open_node(int i, const char *listen)
+{
+	cnode_config cfg = CNODE_CONFIG_INIT;
+	cfg.name = names[i];
+	cfg.cookie = "secret";
+	cfg.listen = listen;
+	cfg.epmd = CNODE_EPMD_NONE;
+	cfg.log_level = CNODE_LOG_ERROR;
+	ck_assert_msg(cnode_node_new(&cfg, &nodes[i]) == 0, "%s", cnode_node_error(nodes[i]));
+	ck_assert_int_eq(cnode_factory_add(nodes[i], "worker", &worker, NULL, names[A]), 0);
+	ck_assert_msg(cnode_node_start(nodes[i]) == 0, "%s", cnode_node_error(nodes[i]));
+}
+
+static void open_nodes(void)
+{
+	for (int i = NODES; i-- > 0;) {
+		open_node(i, "127.0.0.1");
+		for (int j = i + 1; j < NODES; j++) {
+			char address[64];
+			snprintf(address, sizeof address, "127.0.0.1:%u", (unsigned)cnode_node_port(nodes[j]));
+			ck_assert_int_eq(cnode_node_route(nodes[i], names[j], address), 0);
+		}
+	}
+	ck_assert_int_eq(cnode_mailbox_open(nodes[A], NULL, &mb), 0);
+}
+
+static void close_nodes(void)
+{
+	cnode_mailbox_close(mb);
+	for (int i = 0; i < NODES; i++)
+		cnode_node_free(nodes[i]);
+}
+
+/* Asks the pool; the reply is yours. */
+static cnode_term ask(const char *request)
+{
+	cnode_term reply;
+	ck_assert_msg(cnode_call_name(mb, "pool", NULL, WAIT, &reply, request) == 0, "%s", cnode_mailbox_error(mb));
+	return reply;
+}
+
+static int64_t stat(const char *key)
+{
+	char format[64];
+	int64_t value;
+	cnode_term stats = ask("stats");
+	snprintf(format, sizeof format, "#{%s := ~q}", key);
+	ck_assert_int_eq(cnode_scan(stats, format, &value), 0);
+	cnode_term_drop(stats);
+	return value;
+}
+
+/* Until there are so many workers; a pool that never gets there runs into the test's time limit. */
+static void await_workers(int64_t count)
+{
+	while (stat("workers") != count)
+		continue;
+}
+
+/* Workers on the node, as the pool counts them. */
+static int workers_on(int node)
+{
+	cnode_term list = ask("workers");
+	cnode_name name;
+	ck_assert_int_eq(cnode_name_of(names[node], &name), 0);
+	cnode_reader r = cnode_read(list);
+	int count = 0;
+	for (size_t n; (n = cnode_read_list(&r)) > 0;)
+		while (n--)
+			count += cnode_read_pid(&r).node == name;
+	ck_assert_int_eq(r.error, 0);
+	cnode_term_drop(list);
+	return count;
+}
+
+static cnode_pid next(void)
+{
+	cnode_pid pid;
+	cnode_term reply = ask("next");
+	ck_assert_int_eq(cnode_scan(reply, "{ok,~p}", &pid), 0);
+	cnode_term_drop(reply);
+	return pid;
+}
+
+static int node_of(cnode_pid pid)
+{
+	char text[CNODE_NAME_SIZE];
+	ck_assert_int_eq(cnode_name_text(pid.node, text), 0);
+	for (int i = 0; i < NODES; i++)
+		if (strcmp(text, names[i]) == 0)
+			return i;
+	ck_abort_msg("a worker on %s", text);
+	return -1;
+}
+
+static void pool(cnode_pool_options o)
+{
+	o.size = sizeof o;
+	o.factory = "worker";
+	if (o.retry_ms == 0)
+		o.retry_ms = 20;
+	ck_assert_msg(cnode_pool_start(nodes[A], "pool", &o, NULL) == 0, "%s", cnode_node_error(nodes[A]));
+	await_workers(o.workers);
+}
+#define POOL(...) pool((cnode_pool_options){ __VA_ARGS__ })
+#define ALL "a@127.0.0.1, b@127.0.0.1, c@127.0.0.1"
+
+START_TEST(round_robin_spreads_workers_and_tasks)
+{
+	POOL(.nodes = ALL, .workers = 6);
+	for (int i = 0; i < NODES; i++)
+		ck_assert_int_eq(workers_on(i), 2);
+	cnode_pid first[6];
+	for (int i = 0; i < 12; i++) {
+		cnode_pid pid = next();
+		if (i < 6)
+			first[i] = pid;
+		else
+			ck_assert(cnode_pid_equal(pid, first[i - 6]));
+		for (int j = 0; j < i && j < 6 && i < 6; j++)
+			ck_assert(!cnode_pid_equal(pid, first[j]));
+	}
+	ck_assert_int_eq(stat("given"), 12);
+}
+END_TEST
+
+START_TEST(local_first_stays_on_its_node)
+{
+	POOL(.nodes = ALL, .workers = 3, .placement = CNODE_PLACE_LOCAL_FIRST);
+	ck_assert_int_eq(workers_on(A), 3);
+	ck_assert_int_eq(node_of(next()), A);
+}
+END_TEST
+
+START_TEST(a_named_node_is_stood_in_for_while_it_is_lost)
+{
+	POOL(.nodes = "c@127.0.0.1,b@127.0.0.1", .workers = 3, .placement = CNODE_PLACE_NODE, .retry_ms = 60000);
+	ck_assert_int_eq(workers_on(C), 3);
+	cnode_node_free(nodes[C]);
+	nodes[C] = NULL;
+	while (workers_on(B) != 3)
+		continue;
+	ck_assert_int_eq(node_of(next()), B);
+	ck_assert_int_eq(stat("started"), 6);
+}
+END_TEST
+
+START_TEST(workers_lost_with_a_node_are_replaced_and_it_is_used_again)
+{
+	POOL(.nodes = "b@127.0.0.1,c@127.0.0.1", .workers = 4);
+	char address[64];
+	snprintf(address, sizeof address, "127.0.0.1:%u", (unsigned)cnode_node_port(nodes[C]));
+	ck_assert_int_eq(workers_on(C), 2);
+	cnode_node_free(nodes[C]);
+	nodes[C] = NULL;
+	while (workers_on(B) != 4)
+		continue;
+	open_node(C, address);
+	/* What ends now finds both nodes again, in turn. */
+	while (workers_on(C) == 0) {
+		cnode_term reply;
+		cnode_pid pid = next();
+		if (cnode_call(mb, pid, WAIT, &reply, "stop") == 0)
+			cnode_term_drop(reply);
+		await_workers(4);
+	}
+}
+END_TEST
+
+START_TEST(a_worker_that_ends_is_replaced)
+{
+	POOL(.nodes = "b@127.0.0.1", .workers = 2);
+	cnode_pid old = next();
+	cnode_term reply;
+	ck_assert_int_eq(cnode_call(mb, old, WAIT, &reply, "stop"), 0);
+	cnode_term_drop(reply);
+	while (stat("started") != 3)
+		continue;
+	for (int i = 0; i < 4; i++)
+		ck_assert(!cnode_pid_equal(next(), old));
+}
+END_TEST
+
+START_TEST(least_loaded_looks_at_the_processes_of_nodes)
+{
+	cnode_term none;
+	ck_assert_int_eq(cnode_format(&none, "[]"), 0);
+	for (int i = 0; i < 50; i++) {
+		ck_assert_int_eq(cnode_process_start(nodes[B], NULL, &worker, NULL, none, NULL), 0);
+		ck_assert_int_eq(cnode_process_start(nodes[A], NULL, &worker, NULL, none, NULL), 0);
+	}
+	cnode_term_drop(none);
+	POOL(.nodes = ALL, .workers = 1, .placement = CNODE_PLACE_LEAST_LOADED, .refresh_ms = 5);
+	/* What was asked for before anything was counted may be anywhere. */
+	for (bool known = false; !known;) {
+		cnode_term list = ask("nodes");
+		char text[1024];
+		cnode_term_print(list, text, sizeof text);
+		known = !strstr(text, "undefined");
+		cnode_term_drop(list);
+	}
+	cnode_term reply = ask("{resize,20}");
+	ck_assert_int_eq(cnode_scan(reply, "ok"), 0);
+	cnode_term_drop(reply);
+	await_workers(20);
+	ck_assert_int_ge(workers_on(C), 19);
+	ck_assert_int_eq(node_of(next()), C);
+}
+END_TEST
+
+static size_t choose_last(void *context, const cnode_pool_node *list, size_t count)
+{
+	ck_assert_ptr_eq(context, &mb);
+	ck_assert_str_ne(list[count - 1].name, "");
+	return count - 1;
+}
+
+START_TEST(an_own_function_chooses)
+{
+	POOL(.nodes = ALL, .workers = 3, .placement = CNODE_PLACE_BY, .choose = choose_last, .context = &mb);
+	ck_assert_int_eq(workers_on(C), 3);
+}
+END_TEST
+
+START_TEST(random_uses_all_nodes)
+{
+	POOL(.nodes = ALL, .workers = 60, .placement = CNODE_PLACE_RANDOM);
+	for (int i = 0; i < NODES; i++)
+		ck_assert_int_gt(workers_on(i), 0);
+}
+END_TEST
+
+START_TEST(a_pool_grows_and_shrinks)
+{
+	POOL(.nodes = "b@127.0.0.1", .workers = 2);
+	cnode_term_drop(ask("{resize,5}"));
+	await_workers(5);
+	cnode_term_drop(ask("{resize,1}"));
+	await_workers(1);
+	cnode_term reply = ask("{resize,0}");
+	ck_assert_int_eq(cnode_scan(reply, "{error,badarg}"), 0);
+	cnode_term_drop(reply);
+	ck_assert_int_eq(node_of(next()), B);
+}
+END_TEST
+
+static int sum_processes(void *context, const cnode_factory_info *factory)
+{
+	*(uint64_t *)context += factory->processes;
+	return 0;
+}
+
+START_TEST(a_pool_that_ends_takes_its_workers_along)
+{
+	cnode_pid pid;
+	cnode_info info;
+	cnode_ref ref;
+	POOL(.nodes = "b@127.0.0.1", .workers = 5);
+	cnode_pid one = next();
+	ck_assert_int_eq(cnode_monitor(cnode_mailbox_process(mb), one, &ref), 0);
+	ck_assert_int_eq(cnode_whereis(nodes[A], "pool", &pid), 0);
+	ck_assert_int_eq(cnode_exit(cnode_mailbox_process(mb), pid, "kill"), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(info.kind, CNODE_DOWN);
+	for (uint64_t left = 1; left > 0;) {
+		left = 0;
+		ck_assert_int_eq(cnode_factory_list(nodes[B], sum_processes, &left), 0);
+	}
+}
+END_TEST
+
+START_TEST(a_pool_without_any_node_says_so)
+{
+	cnode_pool_options o = CNODE_POOL_INIT;
+	o.factory = "worker";
+	o.workers = 1;
+	o.nodes = "d@127.0.0.1";
+	ck_assert_int_eq(cnode_node_route(nodes[A], "d@127.0.0.1", "127.0.0.1:1"), 0);
+	ck_assert_int_eq(cnode_pool_start(nodes[A], "pool", &o, NULL), 0);
+	cnode_term reply = ask("next");
+	ck_assert_int_eq(cnode_scan(reply, "{error,no_workers}"), 0);
+	cnode_term_drop(reply);
+	while (stat("failed") == 0)
+		continue;
+}
+END_TEST
+
+START_TEST(bad_options_are_refused)
+{
+	static const cnode_pool_options bad[] = {
+		{ .size = sizeof bad[0], .workers = 1 },
+		{ .size = sizeof bad[0], .factory = "worker" },
+		{ .size = sizeof bad[0], .factory = "worker", .workers = 10001 },
+		{ .size = sizeof bad[0], .factory = "worker", .workers = 1, .placement = CNODE_PLACE_BY },
+		{ .size = sizeof bad[0], .factory = "worker", .workers = 1, .nodes = "no_node" },
+		{ .size = sizeof bad[0], .factory = "worker", .workers = 1, .nodes = "" },
+		{ .size = 4 },
+	};
+	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+		int rc = cnode_pool_start(nodes[A], "pool", &bad[i], NULL);
+		ck_assert_msg(rc == CNODE_EBADARG || rc == CNODE_EBADNAME, "%zu: %d", i, rc);
+	}
+	POOL(.workers = 1);
+	cnode_pool_options o = CNODE_POOL_INIT;
+	o.factory = "worker";
+	o.workers = 1;
+	ck_assert_int_eq(cnode_pool_start(nodes[A], "pool", &o, NULL), CNODE_ENAMETAKEN);
+	ck_assert_ptr_nonnull(strstr(cnode_node_error(nodes[A]), "pool"));
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("pool");
+	TCase *tc = tcase_create("three nodes");
+	tcase_set_timeout(tc, 60);
+	tcase_add_checked_fixture(tc, open_nodes, close_nodes);
+	tcase_add_test(tc, round_robin_spreads_workers_and_tasks);
+	tcase_add_test(tc, local_first_stays_on_its_node);
+	tcase_add_test(tc, a_named_node_is_stood_in_for_while_it_is_lost);
+	tcase_add_test(tc, workers_lost_with_a_node_are_replaced_and_it_is_used_again);
+	tcase_add_test(tc, a_worker_that_ends_is_replaced);
+	tcase_add_test(tc, least_loaded_looks_at_the_processes_of_nodes);
+	tcase_add_test(tc, an_own_function_chooses);
+	tcase_add_test(tc, random_uses_all_nodes);
+	tcase_add_test(tc, a_pool_grows_and_shrinks);
+	tcase_add_test(tc, a_pool_that_ends_takes_its_workers_along);
+	tcase_add_test(tc, a_pool_without_any_node_says_so);
+	tcase_add_test(tc, bad_options_are_refused);
+	suite_add_tcase(s, tc);
+	return tap_run(s);
+}
