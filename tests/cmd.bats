@@ -344,6 +344,42 @@ start_stuck() {
 	kill -INT "$N"; wait "$N"
 }
 
+@test "cnoded says that no file descriptor is left to start with" {
+	local n
+	for n in 8 10; do
+		run sh -c 'ulimit -n $1 && exec timeout 30 "$2/cnoded" -name x@127.0.0.1 -setcookie c -epmd none -listen 127.0.0.1' - $n "$bin" 3>&-
+		echo "$n: $output"
+		[[ $status -ne 0 && ${#lines[@]} -eq 1 ]]
+		[[ $output == "cnoded: "*"no file descriptor is left"* ]]
+	done
+}
+
+@test "cnoded without file descriptors keeps its connections, says so once, and accepts again" {
+	needs_beam
+	command -v prlimit >/dev/null && command -v perl >/dev/null || skip "needs prlimit and perl"
+	local port strays=$BATS_TEST_TMPDIR/strays
+	start N ready "$bin/cnoded" -name full@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder"
+	port=$(sed -n 's/.*ready (port \([0-9]*\).*/\1/p' "$BATS_FILE_TMPDIR/N.out")
+	# The Erlang node is connected, and stays so.
+	tool 0 7 rpc beam@127.0.0.1 gen_server call "[{adder,'full@127.0.0.1'},{add,0}]"
+	prlimit --pid "$N" --nofile=$(($(ls "/proc/$N/fd" | wc -l) + 2))
+	mkfifo "$strays"
+	perl -MIO::Socket::INET -e '
+		push @s, IO::Socket::INET->new("127.0.0.1:$ARGV[0]") || die for 1 .. 20; open($f, "<", $ARGV[1]); <$f>' \
+		"$port" "$strays" 3>&- &
+	local holder=$!
+	heard N "no connection can be accepted: no file descriptor is left"
+	tool 0 8 rpc beam@127.0.0.1 gen_server call "[{adder,'full@127.0.0.1'},{add,1}]"
+	tool 5 "" -timeout 0.5 ping "full@127.0.0.1:$port"
+	echo >"$strays"; wait "$holder"
+	heard N "connections are accepted again"
+	tool 0 pong ping "full@127.0.0.1:$port" || { cat "$BATS_FILE_TMPDIR/N.out"; false; }
+	tool 0 9 rpc beam@127.0.0.1 gen_server call "[{adder,'full@127.0.0.1'},{add,1}]"
+	stop "$N"
+	test "$(grep -c "no connection can be accepted" "$BATS_FILE_TMPDIR/N.out")" -eq 1
+	! grep "connection with beam@127.0.0.1.*ended" "$BATS_FILE_TMPDIR/N.out"
+}
+
 @test "cnoded takes its cookie from standard input, and stops when that is closed" {
 	local input=$BATS_TEST_TMPDIR/input
 	mkfifo "$input"
@@ -383,42 +419,6 @@ start_stuck() {
 	[[ $status -eq 4 && $output == *"standard input has ended without a cookie"* ]]
 	run sh -c 'head -c 2000 /dev/zero | tr "\0" a | "$0" -name x@127.0.0.1 -epmd none -cookie_file - 3>&-' "$bin/cnoded"
 	[[ $status -eq 4 && $output == *"too long for a cookie"* ]]
-}
-
-@test "cnoded says that no file descriptor is left to start with" {
-	local n
-	for n in 8 10; do
-		run sh -c 'ulimit -n $1 && exec timeout 30 "$2/cnoded" -name x@127.0.0.1 -setcookie c -epmd none -listen 127.0.0.1' - $n "$bin" 3>&-
-		echo "$n: $output"
-		[[ $status -ne 0 && ${#lines[@]} -eq 1 ]]
-		[[ $output == "cnoded: "*"no file descriptor is left"* ]]
-	done
-}
-
-@test "cnoded without file descriptors keeps its connections, says so once, and accepts again" {
-	needs_beam
-	command -v prlimit >/dev/null && command -v perl >/dev/null || skip "needs prlimit and perl"
-	local port strays=$BATS_TEST_TMPDIR/strays
-	start N ready "$bin/cnoded" -name full@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder"
-	port=$(sed -n 's/.*ready (port \([0-9]*\).*/\1/p' "$BATS_FILE_TMPDIR/N.out")
-	# The Erlang node is connected, and stays so.
-	tool 0 7 rpc beam@127.0.0.1 gen_server call "[{adder,'full@127.0.0.1'},{add,0}]"
-	prlimit --pid "$N" --nofile=$(($(ls "/proc/$N/fd" | wc -l) + 2))
-	mkfifo "$strays"
-	perl -MIO::Socket::INET -e '
-		push @s, IO::Socket::INET->new("127.0.0.1:$ARGV[0]") || die for 1 .. 20; open($f, "<", $ARGV[1]); <$f>' \
-		"$port" "$strays" 3>&- &
-	local holder=$!
-	heard N "no connection can be accepted: no file descriptor is left"
-	tool 0 8 rpc beam@127.0.0.1 gen_server call "[{adder,'full@127.0.0.1'},{add,1}]"
-	tool 5 "" -timeout 0.5 ping "full@127.0.0.1:$port"
-	echo >"$strays"; wait "$holder"
-	heard N "connections are accepted again"
-	tool 0 pong ping "full@127.0.0.1:$port" || { cat "$BATS_FILE_TMPDIR/N.out"; false; }
-	tool 0 9 rpc beam@127.0.0.1 gen_server call "[{adder,'full@127.0.0.1'},{add,1}]"
-	stop "$N"
-	test "$(grep -c "no connection can be accepted" "$BATS_FILE_TMPDIR/N.out")" -eq 1
-	! grep "connection with beam@127.0.0.1.*ended" "$BATS_FILE_TMPDIR/N.out"
 }
 
 @test "cnoded can be the epmd of its host" {

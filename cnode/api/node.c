@@ -320,6 +320,12 @@ static int make_cluster(cnode_node *node, const cnode_config *cfg, uint32_t crea
 	int rc = take_cookie(node, cfg, cookie);
 	if (rc != 0)
 		return rc;
+	struct cn_address address;
+	char host[256] = "";
+	uint16_t port = 0;
+	if (cfg->listen && (cn_address_split(cfg->listen, host, sizeof host, &port) != 0 ||
+			    (*host && !cn_address_parse(host, port, &address))))
+		return cn_api_fail(node, CNODE_EBADARG, "listen %s: ADDRESS, ADDRESS:PORT, [V6]:PORT or :PORT is wanted", cfg->listen);
 	static const enum cn_epmd_mode modes[] = {
 		[CNODE_EPMD_AUTO] = CN_EPMD_AUTO, [CNODE_EPMD_EXTERNAL] = CN_EPMD_EXTERNAL,
 		[CNODE_EPMD_EMBEDDED] = CN_EPMD_EMBEDDED, [CNODE_EPMD_NONE] = CN_EPMD_NONE,

@@ -176,23 +176,46 @@ static int configure(const struct cn_settings *s, struct cn_cookie *cookie, cnod
 	return rc == CNODE_EBADARG ? CN_DAEMON_USAGE : CN_DAEMON_COOKIE;
 }
 
-static int make_node(const cnode_config *config, cnode_node **node)
+static bool begins(const char *text, const char *word)
+{
+	return strncmp(text, word, strlen(word)) == 0;
+}
+
+/* Says why there is no node, and where in the files that comes from, if it does. Returns an exit status. */
+static int say_no_node(const struct cn_settings *s, const cnode_config *config, int rc, const char *why)
+{
+	const struct cn_options *o = &s->o;
+	const char *key = "cookie_file", *text = o->cookie_file;
+	int status = CN_DAEMON_COOKIE;
+
+	if (begins(why, "dns ") || begins(why, "listen ")) {
+		key = begins(why, "dns ") ? "dns" : "listen";
+		text = begins(why, "dns ") ? o->dns : o->listen;
+		status = CN_DAEMON_USAGE;
+	} else if (rc == CNODE_EBADNAME) {
+		key = o->name != NULL ? "name" : "sname";
+		text = config->name;
+		status = CN_DAEMON_USAGE;
+	} else if (rc == CNODE_EBADARG && o->setcookie != NULL) {
+		key = "setcookie";
+		text = o->setcookie;
+		status = CN_DAEMON_USAGE;
+	} else if (rc == CNODE_EBADARG && config->cookie != NULL) {
+		status = CN_DAEMON_USAGE;       /* a credential */
+	} else if (rc != CNODE_EBADARG && rc != CNODE_EACCES && rc != CNODE_ENOENT && rc != CNODE_EIO) {
+		text = NULL;
+		status = CN_DAEMON_FAILED;
+	}
+	const char *where = text != NULL ? cn_settings_label(s, key, text) : "-";
+	cn_say(CNODE_LOG_ERROR, "%s%s%s", *where == '-' ? "" : where, *where == '-' ? "" : ": ", why);
+	return status;
+}
+
+static int make_node(const struct cn_settings *s, const cnode_config *config, cnode_node **node)
 {
 	int rc = cnode_node_new(config, node);
 
-	if (rc == 0)
-		return 0;
-	cn_say(CNODE_LOG_ERROR, "%s", *node != NULL ? cnode_node_error(*node) : cnode_strerror(rc));
-	switch (rc) {
-	case CNODE_EBADNAME: return CN_DAEMON_USAGE;
-	case CNODE_EBADARG:
-		/* Of the cookie's file, or of what was given. */
-		return config->cookie != NULL || strncmp(cnode_node_error(*node), "dns ", 4) == 0 ? CN_DAEMON_USAGE : CN_DAEMON_COOKIE;
-	case CNODE_EACCES:
-	case CNODE_ENOENT:
-	case CNODE_EIO: return CN_DAEMON_COOKIE;
-	default: return CN_DAEMON_FAILED;
-	}
+	return rc == 0 ? 0 : say_no_node(s, config, rc, *node != NULL ? cnode_node_error(*node) : cnode_strerror(rc));
 }
 
 static int add_routes(const struct cn_settings *s, cnode_node *node)
@@ -520,8 +543,11 @@ static int start(struct daemon *d)
 		return live(d);
 	if (rc == CNODE_ESHUTDOWN)              /* asked to stop before it was ready, which is no failure */
 		return await_end(d);
-	cn_say(CNODE_LOG_ERROR, "%s%s%s%s", cnode_node_error(d->node), listen ? " (-listen " : "", listen ? listen : "",
-	       listen ? ")" : "");
+	if (listen != NULL)
+		cn_say(CNODE_LOG_ERROR, "%s (%s %s)", cnode_node_error(d->node), cn_settings_label(&d->settings, "listen", listen),
+		       listen);
+	else
+		cn_say(CNODE_LOG_ERROR, "%s", cnode_node_error(d->node));
 	return cn_daemon_start_status(rc);
 }
 
@@ -542,7 +568,7 @@ static int run(const struct cn_options *flags)
 	if (status == 0)
 		status = configure(&d.settings, &cookie, &d.config);
 	if (status == 0)
-		status = make_node(&d.config, &d.node);
+		status = make_node(&d.settings, &d.config, &d.node);
 	if (status == 0)
 		status = connect_peers(&d.settings, d.node, true);
 	if (status == 0)
