@@ -64,7 +64,7 @@ int cn_global_locks(struct cn_global *global, int (*each)(void *context, cnode_t
 bool cn_global_may_exit(struct cn_global *global, cnode_pid pid, cnode_term reason);
 /* The process that answers {register, Name, Pid, Method} and the like with yes, no or ok. */
 cnode_pid cn_global_registrar(const struct cn_global *global);
-/* A method's text ("module:function") as the fun that goes to other nodes; NULL: the default. *method is yours. CNODE_EBADARG, CNODE_ENOMEM. */
+/* The fun of a method's text ("module:function"; NULL: the default). *method is yours. CNODE_EBADARG, CNODE_ENOMEM. */
 int cn_global_method(const char *text, cnode_term *method);
 
 /* Told once how it ended: 0 (yes), CNODE_ENAMETAKEN (no), CNODE_ESHUTDOWN. Called inside of a prompt process: does not block. */

@@ -126,7 +126,10 @@ struct word {
 int names_init(struct cn_global *g);
 void names_fini(struct cn_global *g);
 struct name *names_find(struct cn_global *g, cnode_term name);          /* by the name server's process only */
-/* Inserts or replaces; it is gone again if the word does not hold. external 0: none. 0, CNODE_ENOMEM, CNODE_ELIMIT, or why pid cannot be watched. */
+/*
+ * Inserts or replaces; if the word does not hold, neither is there then. external 0: none.
+ * 0, CNODE_ENOMEM, CNODE_ELIMIT, or why pid cannot be watched.
+ */
 int names_insert(struct server *s, cnode_term name, cnode_pid pid, cnode_term method, cnode_name external,
 		 const struct word *word);
 void names_delete(struct server *s, cnode_term name);
@@ -173,7 +176,7 @@ struct multi {
 	size_t left, count;
 	struct leg legs[];
 };
-/* Calls the name servers of the nodes, all at once. A node that is not there has REPLY_NONE. timeout: a node that takes longer is disconnected. */
+/* Calls the name servers of the nodes, all at once. One that is not there has REPLY_NONE; one that takes longer is disconnected. */
 int multi_call(struct cn_global *g, struct cnode_process *self, void *state, const cnode_name *nodes, size_t count,
 	       uint64_t timeout_ms, cnode_term request, multi_done *done, void *context);
 
