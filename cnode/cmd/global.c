@@ -164,7 +164,8 @@ static int register_name(struct cn_tool *tool)
 {
 	cnode_term answer = { .size_ = 0 };
 	int rc = register_there(tool, &answer);
-	if (rc == CNODE_EUNDEF)
+	/* A C node has no register_name/2, and whereis/1 need not be open there: its name server does it. */
+	if (rc == CNODE_EUNDEF || rc == CNODE_ENOTALLOWED)
 		rc = cnode_call_name(tool->mailbox, SERVER, tool->target.node, cn_tool_left(tool), &answer,
 				     "{cnode,{register,~t,~a}}", tool->term, tool->word[3]);
 	int status = rc != 0 ? cn_tool_failed(tool, rc) : say_registered(tool, answer);
