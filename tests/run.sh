@@ -2,15 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 # run.sh: sets up everything and runs all tests. What CI runs.
 #
-<<<<<<< HEAD
-#   run.sh            build, tests under ASan and UBSan and under TSan, packaging, every OTP release, RabbitMQ, Elixir, tshark's view, 20 mutants
+#   run.sh            build, tests under ASan and UBSan, packaging, every OTP release, RabbitMQ, Elixir, tshark's view, 20 mutants
 #   run.sh --quick    for work in progress: one build, its tests, one OTP release
-#   run.sh --long     everything, also a live release under the sanitizers, all mutants, and what takes hours
-=======
-#   run.sh            build, tests under ASan and UBSan, packaging, every OTP release
-#   run.sh --quick    for work in progress: one build, its tests, one OTP release
-#   run.sh --long     everything, also under ThreadSanitizer, a live release under sanitizers, and what takes hours
->>>>>>> config
+#   run.sh --long     everything, also under ThreadSanitizer, a live release under sanitizers, all mutants, and what takes hours
 #   run.sh --list     the names of the stages
 #   run.sh --only S   only the stages named (S: names separated by commas)
 #
