@@ -167,7 +167,7 @@ if [ "$mode" = list ]; then
 fi
 if [ "$mode" = quick ]; then stages="packages otp bootstrap build matrix"; fi
 # ThreadSanitizer joins the full run when the whole stage has been seen clean (HACKING.md, notes).
-if [ "$mode" = full ]; then stages="packages otp bootstrap build asan distcheck matrix"; fi
+if [ "$mode" = full ]; then stages="packages otp bootstrap build asan distcheck mutants matrix"; fi
 if [ -n "$only" ]; then stages=$(printf %s "$only" | tr , ' '); fi
 if ! [ -e conformance/otp.sh ]; then stages=$(printf ' %s ' "$stages" | sed 's/ otp / /'); fi
 

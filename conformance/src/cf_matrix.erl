@@ -63,7 +63,7 @@ date_text() ->
 %% Without what differs from run to run.
 plain(Why) ->
     [Line | _] = string:split(lists:flatten(Why), "\nframes of the case"),
-    Line.
+    lists:flatten(string:replace(Line, cf:home() ++ "/", "", all)).
 
 frames(Dir, Id, fail) ->
     case file:read_file(filename:join(Dir, atom_to_list(Id) ++ ".frames")) of
