@@ -171,15 +171,24 @@ void session_init_connect(struct server *s, struct node *n, cnode_term version, 
 			    "global: %s speaks version %d of the protocol, which is too old: it is not joined", n->text, his);
 		return;
 	}
-	if (n->pending >= 0) {
+	if (n->pending >= PROTOCOL_TAGS) {
 		/* He has begun anew without our doing. What we have begun is worth nothing then. */
-		if (his < PROTOCOL_TAGS) {
-			server_cut(s, n, "it begins to join while it is joining, and its version cannot be told to begin anew");
-			return;
-		}
 		tell(s, n, "{cancel_connect,~a,~t}", s->g->own, tag);
 		restart(s, n);
 		return;
+	}
+	if (n->pending >= 0) {
+		/*
+		 * OTP 23, when a connection followed another so quickly that its name server heard of both
+		 * while the second was up. It has forgotten what it began for the first, and reads our
+		 * init_connect now: what it says now takes the place of that.
+		 */
+		const int64_t mine = n->my_tag;
+		session_cancel(s, n, mine, (cnode_term){ 0 });
+		session_reset(n);
+		watch_forget_node(s, n->name);
+		n->my_tag = mine;
+		n->pending = -1;
 	}
 	if (!n->my_tag) {
 		/* For when we begin; a later one of his takes its place. */
