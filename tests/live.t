@@ -64,7 +64,7 @@ for what in calls relations; do
 done
 
 cnoded() { # command in front…; in the background only, so that $! is its own
-	exec "$build/libtool" --mode=execute "$@" "$build/cnode/cmd/cnoded" -name h@127.0.0.1 -setcookie live -epmd external -load "$build/conformance/nodes/cnode/counter" \
+	exec "$build/libtool" --mode=execute "$@" "$build/cnode/cmd/cnoded" -name h@127.0.0.1 -setcookie live -epmd external -load "$build/examples/counter" -allow counter \
 		-load "$build/conformance/fixtures/noop" -allow noop
 }
 
