@@ -630,6 +630,11 @@ void cnode_node_free(cnode_node *node)
 			if (node->stop_at_eof)
 				cn_io_forget(&node->eof_io);
 		}
+		if (life == CN_LIFE_NEW && node->cluster) {
+			/* What was asked for a start that never came is answered now. */
+			cn_cluster_leave(node->cluster, 0);
+			cn_loop_poll(node->loop, 0);
+		}
 		cn_cluster_free(node->cluster);
 		cn_lead_release(node->loop);
 	}
