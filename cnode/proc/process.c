@@ -281,12 +281,10 @@ int cnode_send(cnode_process *self, cnode_pid to, const char *format, ...)
 int cnode_send_name(cnode_process *self, const char *name, const char *node, const char *format, ...)
 {
 	struct cn_target target;
-	int rc = cn_target_name(&target, name, node);
-	if (rc != 0)
-		return rc;
 	va_list args;
 	va_start(args, format);
-	rc = send_format(self, &target, format, args);
+	int rc = cn_target_name(&target, name, node);
+	rc = rc != 0 ? cn_format_refused(rc, format, args) : send_format(self, &target, format, args);
 	va_end(args);
 	return rc;
 }
@@ -506,12 +504,10 @@ int cnode_unlink(cnode_process *self, cnode_pid to)
 
 int cnode_exit(cnode_process *self, cnode_pid to, const char *format, ...)
 {
-	if (cnode_pid_is_none(to))
-		return CNODE_EBADARG;
 	cnode_term reason;
 	va_list args;
 	va_start(args, format);
-	int rc = cnode_vformat(&reason, format, args);
+	int rc = cnode_pid_is_none(to) ? cn_format_refused(CNODE_EBADARG, format, args) : cnode_vformat(&reason, format, args);
 	va_end(args);
 	if (rc != 0)
 		return rc;
