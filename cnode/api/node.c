@@ -332,6 +332,10 @@ static int make_cluster(cnode_node *node, const cnode_config *cfg, uint32_t crea
 	};
 	if ((unsigned)cfg->epmd >= CN_ARRAY_SIZE(modes))
 		return cn_api_fail(node, CNODE_EBADARG, "%s: unknown epmd mode %d", node->name, (int)cfg->epmd);
+	char wrong[200];
+	if (node->networked && (rc = cn_epmd_environment(!cfg->epmd_port, cfg->epmd == CNODE_EPMD_AUTO || cfg->epmd == CNODE_EPMD_EMBEDDED,
+							 wrong, sizeof wrong)) != 0)
+		return cn_api_fail(node, rc, "%s: %s", node->name, wrong);
 	struct cn_cluster_config config = {
 		.name = node->name,
 		.networked = node->networked,

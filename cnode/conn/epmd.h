@@ -12,8 +12,13 @@
 #include "cnode/loop/loop.h"
 #include "cnode/wire/wire.h"
 
-/* $ERL_EPMD_PORT, or 4369. */
+/* $ERL_EPMD_PORT, or 4369: empty is as not set, and what is no port as well (see cn_epmd_environment). */
 uint16_t cn_epmd_port(void);
+/*
+ * Says whether the environment makes sense: the port, if `port` is true, and the addresses an epmd of our own
+ * would serve at, if `serves` is. 0, or CNODE_EEPMD with a sentence in text. No lead is needed.
+ */
+int cn_epmd_environment(bool port, bool serves, char *text, size_t room);
 
 /* ---- asking one ---- */
 
