@@ -247,11 +247,18 @@ START_TEST(serves_where_the_environment_says)
 	unsetenv("ERL_EPMD_ADDRESS");
 	cn_epmd_server_free(s);
 
-	ck_assert_uint_eq(cn_epmd_port(), 4369);
+	uint16_t port = 0;
+	unsetenv("ERL_EPMD_PORT");
+	ck_assert_int_eq(cn_epmd_port(&port), 0);
+	ck_assert_uint_eq(port, 4369);
 	setenv("ERL_EPMD_PORT", "4370", 1);
-	ck_assert_uint_eq(cn_epmd_port(), 4370);
-	setenv("ERL_EPMD_PORT", "70000", 1);
-	ck_assert_uint_eq(cn_epmd_port(), 4369);
+	ck_assert_int_eq(cn_epmd_port(&port), 0);
+	ck_assert_uint_eq(port, 4370);
+	static const char *const no_ports[] = { "70000", "0", "", "43a", "x", "1:2", "123456789012345678" };
+	for (size_t i = 0; i < CN_ARRAY_SIZE(no_ports); i++) {
+		setenv("ERL_EPMD_PORT", no_ports[i], 1);
+		ck_assert_msg(cn_epmd_port(&port) == CNODE_EBADARG, "\"%s\" is no port", no_ports[i]);
+	}
 }
 END_TEST
 

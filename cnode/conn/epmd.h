@@ -12,8 +12,8 @@
 #include "cnode/loop/loop.h"
 #include "cnode/wire/wire.h"
 
-/* $ERL_EPMD_PORT, or 4369. */
-uint16_t cn_epmd_port(void);
+/* $ERL_EPMD_PORT, or 4369. CNODE_EBADARG: it is no port. Any thread that may read the environment. */
+int cn_epmd_port(uint16_t *port);
 
 /* ---- asking one ---- */
 
@@ -77,7 +77,7 @@ struct cn_registrar_config {
 	struct cn_loop *loop;
 	struct cn_log *log;
 	enum cn_epmd_mode mode;
-	uint16_t epmd_port;               /* 0: cn_epmd_port() */
+	uint16_t epmd_port;
 	const char *name;                 /* before the @; copied */
 	uint16_t port;                    /* our listener's */
 	bool visible;

@@ -7,19 +7,17 @@
 
 #define READ_STEP 4096
 
-uint16_t cn_epmd_port(void)
+int cn_epmd_port(uint16_t *port)
 {
-	/* As erlexec reads it; a value that is no port is as none. */
+	/* erl does not start with a value that is no port either (erl_epmd.erl, get_epmd_port/0). */
 	const char *text = getenv("ERL_EPMD_PORT");
-	char host[1];
-	uint16_t port = 0;
-	char with_colon[16];
-	if (text && strlen(text) < sizeof with_colon - 1) {
-		snprintf(with_colon, sizeof with_colon, ":%s", text);
-		if (cn_address_split(with_colon, host, sizeof host, &port) == 0 && port != 0)
-			return port;
-	}
-	return CN_EPMD_PORT;
+	char host[1], with_colon[16];
+	*port = CN_EPMD_PORT;
+	if (!text)
+		return 0;
+	if ((size_t)snprintf(with_colon, sizeof with_colon, ":%s", text) >= sizeof with_colon)
+		return CNODE_EBADARG;
+	return cn_address_split(with_colon, host, sizeof host, port) == 0 && *port != 0 ? 0 : CNODE_EBADARG;
 }
 
 static void finish(struct cn_epmd_query *q, int rc)
