@@ -27,17 +27,18 @@ void cn_dial_end(struct cn_conn *c)
 	c->dialling = NULL;
 }
 
-/* Tells the room above how far it got: the address without port, the port, both. */
+/* Tells the room above how far it got: the address without port, the port (epmd's answer, or as given), both. */
 static void tell_step(struct cn_conn *c, int step, const struct cn_address *address)
 {
 	char at[CN_ADDRESS_TEXT], text[CN_ADDRESS_TEXT + 32];
+	const char *given = c->dialling->port ? " as given, epmd is not asked" : "";
 	if (!c->net->config.ops->step)
 		return;
 	cn_address_text(address, at);
 	if (step == 1)
 		snprintf(text, sizeof text, "the address is %.*s", (int)(strrchr(at, ':') - at), at);
 	else if (step == 2)
-		snprintf(text, sizeof text, "the node is at port %u", address->port);
+		snprintf(text, sizeof text, "the node is at port %u%s", address->port, given);
 	else
 		snprintf(text, sizeof text, "connected to %s", at);
 	c->net->config.ops->step(c->net->config.context, c, step, text);
