@@ -535,8 +535,8 @@ start_stuck() {
 }
 
 @test "cnode and cnoded refuse an ERL_EPMD_PORT that is no port" {
-	ERL_EPMD_PORT=43b tool 6 "ERL_EPMD_PORT=43b" -setcookie c ping beam@127.0.0.1
-	ERL_EPMD_PORT=70000 daemon 2 "ERL_EPMD_PORT=70000" -name d@127.0.0.1 -setcookie c
+	ERL_EPMD_PORT=43b tool 6 "ERL_EPMD_PORT is 43b" -setcookie c ping beam@127.0.0.1
+	ERL_EPMD_PORT=70000 daemon 6 "ERL_EPMD_PORT is 70000" -name d@127.0.0.1 -setcookie c
 }
 
 @test "the help of cnode and cnoded is not cut, and fits 80 columns" {

@@ -50,6 +50,7 @@ void cn_trim_gone(struct cn_trim *t);
 struct cnode_node {
 	char *name;                 /* complete; "nonode@nohost" without network */
 	bool networked;
+	uint16_t epmd_port;         /* immutable, as what stands before it */
 	bool threadless;            /* CNODE_THREADS_NONE */
 	uint64_t shutdown_ns;
 	struct cn_log *log;

@@ -161,7 +161,7 @@ int cn_net_dial(struct cn_net *net, const struct cn_dial *dial, struct cn_conn *
 	c->dialling = d;
 	d->conn = c;
 	d->port = dial->port;
-	d->epmd_port = dial->epmd_port ? dial->epmd_port : cn_epmd_port();
+	d->epmd_port = dial->epmd_port;
 	d->family = dial->family;
 	d->host = cn_strdup(dial->host ? dial->host : at + 1);
 	if (!d->host) {
