@@ -530,6 +530,23 @@ start_stuck() {
 	tool 0 "cnode " -version
 }
 
+@test "cnode says that it cannot have the name of the node it is to talk to" {
+	tool 2 "beam@127.0.0.1 is the name that -name gives the tool" -setcookie c -name beam@127.0.0.1 ping beam@127.0.0.1
+}
+
+@test "cnode and cnoded refuse an ERL_EPMD_PORT that is no port" {
+	ERL_EPMD_PORT=43b tool 6 "ERL_EPMD_PORT is 43b" -setcookie c ping beam@127.0.0.1
+	ERL_EPMD_PORT=70000 daemon 6 "ERL_EPMD_PORT is 70000" -name d@127.0.0.1 -setcookie c
+}
+
+@test "the help of cnode and cnoded is not cut, and fits 80 columns" {
+	run "$bin/cnode" -help
+	[[ $output == *"unregister NAME"* ]]
+	test -z "$(printf '%s\n' "$output" | grep -E '.{81}')"
+	run "$bin/cnoded" -help
+	test -z "$(printf '%s\n' "$output" | grep -E '.{81}')"
+}
+
 @test "cnode refuses unknown commands, options, and wrong counts of words" {
 	tool 2 "a command is missing"
 	tool 2 "unknown command 'pong'" pong x
@@ -603,6 +620,7 @@ start_stuck() {
 
 @test "cnode ping -v names the step that fails: the port is closed" {
 	tool 3 "tcp        FAILED" ping -v "beam@127.0.0.1:$(free_port)"
+	[[ $output == *"as given, epmd is not asked"* ]]
 }
 
 @test "cnode ping -v names the step that fails: wrong cookie" {
@@ -688,14 +706,15 @@ start_stuck() {
 @test "cnode spawn starts a process from a factory and says why it may not" {
 	needs_beam
 	tool 0 "<" spawn cn@127.0.0.1 adder '[1]'
-	tool 1 "" spawn cn@127.0.0.1 adder '[one]'
+	tool 1 "does not take these arguments" spawn cn@127.0.0.1 adder '[one]'
 	tool 1 "not allow" spawn cn@127.0.0.1 closed '[1]'
-	tool 1 "" spawn cn@127.0.0.1 nosuch '[1]'
+	tool 1 "cnode factories cn@127.0.0.1" spawn cn@127.0.0.1 nosuch '[1]'
 }
 
 @test "cnode factories, allow and deny show and change who may spawn" {
 	needs_beam
 	tool 1 "does not let" factories cn@127.0.0.1
+	[[ $output == *"-allow_fun 'cnode:*=ME'"* ]]
 	tool 1 "no C node that can be asked" factories beam@127.0.0.1
 	tool 0 "FACTORY" -name admin@127.0.0.1 factories cn@127.0.0.1
 	[[ $output == *"closed"*"none "* ]]
@@ -710,6 +729,7 @@ start_stuck() {
 	tool 0 "" -name admin@127.0.0.1 deny cn@127.0.0.1 closed all
 	tool 1 "has no factory nosuch" -name admin@127.0.0.1 deny cn@127.0.0.1 nosuch all
 	tool 2 "neither all nor" -name admin@127.0.0.1 allow cn@127.0.0.1 closed 'a@h,,b@h'
+	tool 2 "neither all nor" -name admin@127.0.0.1 allow cn@127.0.0.1 closed ''
 	tool 1 "" -name admin@127.0.0.1 allow cn@127.0.0.1 closed no_at
 }
 
@@ -729,6 +749,10 @@ start_stuck() {
 	[[ $output == *" rex "* && $output == *" net_kernel "* ]]
 	stop "$N"
 	tool 1 "not allow" ps cn@127.0.0.1
+	[[ $output == *"-allow_fun 'erlang:*'"* ]]
+	start N ready "$bin/cnoded" -name seen@127.0.0.1 -allow_fun 'erlang:*'
+	tool 0 " net_kernel " ps seen@127.0.0.1
+	stop "$N"
 }
 
 @test "CNODE_TRACE logs one Erlang term for each event, and never the cookie" {

@@ -78,8 +78,11 @@ int cn_tool_await(struct cn_tool *tool)
 
 static void show_name(void *context, const char *name, uint16_t port)
 {
+	char shown[CNODE_NAME_SIZE];
+
 	(void)context;
-	printf("name %s at port %u\n", name, port);
+	snprintf(shown, sizeof shown, "%s", name);
+	printf("name %s at port %u\n", cn_say_plain(shown), port);
 }
 
 int cn_tool_names(struct cn_tool *tool)

@@ -168,7 +168,7 @@ struct cn_dial {
 	const char *peer;                 /* "b@host" */
 	const char *host;                 /* where; NULL: the host of its name */
 	uint16_t port;                    /* its own port; 0: its epmd is asked */
-	uint16_t epmd_port;               /* 0: cn_epmd_port() */
+	uint16_t epmd_port;               /* where that listens */
 	int family;                       /* 4, 6, or 0 for what the name has */
 	void *user;                       /* see cn_conn_user */
 };

@@ -19,23 +19,11 @@ static uint16_t port_of(const char *text)
 	return cn_address_split(with_colon, host, sizeof host, &port) == 0 ? port : 0;
 }
 
-static const char *port_text(void)
+int cn_epmd_environment(uint16_t *port, bool serves, char *text, size_t room)
 {
-	const char *text = getenv("ERL_EPMD_PORT");
-	return text && *text ? text : NULL;
-}
-
-uint16_t cn_epmd_port(void)
-{
-	const char *text = port_text();
-	uint16_t port = text ? port_of(text) : 0;
-	return port ? port : CN_EPMD_PORT;
-}
-
-int cn_epmd_environment(bool port, bool serves, char *text, size_t room)
-{
-	const char *given = port_text();
-	if (port && given && port_of(given) == 0) {
+	const char *given = getenv("ERL_EPMD_PORT");
+	bool set = given && *given;
+	if (port && (*port = set ? port_of(given) : CN_EPMD_PORT) == 0) {
 		snprintf(text, room, "ERL_EPMD_PORT is %.40s in the environment: a port from 1 to 65535 is wanted", given);
 		return CNODE_EEPMD;
 	}

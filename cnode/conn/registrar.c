@@ -367,8 +367,6 @@ int cn_registrar_new(const struct cn_registrar_config *config, struct cn_registr
 	}
 	r->config = *config;
 	r->config.name = r->name;
-	if (r->config.epmd_port == 0)
-		r->config.epmd_port = cn_epmd_port();
 	cn_buf_init(&r->out, 0);
 	cn_buf_init(&r->in, 0);
 	cn_io_init(&r->io, config->loop, -1, registrar_ready);

@@ -149,8 +149,7 @@ static void epmd_next(struct cn_source *s)
 	const char *sign = memchr(s->at, '@', size);
 	const char *begin = sign ? sign + 1 : s->at;
 	snprintf(host, sizeof host, "%.*s", (int)(size - (size_t)(begin - s->at)), begin);
-	uint16_t port = s->cluster->config.epmd_port;
-	cn_epmd_ask(&s->epmd, s->cluster->loop, host, 0, port ? port : cn_epmd_port(), NULL, 0, epmd_answered);
+	cn_epmd_ask(&s->epmd, s->cluster->loop, host, 0, s->cluster->config.epmd_port, NULL, 0, epmd_answered);
 }
 
 /* NAME@QUESTION: each address or target that is answered has a node NAME. */
@@ -158,7 +157,7 @@ static void dns_answered(struct cn_dns *q, int rc)
 {
 	struct cn_source *s = CN_CONTAINER(q, struct cn_source, dns);
 	size_t size = strcspn(s->rest, "@");
-	uint16_t epmd = s->cluster->config.epmd_port ? s->cluster->config.epmd_port : cn_epmd_port();
+	uint16_t epmd = s->cluster->config.epmd_port;
 	for (unsigned i = 0; rc == 0 && i < q->count; i++)
 		/* A service of epmd's port has its nodes behind epmd; another port is the node's own. */
 		found_at(s, s->rest, size, q->answer[i].target, q->answer[i].port == epmd ? 0 : q->answer[i].port);
