@@ -329,6 +329,8 @@ static void work(void *arg)
 		if (!follow(p, atomic_load(&p->threads) > p->config.threads))
 			w->left = leave_pool(p);
 	}
+	if (w->left && p->config.shrunk && atomic_load(&p->threads) <= p->config.threads && !atomic_load(&p->ending))
+		p->config.shrunk(p->config.ctx);
 	cn_mutex_lock(&p->lock);
 	if (!w->left)
 		atomic_fetch_sub(&p->threads, 1);

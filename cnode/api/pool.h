@@ -31,6 +31,8 @@ struct cn_pool_config {
 	int max_threads;
 	/* Called by the holder of the lead after each round of the loop; true: the pool ends. */
 	bool (*turn)(void *ctx);
+	/* The last thread beyond the first ones leaves; by that thread. NULL: nobody wants to know. */
+	void (*shrunk)(void *ctx);
 	void *ctx;
 };
 
