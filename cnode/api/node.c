@@ -594,7 +594,9 @@ int cnode_node_wait(cnode_node *node)
 	} else {
 		cn_pool_wait(node->pool);
 		/* Callbacks that were left behind keep their threads: cnode_node_free waits for those. */
-		if (!node->left_behind)
+		if (node->left_behind)
+			cn_pool_join_free(node->pool);
+		else
 			cn_pool_join(node->pool);
 		set_life(node, CN_LIFE_DOWN);
 	}
