@@ -34,8 +34,10 @@ struct cn_source {
 static void found(struct cn_source *s, const char *peer)
 {
 	struct cn_cluster *cluster = s->cluster;
-	size_t size = strcspn(peer, ":");
-	if (strncmp(peer, cluster->config.name, size) == 0 && cluster->config.name[size] == 0)
+	const char *own = cluster->config.name;
+	size_t size = strlen(own);
+	/* Itself, with its port or without; the host may be an IPv6 address. */
+	if (strncmp(peer, own, size) == 0 && (peer[size] == 0 || (peer[size] == ':' && !strchr(strchr(own, '@'), ':'))))
 		return;
 	int rc = cn_cluster_connect(cluster, peer, false, NULL, NULL);
 	if (rc != 0)
