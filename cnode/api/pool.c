@@ -508,9 +508,3 @@ bool cn_pool_step(struct cn_pool *p)
 		continue;
 	return true;
 }
-
-void cn_pool_count(struct cn_pool *p, int *threads, int *busy)
-{
-	*threads = atomic_load(&p->threads);
-	*busy = atomic_load(&p->busy);
-}

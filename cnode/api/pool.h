@@ -57,7 +57,4 @@ void cn_pool_due(struct cn_pool *pool);
 /* One round without threads of its own: never waits. False: `turn` has ended the pool. */
 bool cn_pool_step(struct cn_pool *pool);
 
-/* Threads there are now, and how many of them are in user code. */
-void cn_pool_count(struct cn_pool *pool, int *threads, int *busy);
-
 #endif
