@@ -292,14 +292,8 @@ bool cn_runs_next(struct cn_runs *runs, size_t most, const uint8_t **bytes, size
 /* The bytes behind a term, those that were handed over too: what a queue counts it with. */
 size_t cn_term_weight(cnode_term term);
 
-/* Raw encoding into a buffer, plain external format, for control messages. Errors: the buffer's. */
-void cn_put_int64(struct cn_buf *b, int64_t v);
-void cn_put_uint64(struct cn_buf *b, uint64_t v);
-void cn_put_atom(struct cn_buf *b, const void *utf8, size_t size);   /* a valid one */
-void cn_put_pid(struct cn_buf *b, cnode_pid pid);          /* b->err CNODE_ESTALE, _EBADARG */
-void cn_put_ref(struct cn_buf *b, const cnode_ref *ref);
-void cn_put_tuple(struct cn_buf *b, uint32_t arity);
-void cn_put_term(struct cn_buf *b, cnode_term term);                 /* made plain */
+/* An atom in plain external format; utf8 is a valid one. Errors: the buffer's. */
+void cn_put_atom(struct cn_buf *b, const void *utf8, size_t size);
 
 /* ---- the builder on the stack: cn_builder_init, cnode_builder_term, cn_builder_fini ---- */
 
