@@ -279,6 +279,15 @@ unprivileged="setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 
 	daemon 6 "192.0.2.1" -name x@127.0.0.1 -epmd none -listen 192.0.2.1:0
 }
 
+@test "cnoded and cnode say what is wrong with epmd's environment" {
+	local port
+	for port in abc 0 70000 -1; do
+		ERL_EPMD_PORT=$port daemon 6 "c1@127.0.0.1: ERL_EPMD_PORT is $port in the environment: a port from 1 to 65535 is wanted" -name c1@127.0.0.1
+		ERL_EPMD_PORT=$port tool 6 "ERL_EPMD_PORT is $port in the environment: a port from 1 to 65535 is wanted" ping nobody@127.0.0.1
+	done
+	ERL_EPMD_ADDRESS=10.0.0.1,here daemon 6 "c1@127.0.0.1: ERL_EPMD_ADDRESS has here in the environment: at most 14 IP addresses are wanted, with commas between" -name c1@127.0.0.1
+}
+
 @test "cnoded says that its name is taken" {
 	needs_beam
 	daemon 5 "beam" -name beam@127.0.0.1
@@ -526,8 +535,8 @@ start_stuck() {
 }
 
 @test "cnode and cnoded refuse an ERL_EPMD_PORT that is no port" {
-	ERL_EPMD_PORT=43b tool 6 "ERL_EPMD_PORT=43b" -setcookie c ping beam@127.0.0.1
-	ERL_EPMD_PORT=70000 daemon 2 "ERL_EPMD_PORT=70000" -name d@127.0.0.1 -setcookie c
+	ERL_EPMD_PORT=43b tool 6 "ERL_EPMD_PORT is 43b" -setcookie c ping beam@127.0.0.1
+	ERL_EPMD_PORT=70000 daemon 6 "ERL_EPMD_PORT is 70000" -name d@127.0.0.1 -setcookie c
 }
 
 @test "the help of cnode and cnoded is not cut, and fits 80 columns" {

@@ -436,12 +436,13 @@ static int read_trace(cnode_node *node, unsigned *mask)
 }
 
 /* Once, here: a program may change its environment while the threads of the node dial. */
-static int choose_epmd_port(cnode_node *node, const cnode_config *cfg)
+static int read_epmd_environment(cnode_node *node, const cnode_config *cfg)
 {
+	char wrong[200];
+	bool serves = node->networked && (cfg->epmd == CNODE_EPMD_AUTO || cfg->epmd == CNODE_EPMD_EMBEDDED);
 	node->epmd_port = cfg->epmd_port;
-	if (cfg->epmd_port != 0 || cn_epmd_port(&node->epmd_port) == 0)
-		return 0;
-	return cn_api_fail(node, CNODE_EBADARG, "ERL_EPMD_PORT=%s: a port from 1 to 65535 is wanted", getenv("ERL_EPMD_PORT"));
+	int rc = cn_epmd_environment(cfg->epmd_port ? NULL : &node->epmd_port, serves, wrong, sizeof wrong);
+	return rc == 0 ? 0 : cn_api_fail(node, rc, "%s: %s", node->name, wrong);
 }
 
 int cnode_node_new(const cnode_config *config, cnode_node **made)
@@ -471,9 +472,9 @@ int cnode_node_new(const cnode_config *config, cnode_node **made)
 	if (rc == 0)
 		cn_log_set_trace(node->log, trace);
 	if (rc == 0)
-		rc = choose_epmd_port(node, &cfg);
-	if (rc == 0)
 		rc = make_name(node, &cfg);
+	if (rc == 0)
+		rc = read_epmd_environment(node, &cfg);
 	if (rc == 0)
 		rc = make_rooms(node, &cfg);
 	if (rc != 0 && !*node->error)

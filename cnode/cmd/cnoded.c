@@ -202,6 +202,9 @@ static int say_no_node(const struct cn_settings *s, const cnode_config *config, 
 		status = CN_DAEMON_USAGE;
 	} else if (rc == CNODE_EBADARG && config->cookie != NULL) {
 		status = CN_DAEMON_USAGE;       /* a credential */
+	} else if (rc == CNODE_EEPMD) {
+		text = NULL;                    /* its environment */
+		status = CN_DAEMON_NETWORK;
 	} else if (rc != CNODE_EBADARG && rc != CNODE_EACCES && rc != CNODE_ENOENT && rc != CNODE_EIO) {
 		text = NULL;
 		status = CN_DAEMON_FAILED;

@@ -12,8 +12,12 @@
 #include "cnode/loop/loop.h"
 #include "cnode/wire/wire.h"
 
-/* $ERL_EPMD_PORT, or 4369. CNODE_EBADARG: it is no port. Any thread that may read the environment. */
-int cn_epmd_port(uint16_t *port);
+/*
+ * What the environment says: into *port $ERL_EPMD_PORT, or 4369 if that is not set or empty (port NULL: it does not
+ * count); and, if `serves` is true, whether the addresses an epmd of our own would serve at make sense.
+ * 0, or CNODE_EEPMD with a sentence in text. Any thread that may read the environment.
+ */
+int cn_epmd_environment(uint16_t *port, bool serves, char *text, size_t room);
 
 /* ---- asking one ---- */
 

@@ -7,17 +7,34 @@
 
 #define READ_STEP 4096
 
-int cn_epmd_port(uint16_t *port)
+/* 0 if it is none. */
+static uint16_t port_of(const char *text)
 {
-	/* erl does not start with a value that is no port either (erl_epmd.erl, get_epmd_port/0). */
-	const char *text = getenv("ERL_EPMD_PORT");
-	char host[1], with_colon[16];
-	*port = CN_EPMD_PORT;
-	if (!text)
+	char host[1];
+	uint16_t port = 0;
+	char with_colon[16];
+	if (strlen(text) >= sizeof with_colon - 1)
 		return 0;
-	if ((size_t)snprintf(with_colon, sizeof with_colon, ":%s", text) >= sizeof with_colon)
-		return CNODE_EBADARG;
-	return cn_address_split(with_colon, host, sizeof host, port) == 0 && *port != 0 ? 0 : CNODE_EBADARG;
+	snprintf(with_colon, sizeof with_colon, ":%s", text);
+	return cn_address_split(with_colon, host, sizeof host, &port) == 0 ? port : 0;
+}
+
+int cn_epmd_environment(uint16_t *port, bool serves, char *text, size_t room)
+{
+	const char *given = getenv("ERL_EPMD_PORT");
+	bool set = given && *given;
+	if (port && (*port = set ? port_of(given) : CN_EPMD_PORT) == 0) {
+		snprintf(text, room, "ERL_EPMD_PORT is %.40s in the environment: a port from 1 to 65535 is wanted", given);
+		return CNODE_EEPMD;
+	}
+	char wrong[CN_EPMD_ADDRESS_SIZE];
+	const char *list = getenv("ERL_EPMD_ADDRESS");
+	if (serves && list && !cn_epmd_list_valid(list, wrong, sizeof wrong)) {
+		snprintf(text, room, "ERL_EPMD_ADDRESS has %.40s in the environment: at most %d IP addresses are wanted, with commas between",
+			 wrong, CN_EPMD_ADDRESSES);
+		return CNODE_EEPMD;
+	}
+	return 0;
 }
 
 static void finish(struct cn_epmd_query *q, int rc)

@@ -170,7 +170,8 @@ static void be_epmd(struct cn_registrar *r)
 		again_after(r, jitter(r));
 		return;
 	}
-	snprintf(text, sizeof text, "this node cannot be the epmd at port %u: %s", r->config.epmd_port, cnode_strerror(rc));
+	snprintf(text, sizeof text, "this node cannot be the epmd at port %u: %s", r->config.epmd_port,
+		 rc == CNODE_EHOST ? "ERL_EPMD_ADDRESS has an address that is none of this host" : cnode_strerror(rc));
 	give_up(r, rc, text);
 }
 
