@@ -114,7 +114,13 @@ void peer_free_if_empty(struct peer **at);
 
 /* ---- processes ---- */
 
-enum run_state { RUN_IDLE, RUN_READY, RUN_RUNNING, RUN_HELD };
+enum run_state {
+	RUN_IDLE,
+	RUN_READY,
+	RUN_RUNNING,
+	RUN_HELD,
+	RUN_OWN,                /* by a thread of its own; stays so */
+};
 
 #define OUT_BUSY 1u             /* somebody emits in its name */
 #define OUT_WORK 2u             /* and will find more when it is through */
@@ -198,6 +204,9 @@ struct cnode_process {
 	cn_started_fn *started;
 	void *started_ctx;
 	void *arg;
+	/* own thread, and whoever wakes it once it is RUN_OWN */
+	struct cnode_mailbox *thread;   /* of ops->thread_take; NULL: none */
+	_Atomic bool waits;             /* it waits for messages */
 	struct cnode_process *next;     /* in its pid bucket, under the shard's lock */
 	_Alignas(16) uint8_t memory[];  /* the class's state */
 };
@@ -338,6 +347,8 @@ bool emit_death(struct cnode_process *p, uint32_t budget, struct work *w);
 
 /* sched.c */
 void run_ready(struct cnode_process *p, const struct work *w);  /* it was made READY: queues it */
+void process_wake(struct cnode_process *p);     /* under its lock, RUN_OWN: its thread has something to look at */
+void process_pause(struct cnode_process *p);    /* its thread, nothing entered: one with a thread of its own waits until it may send */
 void process_remains(struct cnode_process *p);  /* its thread or the run queue, dead; takes the remains' count */
 
 /* timer.c */
