@@ -3,7 +3,7 @@
  * What the files of proc share. Locks, in the order in which they may be taken:
  *
  *   process.lock   mailbox, relations, state of one process; two are held at once only by
- *                  link and unlink between two local processes (lower address first)
+ *                  link, unlink and spawn_link between two local processes (lower address first)
  *   then one of: a shard of pids, a shard of names, a shard of nodes, the list of monitor_nodes,
  *   a run queue, the timers
  *
@@ -356,6 +356,19 @@ void timer_stop(struct cn_procs *procs, struct timer *t);
 /* The process ends with `timeout` when it is due, but for start_timer_stop. 0, CNODE_ENOMEM. Its thread, or before it has one. */
 int start_timer(struct cnode_process *p, uint64_t due);
 void start_timer_stop(struct cnode_process *p);
+
+/* Two processes at once. */
+static inline void lock_both(struct cnode_process *a, struct cnode_process *b)
+{
+	cn_mutex_lock((uintptr_t)a < (uintptr_t)b ? &a->lock : &b->lock);
+	cn_mutex_lock((uintptr_t)a < (uintptr_t)b ? &b->lock : &a->lock);
+}
+
+static inline void unlock_both(struct cnode_process *a, struct cnode_process *b)
+{
+	cn_mutex_unlock(&a->lock);
+	cn_mutex_unlock(&b->lock);
+}
 
 static inline bool is_local(const struct cn_procs *procs, cnode_pid pid) { return pid.node == procs->node; }
 static inline bool is_dead(struct cnode_process *p) { return atomic_load(&p->dead); }

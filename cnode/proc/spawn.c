@@ -152,10 +152,10 @@ static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool
 	if (rc != 0)
 		goto undo_process;
 
-	/* Nobody can wait for the child's lock, so taking the parent's behind it breaks no order. */
-	cn_mutex_lock(&p->lock);
 	if (bonds.parent)
-		cn_mutex_lock(&bonds.parent->lock);
+		lock_both(p, bonds.parent);
+	else
+		cn_mutex_lock(&p->lock);
 	rc = publish(p, spec, &bonds);
 	if (bonds.parent)
 		cn_mutex_unlock(&bonds.parent->lock);
