@@ -77,6 +77,7 @@ struct cnode_node {
 		size_t count, room;
 	} drops;
 	struct cn_pool *pool;
+	struct cn_threads *threads; /* own.h; NULL: threadless */
 	_Atomic bool stop;          /* asked to stop */
 	_Atomic uint32_t mailboxes; /* open ones */
 	int stop_fd;                /* set by cnode_node_stop, also in a signal handler */
