@@ -60,7 +60,12 @@ struct cnode_node {
 	struct cn_factories *factories;
 	struct cn_functions *functions;
 	struct cn_output output;    /* immutable */
-	cnode_pid user;             /* its io server; immutable */
+	struct cn_kernel *kernel;
+	struct supervision {        /* of the kernel services, global and the scopes of pg */
+		struct cn_supervisor *supervisor;
+		struct cn_task task;
+		struct cn_timer timer;
+	} supervision;
 	struct cn_cluster *cluster;
 	struct cn_pg *pg;
 	struct cn_global *global;
@@ -70,6 +75,7 @@ struct cnode_node {
 		struct cn_mutex lock;
 		cnode_name *names;
 		size_t count, room;
+		_Atomic bool all;       /* all of them */
 	} drops;
 	struct cn_pool *pool;
 	_Atomic bool stop;          /* asked to stop */

@@ -151,6 +151,37 @@ static int all_peers(void *ctx, int (*each)(void *context, const char *name, boo
 
 static const struct cn_pg_ops pg_ops = { .peers = all_peers };
 
+/* ---- services that have ended are started again, by the holder of the lead ---- */
+
+static void supervise(struct supervision *s)
+{
+	cn_timer_set(&s->timer, cn_supervisor_run(s->supervisor, cn_loop_now(s->timer.loop)));
+}
+
+static void supervise_task(struct cn_task *task)
+{
+	supervise(CN_CONTAINER(task, struct supervision, task));
+}
+
+static void supervise_timer(struct cn_timer *timer)
+{
+	supervise(CN_CONTAINER(timer, struct supervision, timer));
+}
+
+static void supervise_wake(void *ctx)
+{
+	cnode_node *node = ctx;
+	cn_wake_post(node->loop, &node->supervision.task);
+}
+
+static int make_supervisor(cnode_node *node)
+{
+	const struct cn_supervisor_config config = { .procs = node->procs, .log = node->log, .wake = supervise_wake, .ctx = node };
+	cn_task_init(&node->supervision.task, supervise_task);
+	cn_timer_init(&node->supervision.timer, node->loop, supervise_timer);
+	return cn_supervisor_new(&config, &node->supervision.supervisor);
+}
+
 /* ---- stopping, by the holder of the lead ---- */
 
 static void begin_stage(cnode_node *node, enum cn_life life, uint64_t ns)
@@ -183,6 +214,7 @@ static bool turn(void *ctx)
 	case CN_LIFE_STARTING:
 	case CN_LIFE_RUNNING:
 		cn_global_leave(node->global);
+		cn_supervisor_close(node->supervision.supervisor);
 		cn_procs_close(node->procs);
 		node->spared = cn_procs_count_prompt(node->procs);
 		begin_stage(node, CN_LIFE_STOPPING, node->shutdown_ns);
@@ -396,7 +428,9 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	if (rc == 0)
 		rc = cn_functions_new(node->guard, &node->functions);
 	if (rc == 0)
-		rc = cn_pg_new(node->procs, node->log, &pg_ops, node, &node->pg);
+		rc = make_supervisor(node);
+	if (rc == 0)
+		rc = cn_pg_new(node->procs, node->supervision.supervisor, node->log, &pg_ops, node, &node->pg);
 	if (rc == 0)
 		rc = cn_factories_new(node->procs, node->log, node->guard, &node->factories);
 	if (rc == 0)
@@ -417,10 +451,17 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 		.ctx = node,
 	};
 	rc = cn_pool_new(&pool, &node->pool);
+	struct cn_kernel_config kernel = {
+		.procs = node->procs,
+		.supervisor = node->supervision.supervisor,
+		.cluster = node->cluster,
+		.factories = node->factories,
+		.functions = node->functions,
+		.output = &node->output,
+		.log = node->log,
+	};
 	if (rc == 0)
-		rc = cn_kernel_start(node->procs, node->cluster, node->factories, node->functions, &node->output, &node->user);
-	if (rc == 0)
-		rc = cn_kernel_registry(node->procs, node->factories, node->functions);
+		rc = cn_kernel_start(&kernel, &node->kernel);
 	return rc == 0 ? cn_api_global(node, cfg) : rc;
 }
 
@@ -623,6 +664,10 @@ void cnode_node_free(cnode_node *node)
 		cn_pool_join(node->pool);
 	if (node->loop) {
 		cn_lead_take(node->loop);
+		if (node->supervision.supervisor) {
+			cn_supervisor_close(node->supervision.supervisor);
+			cn_timer_stop(&node->supervision.timer);
+		}
 		if (life != CN_LIFE_NEW) {
 			cn_timer_stop(&node->timer);
 			cn_timer_stop(&node->trim.timer);
@@ -646,7 +691,9 @@ void cnode_node_free(cnode_node *node)
 	cn_pool_free(node->pool);
 	cn_factories_free(node->factories);
 	cn_functions_free(node->functions);
+	cn_kernel_free(node->kernel);
 	cn_pg_free(node->pg);
+	cn_supervisor_free(node->supervision.supervisor);
 	cn_guard_free(node->guard);
 	cn_loop_free(node->loop);
 	if (node->stop_fd >= 0)
