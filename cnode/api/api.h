@@ -69,6 +69,7 @@ struct cnode_node {
 	struct cn_cluster *cluster;
 	struct cn_pg *pg;
 	struct cn_global *global;
+	struct cn_timer global_beat;
 	bool hidden;
 	struct drops {              /* connections that global wants to end */
 		struct cn_task task;
@@ -126,6 +127,8 @@ int cn_mailbox_fail(cnode_mailbox *mb, int code, const char *fmt, ...) CN_PRINTF
 
 /* global.c: the room's object, and what it needs of the cluster. 0, CNODE_ENOMEM. */
 int cn_api_global(cnode_node *node, const cnode_config *cfg);
+/* When the node starts: sees to it that others do not wait for a global here that does not get on. Lead. */
+void cn_api_global_watch(cnode_node *node);
 
 /* ask.c: questions that only the holder of the lead can answer, from other threads. */
 

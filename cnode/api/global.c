@@ -87,6 +87,29 @@ int cn_api_global(cnode_node *node, const cnode_config *cfg)
 	return rc;
 }
 
+/* ---- the watchdog ---- */
+
+#define BEAT_NS (5 * CN_NS_PER_S)
+
+static void beat(struct cn_timer *timer)
+{
+	cnode_node *node = CN_CONTAINER(timer, cnode_node, global_beat);
+	uint64_t now = cn_loop_now(node->loop);
+	(void)cn_global_stalls(node->global, now);      /* it does what is to be done */
+	cn_timer_set(timer, now + BEAT_NS);
+}
+
+void cn_api_global_watch(cnode_node *node)
+{
+	cn_timer_init(&node->global_beat, node->loop, beat);
+	cn_timer_set(&node->global_beat, cn_loop_clock(node->loop) + BEAT_NS);
+}
+
+int cnode_global_look(cnode_node *node, cnode_global_info *info)
+{
+	return cn_global_look(node->global, info);
+}
+
 /* ---- the table ---- */
 
 int cnode_global_whereis(cnode_node *node, cnode_term name, cnode_pid *pid)

@@ -533,6 +533,7 @@ static int start_rooms(cnode_node *node)
 	cn_lead_take(node->loop);
 	cn_timer_init(&node->timer, node->loop, timer_fired);
 	cn_trim_init(&node->trim, node);
+	cn_api_global_watch(node);
 	cn_io_init(&node->stop_io, node->loop, node->stop_fd, stop_asked);
 	cn_io_set(&node->stop_io, CN_READ);
 	if (node->stop_at_eof) {
@@ -671,6 +672,7 @@ void cnode_node_free(cnode_node *node)
 		if (life != CN_LIFE_NEW) {
 			cn_timer_stop(&node->timer);
 			cn_timer_stop(&node->trim.timer);
+			cn_timer_stop(&node->global_beat);
 			cn_io_forget(&node->stop_io);
 			if (node->stop_at_eof)
 				cn_io_forget(&node->eof_io);

@@ -46,7 +46,7 @@ struct cn_global_config {
 	const struct cn_global_ops *ops;
 	void *ctx;
 };
-/* Stops a node that begins to join and does not go on from holding the cluster's lock. */
+/* Stops a node that begins to join, or holds the cluster's lock, and does not go on: all others wait for it. */
 #define CN_GLOBAL_STALL_MS 60000u
 #define CN_GLOBAL_MAX_NAMES 500000u         /* stops a peer that registers without end: each name is a monitor */
 #define CN_GLOBAL_MAX_NODES 10000u          /* stops a peer that tells of nodes without end: each is dialled */
@@ -59,6 +59,14 @@ void cn_global_free(struct cn_global *global);
 int cn_global_start(struct cn_global *global);
 /* This node is about to leave: from now on it accuses nobody of having lost a connection. Any thread. */
 void cn_global_leave(struct cn_global *global);
+
+/*
+ * Looks whether the name server of this node gets on; called every few seconds. True: it has not for the time that others
+ * are given too, and the connections to all visible nodes are closed, which wait for it. Lead.
+ */
+bool cn_global_stalls(struct cn_global *global, uint64_t now);
+/* Of cnode_global_look. Any thread. */
+int cn_global_look(struct cn_global *global, cnode_global_info *info);
 
 /* Of the public functions of similar names (cnode/global.h). Any thread. */
 int cn_global_whereis(struct cn_global *global, cnode_term name, cnode_pid *pid);

@@ -86,6 +86,10 @@ struct cn_global {
 	/* Of the present three, who read them in their callbacks; others by global_pid. */
 	cnode_pid server, locker, registrar;
 	_Atomic bool leaving;
+	_Atomic uint64_t stalled;   /* connections that the watchdog closed */
+	/* Of the watchdog for this node: whoever calls cn_global_stalls asks, the server answers. */
+	_Atomic uint64_t beats, beaten;
+	uint64_t beat_at;
 	int64_t first_tag;          /* sessions have greater ones */
 	struct names_shard names[SHARDS];
 	struct cn_mutex locks_lock;
@@ -111,6 +115,8 @@ struct server {
 	struct cnode_process *self;
 	struct watch *watches;      /* by ref */
 	size_t name_count;
+	uintptr_t lock_turn;        /* how often `global` was locked */
+	bool watching;              /* the watchdog looks at it later */
 	bool global_lock_down;      /* the last holder of `global` ended without deleting it */
 	struct node *nodes;         /* by name */
 	struct syncer *syncers;
@@ -142,6 +148,7 @@ struct name *names_find(struct cn_global *g, cnode_term name);          /* by th
 int names_insert(struct server *s, cnode_term name, cnode_pid pid, cnode_term method, cnode_name external,
 		 const struct word *word);
 void names_delete(struct server *s, cnode_term name);
+uint64_t names_count(struct cn_global *g);                /* any thread */
 size_t names_of(struct cn_global *g, cnode_pid pid);      /* how many; any thread */
 /* The method a name was registered with; *method is yours. CNODE_ENOENT, CNODE_ENOMEM. Any thread. */
 int names_method(struct cn_global *g, cnode_term name, cnode_term *method);
@@ -156,6 +163,7 @@ int locks_adopt(struct server *s);      /* as names_adopt */
 int locks_set(struct server *s, cnode_term resource, cnode_term requester, cnode_pid pid);
 void locks_del(struct server *s, cnode_term resource, cnode_term requester, cnode_pid pid);
 bool locks_still_set(struct server *s, const struct word *word);
+struct lock *locks_find_global(struct cn_global *g);     /* by the name server's process only; NULL */
 bool locks_global_is_set(struct cn_global *g);
 cnode_term locks_global(void);          /* the atom global */
 
@@ -304,6 +312,12 @@ void overlap_down(struct server *s, struct node *n, enum gone how);
 void overlap_lost_connection(struct server *s, cnode_term message);
 void overlap_remove_connection(struct server *s, struct node *n);
 void overlap_fini(struct server *s);
+
+/* watchdog.c */
+/* A node does not do what others wait for: closes its connection. Any thread. */
+void global_stalled(struct cn_global *g, cnode_name node, const char *what);
+void watchdog_locked(struct server *s);         /* `global` has a new requester */
+bool watchdog_message(struct server *s, cnode_term message);     /* of this node; true: it was for the watchdog */
 
 /* inspect.c */
 int inspect_call(struct server *s, cnode_from *from, cnode_term what);

@@ -63,6 +63,11 @@ bool locks_global_is_set(struct cn_global *g)
 	return set;
 }
 
+struct lock *locks_find_global(struct cn_global *g)
+{
+	return find(g, locks_global());
+}
+
 bool locks_still_set(struct server *s, const struct word *word)
 {
 	struct lock *l = find(s->g, locks_global());
@@ -133,6 +138,8 @@ int locks_set(struct server *s, cnode_term resource, cnode_term requester, cnode
 	h->next = l->holders;
 	l->holders = h;
 	cn_mutex_unlock(&s->g->locks_lock);
+	if (fresh && cnode_term_equal(resource, locks_global()))
+		watchdog_locked(s);
 	return 1;
 }
 

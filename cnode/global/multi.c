@@ -25,10 +25,7 @@ static int leg_done(cnode_process *self, void *state, void *context, const cnode
 	struct leg *leg = context;
 	struct cn_global *g = leg->multi->g;
 	if (answer->status == CNODE_ETIMEOUT) {
-		char node[CNODE_NAME_SIZE];
-		(void)cnode_name_text(leg->node, node);
-		cn_log_line(g->config.log, CNODE_LOG_WARNING, "global: %s does not answer: closing its connection", node);
-		g->config.ops->disconnect(g->config.ctx, leg->node);
+		global_stalled(g, leg->node, "does not answer");
 	} else if (answer->status == 0) {
 		leg->reply = cn_term_is_atom(answer->term, "true") ? REPLY_TRUE
 			: cn_term_is_atom(answer->term, "false") ? REPLY_FALSE : REPLY_OTHER;

@@ -87,6 +87,17 @@ int names_method(struct cn_global *g, cnode_term name, cnode_term *method)
 	return rc;
 }
 
+uint64_t names_count(struct cn_global *g)
+{
+	uint64_t count = 0;
+	for (size_t i = 0; i < SHARDS; i++) {
+		cn_mutex_lock(&g->names[i].lock);
+		count += g->names[i].table.count;
+		cn_mutex_unlock(&g->names[i].lock);
+	}
+	return count;
+}
+
 /* ---- how many names a process has ---- */
 
 size_t names_of(struct cn_global *g, cnode_pid pid)

@@ -504,7 +504,7 @@ static void message(struct server *s, const cnode_info *info)
 	cnode_term m = info->message, a, b;
 	cnode_atom node;
 	struct node *n;
-	if (info->peer == 0 && own_message(s, m))
+	if (info->peer == 0 && (own_message(s, m) || watchdog_message(s, m)))
 		return;
 	if (cnode_scan(m, "{init_connect_ack,~a,~t,~t}", &node, &a, &b) == 0 && (n = sender(s, &node)))
 		session_ack(s, n, a, b);

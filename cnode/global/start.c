@@ -108,3 +108,21 @@ int cn_global_nodes(struct cn_global *g, cnode_name **nodes, size_t *count)
 	cn_mutex_unlock(&g->lock);
 	return *nodes ? 0 : CNODE_ENOMEM;
 }
+
+int cn_global_look(struct cn_global *g, cnode_global_info *info)
+{
+	cnode_global_info now = { .stalled = atomic_load(&g->stalled) };
+	if (!info || info->size < sizeof info->size)
+		return CNODE_EBADARG;
+	cn_mutex_lock(&g->lock);
+	now.nodes = g->known_count;
+	now.restarts = g->incarnation - 1;
+	cn_mutex_unlock(&g->lock);
+	now.names = names_count(g);
+	cn_mutex_lock(&g->locks_lock);
+	now.locks = g->locks.count;
+	cn_mutex_unlock(&g->locks_lock);
+	now.size = info->size;
+	memcpy(info, &now, info->size < sizeof now ? info->size : sizeof now);
+	return 0;
+}
