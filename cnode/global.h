@@ -122,6 +122,20 @@ CNODE_API int cnode_global_locks(cnode_node *node,
 				 int (*each)(void *context, cnode_term resource, cnode_term requester, cnode_pid holder),
 				 void *context);
 
+/* ---- looking in ---- */
+
+typedef struct cnode_global_info {
+	size_t size;                    /* of this struct; set it before the call: the library fills no more */
+	uint64_t nodes;                 /* whose table is one with this node's, without this one */
+	uint64_t names;                 /* in that table */
+	uint64_t locks;                 /* that are held on this node */
+	uint64_t stalled;               /* connections that were closed because a node let the others wait (global_timeout) */
+	uint64_t restarts;              /* times that the services of global have ended and were started again */
+} cnode_global_info;
+
+/* What global has now, and has counted since the node was made. 0, CNODE_EBADARG. Any thread. Since 0.2. */
+CNODE_API int cnode_global_look(cnode_node *node, cnode_global_info *info);
+
 /* ---- how a node behaves when others lose each other (cnode_config) ---- */
 
 /*

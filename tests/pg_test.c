@@ -423,18 +423,59 @@ START_TEST(a_scope_that_is_stopped_is_gone_and_can_be_started_again)
 	cn_procs_whereis(W.procs, "sc", &S);
 	ck_assert_str_eq(members("g"), "");
 	ck_assert_int_eq(join("g", A), 0);
-	/* A kill, too, and one before it ever ran. */
-	for (int i = 0; i < 2; i++) {
-		deliver_term(FROM_PEER(EXIT2, remote(9), S), "kill");
-		if (i == 0)
-			run();
-		ck_assert_int_eq(cn_pg_start(P, "sc", 0), 0);
-		cn_procs_whereis(W.procs, "sc", &S);
-	}
-	run();
-	ck_assert_int_eq(join("g", A), 0);
-	ck_assert_str_eq(members("g"), "A");
 	cnode_term_drop(g);
+}
+END_TEST
+
+/* scope_restart of OTP's pg_SUITE; the members of this node stay. */
+START_TEST(a_server_that_has_ended_is_started_again)
+{
+	cnode_ref ref;
+	cnode_term now;
+	meet();
+	join("g", A);
+	join("g", B);
+	say("{join,~p,g,~p}", R(9), R(20), NONE);
+	ck_assert_str_eq(members("g"), "A B 20");
+	cnode_term g = text_term("g");
+	ck_assert_int_eq(cn_pg_monitor(P, B, "sc", g, &ref, &now), 0);
+	cnode_term_drop(now);
+	cnode_term_drop(g);
+	out();
+	cnode_pid old = S;
+	deliver_term(FROM_PEER(EXIT2, remote(9), S), "kill");
+	ck_assert_int_eq(join("h", A), 0);      /* nobody is there to tell it */
+	run();
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "sc", &S), 0);
+	ck_assert(!cnode_pid_equal(old, S));
+	ck_assert_str_eq(members("g"), "A B");
+	ck_assert_ptr_nonnull(strstr(heard(B), "leave g [<r@h.20."));
+	/* The others are asked anew, and told all of this node when they ask. */
+	ck_assert_ptr_nonnull(strstr(out(), " -> sc {discover,S}"));
+	say("{discover,~p}", R(9), NONE, NONE);
+	const char *text = out();
+	ck_assert_msg(strstr(text, "{g,[A,B]}") && strstr(text, "{h,[A]}"), "%s", text);
+	say("{'$gen_cast',{sync,~p,[{g,[~p]}]}}", R(9), R(20), NONE);
+	ck_assert_str_eq(members("g"), "A B 20");
+	ck_assert_ptr_nonnull(strstr(heard(B), "join g [<r@h.20."));
+	out();
+	/* Their ends are noticed by the new one: of members, and of who ended while there was none. */
+	deliver_term(FROM_PEER(EXIT2, remote(9), S), "kill");
+	hand_exit(A, "boom");
+	A = NULL;
+	run();
+	cn_procs_whereis(W.procs, "sc", &S);
+	ck_assert_str_eq(members("g"), "B");
+	ck_assert_str_eq(groups(false), "g");
+	/* And one that ends before it ever ran. */
+	deliver_term(FROM_PEER(EXIT2, remote(9), S), "kill");
+	cn_supervisor_run(V, cn_now());
+	cn_procs_whereis(W.procs, "sc", &S);
+	deliver_term(FROM_PEER(EXIT2, remote(9), S), "kill");
+	run();
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "sc", &S), 0);
+	ck_assert_str_eq(members("g"), "B");
+	ck_assert_int_eq(cn_pg_start(P, "sc", 0), CNODE_EEXIST);
 }
 END_TEST
 
@@ -569,23 +610,52 @@ START_TEST(pubsub_refuses_what_cannot_be)
 END_TEST
 
 /* Its joins are gone with the scope; Phoenix's supervisor would start all of them again. */
-START_TEST(pubsub_workers_join_again_when_the_scope_was_ended)
+static size_t workers_in(const char *group)
 {
-	cnode_pid scope, again;
 	size_t count;
+	cnode_term g = text_term(group);
+	ck_assert_int_eq(cn_pg_members(P, WORKERS, false, g, NULL, 0, &count), 0);
+	cnode_term_drop(g);
+	return count;
+}
+
+START_TEST(pubsub_workers_are_members_whatever_has_ended)
+{
+	static const char group[] = "'Elixir.MyApp.PubSub.Adapter_2'";
+	cnode_pid scope, again, worker;
 	ck_assert_int_eq(cn_pubsub_start(P, "MyApp.PubSub", 2, 0), 0);
 	run();
+	ck_assert_int_eq(cn_pubsub_subscribe(P, A, "MyApp.PubSub", "t"), 0);
+	/* The scope's server: it is started again, and they are still members, once. */
 	ck_assert_int_eq(cn_procs_whereis(W.procs, WORKERS, &scope), 0);
 	deliver_term(FROM_PEER(EXIT2, remote(8), scope), "kill");
 	run();
+	cn_sched_expire(W.procs, cn_now() + CN_NS_PER_S, 100);
+	run();
 	ck_assert_int_eq(cn_procs_whereis(W.procs, WORKERS, &again), 0);
 	ck_assert(!cnode_pid_equal(scope, again));
-	cnode_term g = text_term("'Elixir.MyApp.PubSub.Adapter_2'");
-	ck_assert_int_eq(cn_pg_members(P, WORKERS, false, g, NULL, 0, &count), 0);
-	ck_assert_uint_eq(count, 1);
-	cnode_term_drop(g);
+	ck_assert_uint_eq(workers_in(group), 1);
+	/* The scope, by the program: they start it. */
+	ck_assert_int_eq(cn_pg_stop(P, WORKERS), 0);
+	run();
+	cn_sched_expire(W.procs, cn_now() + CN_NS_PER_S, 100);
+	run();
+	ck_assert_uint_eq(workers_in(group), 1);
+	/* A worker: another one is a member in its place, and gives broadcasts to who had subscribed. */
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "Elixir.MyApp.PubSub.Adapter_2", &worker), 0);
+	deliver_term(FROM_PEER(EXIT2, remote(8), worker), "kill");
+	run();
+	ck_assert_uint_eq(workers_in(group), 1);
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "Elixir.MyApp.PubSub.Adapter_2", &again), 0);
+	ck_assert(!cnode_pid_equal(worker, again));
+	deliver_term(FROM_PEER(MESSAGE, remote(8), again), "{forward_to_local,<<\"t\">>,hello,x}");
+	ck_assert_str_eq(message_of(A), "hello");
+	ck_assert_int_eq(cn_pubsub_stop(P, "MyApp.PubSub"), 0);
+	run();
+	ck_assert_uint_eq(workers_in(group), 0);
 }
 END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("pg");
@@ -609,11 +679,12 @@ int main(void)
 	tcase_add_test(t, a_leave_of_everything_is_quick);
 	tcase_add_test(t, a_monitor_tells_of_every_change_after_the_list_it_gave);
 	tcase_add_test(t, a_scope_that_is_stopped_is_gone_and_can_be_started_again);
+	tcase_add_test(t, a_server_that_has_ended_is_started_again);
 	tcase_add_test(t, a_taken_name_is_said);
 	tcase_add_test(t, a_local_scope_speaks_with_nobody);
 	tcase_add_test(t, pubsub_gives_broadcasts_to_subscribers_and_workers);
 	tcase_add_test(t, pubsub_refuses_what_cannot_be);
-	tcase_add_test(t, pubsub_workers_join_again_when_the_scope_was_ended);
+	tcase_add_test(t, pubsub_workers_are_members_whatever_has_ended);
 	suite_add_tcase(s, t);
 	return tap_run(s);
 }

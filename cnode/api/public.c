@@ -180,7 +180,7 @@ int cnode_process_start(cnode_node *node, const char *name, const cnode_behaviou
 {
 	cnode_pid started;
 	struct cn_gen_spec gen = { .behaviour = behaviour, .context = context, .args = args };
-	struct cn_process_spec spec = { .name = name, .label = name, .leader = node->user };
+	struct cn_process_spec spec = { .name = name, .label = name, .leader = cn_kernel_user_pid(node->kernel) };
 	if (!behaviour)
 		return cn_api_fail(node, CNODE_EBADARG, "a process needs a behaviour");
 	int rc = check_run(node, "process", name ? name : "without name", behaviour);

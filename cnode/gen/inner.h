@@ -12,6 +12,8 @@ struct start {
 	bool of_factory;
 	cnode_term args;
 	cnode_pid caller;
+	void (*ended)(void *ended_context);
+	void *ended_context;
 };
 void start_free(struct start *s);
 /* As the program sees it. */
@@ -49,6 +51,8 @@ struct gen {
 	struct cnode_process *self;
 	cnode_behaviour behaviour;      /* as large as ours: what the program's lacks is zero */
 	void *context;
+	void (*ended)(void *ended_context);     /* of cn_gen_spec */
+	void *ended_context;
 	struct cnode_from *from;        /* for the next call: there is always one */
 	struct cnode_from *kept;
 	struct requests *requests;      /* NULL until the first */

@@ -220,6 +220,8 @@ static int gen_init(struct cnode_process *self, void *state, void *arg)
 	g->self = self;
 	g->behaviour = s->behaviour;
 	g->context = s->context;
+	g->ended = s->ended;
+	g->ended_context = s->ended_context;
 	g->last = cn_process_now(self);
 	int rc = 0;
 	g->from = from_new(g);
@@ -247,7 +249,10 @@ static void gen_fini(struct cnode_process *self, void *state, void *arg)
 {
 	struct gen *g = state;
 	if (arg) {              /* ended before its first run */
+		struct start s = *(struct start *)arg;
 		start_free(arg);
+		if (s.ended)
+			s.ended(s.ended_context);
 		return;
 	}
 	/* Where init never ran there is nothing of the program's. */
@@ -264,6 +269,8 @@ static void gen_fini(struct cnode_process *self, void *state, void *arg)
 	}
 	requests_free(g);
 	from_drop_all(g);
+	if (g->ended)
+		g->ended(g->ended_context);
 }
 
 #define GEN_CLASS(flags_) { \
@@ -350,6 +357,8 @@ int cn_gen_spawn(struct cn_procs *procs, const struct cn_gen_spec *gen, const st
 	s->context = gen->context;
 	s->caller = spec->parent;
 	s->of_factory = gen->factory != NULL;
+	s->ended = gen->ended;
+	s->ended_context = gen->ended_context;
 	int rc = cnode_term_keep(gen->args, &s->args);
 	if (rc != 0) {
 		cn_free(s);

@@ -86,12 +86,14 @@ struct note {
 
 struct scope {
 	struct scope *next;             /* in pg->scopes */
-	uint32_t refs;                  /* the server's, those who look; under pg->lock */
+	uint32_t refs;                  /* the unit's, those who look; under pg->lock */
 	bool listed;                    /* it can be found; under pg->lock */
 	struct cn_pg *pg;
 	char *name;
 	unsigned flags;
 	uint64_t seed;
+	struct cn_unit unit;            /* the server */
+	struct cn_unit_process process;
 
 	struct cn_mutex lock;           /* guards what follows */
 	bool woken;                     /* a message that wakes the server is on its way */
@@ -111,6 +113,7 @@ struct scope {
 
 struct cn_pg {
 	struct cn_procs *procs;
+	struct cn_supervisor *supervisor;
 	struct cn_log *log;
 	const struct cn_pg_ops *ops;
 	void *ctx;
@@ -143,6 +146,8 @@ bool local_take(struct local *local, const struct group *group);
 void local_forget(struct scope *s, struct local *local);
 
 void table_free(struct scope *s);
+/* What other nodes have told, and what they were to be told: nothing of it is true for a new server. Of this node all stays. */
+void table_renew(struct scope *s);
 
 /* ---- change.c: changes that watches hear of; under scope->lock ---- */
 
@@ -165,7 +170,5 @@ void pubsubs_free(struct cn_pg *pg);
 
 /* ---- scopes.c ---- */
 void scope_unref(struct scope *s);
-/* It cannot be found any more. */
-void scope_unlist(struct scope *s);
 
 #endif

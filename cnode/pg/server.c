@@ -15,7 +15,7 @@
 #include "cnode/pg/inner.h"
 
 struct server {
-	struct scope *scope;            /* one reference */
+	struct scope *scope;
 	cnode_process *self;
 	bool ticking;                   /* a timer for what is to be tried again runs */
 };
@@ -662,19 +662,30 @@ static void down(struct server *v, const cnode_info *info)
 
 /* ---- callbacks ---- */
 
+/* Watches the members and watchers of this node that could not be watched, or were another server's to watch. */
+static void watch_all(struct server *v)
+{
+	struct scope *s = v->scope;
+	lock_even(v);
+	for (size_t i = 0; i <= s->locals_mask; i++)
+		for (struct local *l = s->locals[i], *next; l; l = next) {
+			next = l->next;
+			if (l->count == 0 && !l->watched)
+				local_forget(s, l);     /* it has left while there was no server */
+			else if (!l->watched && cnode_monitor(v->self, l->pid, &l->monitor) == 0)
+				l->watched = true;
+			else if (!l->watched)
+				later(v);
+		}
+	unlock(v);
+}
+
 /* What was put off, or could not be done. */
 static void again(struct server *v)
 {
 	struct scope *s = v->scope;
 	v->ticking = false;
-	lock_even(v);
-	for (size_t i = 0; i <= s->locals_mask; i++)
-		for (struct local *l = s->locals[i]; l; l = l->next)
-			if (!l->watched && cnode_monitor(v->self, l->pid, &l->monitor) == 0)
-				l->watched = true;
-			else if (!l->watched)
-				later(v);
-	unlock(v);
+	watch_all(v);
 	for (struct remote *r = s->remotes; r; r = r->next) {
 		r->syncs = 0;
 		if (r->ahead) {
@@ -736,23 +747,12 @@ static int server_init(cnode_process *self, void *state, const cnode_start *how)
 	v->scope = how->context;
 	v->self = self;
 	struct cn_pg *pg = v->scope->pg;
+	watch_all(v);                   /* some are there already if this is not the first server */
 	if (v->scope->flags & CNODE_PG_LOCAL)
 		return 0;
 	unsigned types = CNODE_NODES_VISIBLE | (v->scope->flags & CNODE_PG_HIDDEN ? CNODE_NODES_HIDDEN : 0);
 	int rc = cnode_monitor_nodes(self, types, true);
 	return rc != 0 ? rc : pg->ops->peers(pg->ctx, greet, v);
-}
-
-static void server_release(void *state)
-{
-	struct server *v = state;
-	if (!v->scope)
-		return;
-	scope_unlist(v->scope);
-	cn_mutex_lock(&v->scope->lock);
-	table_free(v->scope);
-	unlock(v);
-	scope_unref(v->scope);
 }
 
 const cnode_behaviour scope_server = {
@@ -762,5 +762,4 @@ const cnode_behaviour scope_server = {
 	.init = server_init,
 	.handle_cast = server_cast,
 	.handle_info = server_info,
-	.release = server_release,
 };
