@@ -57,7 +57,8 @@ static const char capabilities_list[] =
 	" global_disconnect,"
 	" global_pop,"
 	" global_watchdog,"
-	" global_external]";
+	" global_external,"
+	" dynamic_names]";
 
 static int capabilities(const struct order *o)
 {
