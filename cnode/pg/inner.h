@@ -59,6 +59,7 @@ struct remote {
 	bool mute;                      /* it went over a limit, and is not listened to */
 	uint32_t syncs;                 /* it had within the last while */
 	bool owed;                      /* it asked for one more */
+	struct sync *sync;              /* of it, that is being taken in; NULL: none */
 };
 
 /* Who wants to hear of changes. */
@@ -163,7 +164,33 @@ int change_members(const struct group *group, cnode_term *term);
 int change_groups(struct scope *s, cnode_term *term);
 
 /* ---- server.c ---- */
+struct server {
+	struct scope *scope;
+	cnode_process *self;
+	bool ticking;                   /* a timer for what is to be tried again runs */
+};
 extern const cnode_behaviour scope_server;
+void server_later(struct server *v);
+/* What no server sends came from a node (0: this one). */
+void server_junk(struct server *v, const char *what, cnode_name from, cnode_term message);
+/* {join, …} or {leave, …} of the server at `pid`. */
+void server_told(struct server *v, cnode_pid pid, cnode_term message);
+struct remote *remote_find(const struct scope *s, cnode_pid pid);
+/* The server at `pid`, which is monitored from now on; NULL: there is no memory, or its node has too many. */
+struct remote *remote_get(struct server *v, cnode_pid pid, bool *is_new);
+void remote_forget_members(struct scope *s, struct remote *r);  /* under the lock */
+void remote_mute(struct server *v, struct remote *r, const char *limit);
+/* What it said could not be taken in for want of memory: nothing of it is better than half. Its next sync makes it whole. */
+void remote_lost_track(struct server *v, struct remote *r);
+
+/* ---- sync.c: taking a sync in, a slice after the other ---- */
+/* message: {sync, Pid, Groups}. */
+void sync_begin(struct server *v, cnode_pid pid, cnode_term groups, cnode_term message);
+/* The next slice. */
+void sync_more(struct server *v, cnode_pid pid);
+/* True: a sync of the server is being taken in, and the message waits until that is done. */
+bool sync_holds(struct server *v, struct remote *r, cnode_term message);
+void sync_drop(struct remote *r);
 
 /* ---- pubsub.c: all of them; no process is left ---- */
 void pubsubs_free(struct cn_pg *pg);

@@ -267,6 +267,7 @@ void table_renew(struct scope *s)
 			part_tidy(s, p);
 		}
 		s->remotes = r->next;
+		sync_drop(r);
 		cn_free(r);
 	}
 	notes_free(s);
@@ -304,6 +305,7 @@ void table_free(struct scope *s)
 		}
 	for (struct remote *r = s->remotes; r; r = s->remotes) {
 		s->remotes = r->next;
+		sync_drop(r);
 		cn_free(r);
 	}
 	for (struct watch *w = s->all; w; w = s->all) {
