@@ -330,6 +330,8 @@ static void work(void *arg)
 		if (!follow(p, atomic_load(&p->threads) > p->config.threads))
 			w->left = leave_pool(p);
 	}
+	if (w->left && p->config.shrunk && atomic_load(&p->threads) <= p->config.threads && !atomic_load(&p->ending))
+		p->config.shrunk(p->config.ctx);
 	cn_mutex_lock(&p->lock);
 	if (!w->left)
 		atomic_fetch_sub(&p->threads, 1);
@@ -505,10 +507,4 @@ bool cn_pool_step(struct cn_pool *p)
 	while (w.normal-- > 0 && run_one(p, false))
 		continue;
 	return true;
-}
-
-void cn_pool_count(struct cn_pool *p, int *threads, int *busy)
-{
-	*threads = atomic_load(&p->threads);
-	*busy = atomic_load(&p->busy);
 }

@@ -31,6 +31,8 @@ struct cn_pool_config {
 	int max_threads;
 	/* Called by the holder of the lead after each round of the loop; true: the pool ends. */
 	bool (*turn)(void *ctx);
+	/* The last thread beyond the first ones leaves; by that thread. NULL: nobody wants to know. */
+	void (*shrunk)(void *ctx);
 	void *ctx;
 };
 
@@ -54,8 +56,5 @@ void cn_pool_due(struct cn_pool *pool);
 
 /* One round without threads of its own: never waits. False: `turn` has ended the pool. */
 bool cn_pool_step(struct cn_pool *pool);
-
-/* Threads there are now, and how many of them are in user code. */
-void cn_pool_count(struct cn_pool *pool, int *threads, int *busy);
 
 #endif
