@@ -643,7 +643,7 @@ static int start(cnode_node *node, void **state)
 		rc = functions_export(node);
 	if (rc == 0)
 		rc = global_export(node);
-	return rc != 0 ? rc : waiting_open(node);
+	return rc;
 }
 
 static void stop(cnode_node *node, void *state)
