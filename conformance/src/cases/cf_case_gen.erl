@@ -32,7 +32,7 @@ cases() ->
       {'gen.tag_alias', "the tag [alias|Ref]: the reply goes to the alias, the tag comes back whole", ?GEN, [], [raw, {from, 24}], fun(T) -> tag(T, fun(R) -> [alias | R] end, [alias, pid]) end},
       {'gen.tag_alias_multi', "the tag [[alias|Ref]|Ref]: the reply goes to the inner alias", ?GEN, [], [raw, {from, 26}], fun tag_alias_multi/1},
       {'gen.tag_tuple', "any other tag comes back as it was", ?GEN, [], [raw], fun tag_any/1},
-      {'gen.tag_unanswerable', "a call that cannot be answered does not end the server: a tag too wide for its sender's own flags", ?GEN, [], [raw, {from, 24}], fun tag_unanswerable/1},
+      {'gen.tag_unanswerable', "a call that cannot be answered does not end the server: a tag too wide for its sender's own flags", ?GEN, [], [raw, {from, 24}, {to, 25}], fun tag_unanswerable/1},
       {'gen.out_call', "its call to our server is answered", ?GEN, [gen_out], [?ALL], fun out_call/1},
       {'gen.out_call_by_name', "its call to {Name, Node} is answered", ?GEN, [gen_out], [], fun out_call_by_name/1},
       {'gen.out_cast', "its cast arrives", ?GEN, [gen_out], [], fun out_cast/1},
@@ -201,7 +201,7 @@ tag_any(T) ->
          cf_fake:take(C, fun({signal, _, {X, V}, _}) when X =:= Tag, is_integer(V) -> ok end)
      end || {N, Tag} <- [{1, {cf_fake:ref(C), node}}, {2, 17}, {3, [a | b]}]].
 
-%% A reference of 5 words, from a peer that takes 3 (no V4_NC).
+%% A reference of 5 words, from a peer that takes 3 (no V4_NC, which OTP 26 and later insist on).
 tag_unanswerable(T) ->
     {C, P} = start_counter(T),
     Narrow = cf_fake:dial(T, #{flags => cf_hs:without(cf_hs:hidden(cf_hs:flags(maps:get(release, T))), 16#400000000)}),
