@@ -60,6 +60,8 @@ struct gen {
 	cnode_ref idle;                 /* the idle timer */
 	uint64_t last;                  /* when the last message came */
 	cnode_name peer;                /* whose connection brought the one that is being handled; 0: this node */
+	int undelivered;                /* the code of an answer that could not be sent to who called, in this callback; 0: none */
+	struct cn_log_gate gate;        /* of what is logged about that */
 	bool began;                     /* the program's init was called */
 	bool suspended;
 	struct cn_message *waiting, *waiting_last;  /* what came while it is suspended */

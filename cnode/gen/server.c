@@ -148,6 +148,24 @@ static int handle_info(struct gen *g, const struct cn_message *m)
 	return rc;
 }
 
+/*
+ * Who calls chooses the pid and the tag that the answer goes to, and may choose such that it cannot be sent (more bits than
+ * his node takes). That must not end a process whose callback returns what cnode_reply returned, as most do.
+ */
+static int outlived(struct gen *g, int rc)
+{
+	uint32_t held;
+	if (rc != g->undelivered || cn_process_is_stopping(g->self) || CN_MUTANT(reply_failure_ends))
+		return rc;
+	char node[CNODE_NAME_SIZE] = "this node";
+	if (g->peer)
+		(void)cnode_name_text(g->peer, node);
+	if (cn_log_pass(&g->gate, 1, &held))
+		cnode_log(g->self, CNODE_LOG_WARNING, "an answer cannot be sent, who calls from %s will not get it: %s (%u others before it)", node,
+			  cnode_strerror(rc), (unsigned)held);
+	return 0;
+}
+
 /* The exit of the parent ends a process that traps exits, as in gen_server; so does the node's. */
 static bool is_parents_exit(const struct gen *g, const struct cn_message *m)
 {
@@ -170,6 +188,7 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 	cnode_term request = { 0 };
 	enum form form = FORM_OTHER;
 	g->peer = m->kind == CN_MSG_MESSAGE ? m->peer : 0;
+	g->undelivered = 0;
 	int rc = 0;
 	bool used = false;
 	if (m->kind == CN_MSG_MESSAGE) {
@@ -206,6 +225,8 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 			rc = handle_info(g, m);
 		break;
 	}
+	if (CN_UNLIKELY(rc != 0))
+		rc = outlived(g, rc);
 	if (!used)
 		cn_message_free(self, m);
 	return stop_with_code(self, rc);
