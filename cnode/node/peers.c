@@ -394,7 +394,10 @@ void cn_cluster_chores(struct cn_task *task)
 	while (resumes) {
 		struct cn_waiting *w = resumes;
 		resumes = w->next;
-		cn_procs_resume(cluster->procs, w->control.from);
+		if (w->failed)
+			cn_waiting_failed(cluster, w);
+		if (w->suspended)
+			cn_procs_resume(cluster->procs, w->control.from);
 		cn_waiting_free(w);
 	}
 	while (wanted) {
