@@ -69,11 +69,7 @@ static int resolve(struct cn_global *g, cnode_process *self, cnode_term fun, cno
 	cnode_pid min = swap ? b : a, max = swap ? a : b;
 	switch (method_of(fun, &module, &function)) {
 	case METHOD_EXIT:
-<<<<<<< HEAD
-		rc = told(cnode_exit(self, max, "kill"));
-=======
-		rc = CN_MUTANT(global_loser_lives) ? 0 : cnode_exit(self, max, "kill");
->>>>>>> main
+		rc = CN_MUTANT(global_loser_lives) ? 0 : told(cnode_exit(self, max, "kill"));
 		return rc != 0 ? rc : cnode_format(result, "~p", min);
 	case METHOD_NOTIFY:
 		rc = told(cnode_send(self, max, "{global_name_conflict,~t}", name));
