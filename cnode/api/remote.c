@@ -34,7 +34,7 @@ static int code_of_refusal(const char *reason)
 		{ "noconnection", CNODE_ENOCONNECTION }, { "not_allowed", CNODE_ENOTALLOWED }, { "undef", CNODE_EUNDEF },
 		{ "badarg", CNODE_EBADARG }, { "badopt", CNODE_EBADARG }, { "name_taken", CNODE_ENAMETAKEN },
 		{ "system_limit", CNODE_ESYSLIMIT }, { "timeout", CNODE_ETIMEOUT }, { "notsup", CNODE_ENOTSUP },
-		{ "shutdown", CNODE_ESHUTDOWN }, { "connection_lost", CNODE_ELOST },
+		{ "shutdown", CNODE_ESHUTDOWN }, { "connection_lost", CNODE_ELOST }, { "undelivered", CNODE_EBADTERM },
 	};
 	for (size_t i = 0; i < CN_ARRAY_SIZE(codes); i++)
 		if (strcmp(codes[i].reason, reason) == 0)
