@@ -22,9 +22,9 @@
  * cnode/mailbox.h: CNODE_ETIMEOUT and the sentence in cnode_mailbox_error. What was asked for may still
  * happen after a timeout. All: CNODE_ENOMEM.
  *
- * A hidden node has no part in this. Its cnode_global_register goes through the first BEAM node that is
+ * A hidden node has no part in this. Its cnode_global_register goes through the first node that is
  * connected (register_name_external), which the name is lost with; its table has no names of others: ask a
- * BEAM node, by cnode_rpc of global:whereis_name. Since 0.2.
+ * visible node, by cnode_rpc of global:whereis_name. Since 0.2.
  * Follows: global (kernel) of OTP 23 to 29, its protocol in versions 5 to 8.
  */
 #ifndef CNODE_GLOBAL_H

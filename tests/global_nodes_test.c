@@ -470,9 +470,9 @@ START_TEST(a_spawn_registers_its_process_before_it_is_answered)
 }
 END_TEST
 
-START_TEST(a_hidden_node_has_names_by_a_beam_node_only)
+START_TEST(a_hidden_node_has_names_by_a_visible_node)
 {
-	open_nodes();
+	open_cluster();
 	cnode_node *hidden = open_node("h@127.0.0.1", true);
 	cnode_mailbox *mb;
 	cnode_term name = term("x");
@@ -482,9 +482,23 @@ START_TEST(a_hidden_node_has_names_by_a_beam_node_only)
 	ck_assert_ptr_nonnull(strstr(cnode_mailbox_error(mb), "hidden"));
 	ck_assert_int_eq(cnode_global_re_register(mb, name, self, NULL, WAIT), CNODE_ENOTSUP);
 	route(hidden, names[0], node[0]);
+	for (int i = 0; i < NODES; i++)
+		route(node[i], "h@127.0.0.1", hidden);
 	ck_assert_int_eq(cnode_connect_wait(mb, names[0], WAIT), 0);
 	ck_assert_int_eq(cnode_global_sync(mb, WAIT), 0);
 	ck_assert_int_eq(cnode_global_sync(box[0], WAIT), 0);
+	/* That one asks its rex, as a BEAM node would; all of them watch the process then. */
+	ck_assert_msg(cnode_global_register(mb, name, self, NULL, WAIT) == 0, "%s", cnode_mailbox_error(mb));
+	all_agree(name, self);
+	ck_assert_int_eq(cnode_global_register(box[1], name, self_of(1), NULL, WAIT), CNODE_ENAMETAKEN);
+	ck_assert_int_eq(cnode_global_unregister(mb, name, WAIT), 0);
+	all_agree(name, (cnode_pid){ 0 });
+	cnode_mailbox *other;
+	ck_assert_int_eq(cnode_mailbox_open(hidden, NULL, &other), 0);
+	ck_assert_int_eq(cnode_global_register(other, name, cnode_self(cnode_mailbox_process(other)), NULL, WAIT), 0);
+	all_agree(name, cnode_self(cnode_mailbox_process(other)));
+	cnode_mailbox_close(other);
+	all_agree(name, (cnode_pid){ 0 });
 	cnode_term_drop(name);
 	cnode_mailbox_close(mb);
 	cnode_node_free(hidden);
@@ -622,7 +636,7 @@ int main(void)
 	tcase_add_test(t, of_two_processes_with_one_name_the_method_chooses);
 	tcase_add_test(t, by_default_the_process_of_the_greater_node_is_killed);
 	tcase_add_test(t, a_spawn_registers_its_process_before_it_is_answered);
-	tcase_add_test(t, a_hidden_node_has_names_by_a_beam_node_only);
+	tcase_add_test(t, a_hidden_node_has_names_by_a_visible_node);
 	tcase_add_test(t, a_node_that_leaves_the_cluster_is_alone);
 	tcase_add_test(t, a_name_server_that_has_ended_joins_anew);
 	tcase_add_test(t, every_kernel_service_is_there_again);

@@ -251,7 +251,7 @@ static int cannot(cnode_mailbox *mb, const char *what, cnode_term name, int rc)
 	cn_term_brief(name, text, sizeof text);
 	return cn_mailbox_fail(mb, rc, "global name %s cannot be %s: %s", text, what,
 			       rc == CNODE_ENOTSUP ? "this node is hidden, and its names are another node's"
-			       : rc == CNODE_ENOCONNECTION ? "this node is hidden, and no BEAM node is connected that would do it"
+			       : rc == CNODE_ENOCONNECTION ? "this node is hidden, and no node is connected that would do it"
 			       : rc == CNODE_EBADARG ? "the method must be MODULE:FUNCTION" : cnode_strerror(rc));
 }
 
