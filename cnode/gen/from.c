@@ -119,6 +119,9 @@ static int send_to(struct cnode_process *self, cnode_pid pid, cnode_term tag, st
 		to = (struct cn_target){ .alias = &alias };
 	rc = cn_process_send(self, &to, message, 0);
 	cnode_term_drop(message);
+	struct gen *g = rc != 0 && answered(rc) == 0 ? gen_of(self) : NULL;
+	if (g)
+		g->undelivered = rc;
 	return rc;
 }
 

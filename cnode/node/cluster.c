@@ -579,6 +579,22 @@ void cn_cluster_drop(struct cn_cluster *cluster, cnode_name name)
 		cn_conn_close(peer->conn, 0, "this node disconnects");
 }
 
+void cn_cluster_drop_visible(struct cn_cluster *cluster)
+{
+	CN_LEAD(cluster->loop);
+	/* Others may add peers meanwhile; only the lead takes any away. */
+	cn_mutex_lock(&cluster->lock);
+	struct cn_peer *peer = cluster->peers, *next;
+	cn_mutex_unlock(&cluster->lock);
+	for (; peer; peer = next) {
+		cn_mutex_lock(&cluster->lock);
+		next = peer->hh.next;
+		cn_mutex_unlock(&cluster->lock);
+		if (peer->state == CN_PEER_UP && cn_conn_info(peer->conn)->visible)
+			cn_conn_close(peer->conn, 0, "this node disconnects");
+	}
+}
+
 int cn_cluster_disconnect(struct cn_cluster *cluster, const char *text)
 {
 	CN_LEAD(cluster->loop);

@@ -4,19 +4,6 @@
 
 /* ---- links ---- */
 
-/* Two processes at once, in the order of their addresses. */
-static void lock_both(struct cnode_process *a, struct cnode_process *b)
-{
-	cn_mutex_lock((uintptr_t)a < (uintptr_t)b ? &a->lock : &b->lock);
-	cn_mutex_lock((uintptr_t)a < (uintptr_t)b ? &b->lock : &a->lock);
-}
-
-static void unlock_both(struct cnode_process *a, struct cnode_process *b)
-{
-	cn_mutex_unlock(&a->lock);
-	cn_mutex_unlock(&b->lock);
-}
-
 /* Between local processes both ends appear at once; *rel and *other are taken when used. */
 static void link_local(struct cnode_process *self, cnode_pid to, struct rel **rel, struct rel **other, struct work *w)
 {

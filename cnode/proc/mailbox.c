@@ -114,8 +114,8 @@ bool mailbox_push(struct cnode_process *p, struct cn_message *m, struct work *w)
 		process_die(p, atom_overflow(), w);
 		return false;
 	}
-	if (p->class->flags & CN_PROC_OWN_THREAD) {
-		p->class->notify(p, p->memory);
+	if (p->state == RUN_OWN) {
+		process_wake(p);
 		return false;
 	}
 	if (p->state != RUN_IDLE)
@@ -173,6 +173,8 @@ struct cn_message *cn_process_receive(struct cnode_process *self, cn_wanted_fn *
 	if (self->mailbox.last == m)
 		self->mailbox.last = before;
 	m->next = NULL;
+	if (self->thread)
+		atomic_fetch_add_explicit(&self->handled, 1, memory_order_relaxed);
 	return m;
 }
 

@@ -8,6 +8,8 @@ void work_leave(struct cnode_process *self, struct work *w)
 {
 	out_leave(self, w);
 	work_run(w);
+	if (CN_UNLIKELY(self->held))
+		process_pause(self);
 }
 
 /* Past the level of the log: the process has one of its own. */
