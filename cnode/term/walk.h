@@ -251,8 +251,11 @@ static inline struct cn_handed *cn_handed_of(struct cn_plain *p)
 }
 /* Gives them back, and frees the list. */
 void cn_handed_release(struct cn_plain *handed, size_t count);
-/* Those inside of a term of a blob with CN_BLOB_HANDED; *count 0 also if the term is in memory derived from the blob (*at is then false). */
-const struct cn_handed *cn_handed_in(cnode_term t, uint32_t *count, bool *at);
+/*
+ * Those inside of a term of a blob with CN_BLOB_HANDED, in the order of their places. *inside is false, and there are none to be
+ * found, if the term is not in the blob itself but in memory derived from it.
+ */
+const struct cn_handed *cn_handed_in(cnode_term t, uint32_t *count, bool *inside);
 const struct cn_plain *cn_plain_find(struct cn_blob *blob, const uint8_t *of, uint8_t what);
 /* Takes `plain` (from cn_malloc); returns it, or the one another thread was first with. */
 const struct cn_plain *cn_plain_add(struct cn_blob *blob, struct cn_plain *plain);
