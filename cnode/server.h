@@ -152,7 +152,9 @@ typedef struct cnode_behaviour {
 /*
  * Answers a call once; the second answer is CNODE_ESTATE. CNODE_EFORMAT, CNODE_EBADTERM,
  * CNODE_ENOMEM: nothing was answered yet. A call that is never answered ends for its caller
- * with a timeout, or with the process.
+ * with a timeout, or with the process. A callback may return what these return: where the answer
+ * cannot be sent because of the pid and tag that the caller chose, or because his node does not take
+ * what is in it (CNODE_EBADTERM, CNODE_ESTALE), the process goes on, and the log says so.
  */
 CNODE_API int cnode_reply(cnode_from *from, const char *format, ...);
 CNODE_API int cnode_reply_term(cnode_from *from, cnode_term reply);

@@ -90,7 +90,7 @@ int cnode_mailbox_open(cnode_node *node, const char *name, cnode_mailbox **made)
 		return cn_api_fail(node, CNODE_ENOMEM, "mailbox %s: out of memory", name ? name : "without name");
 	cn_mailbox_init(mb, node);
 	struct cn_process_spec spec = { .class = &mailbox_class, .state_size = sizeof(struct mailbox_state), .arg = mb,
-					.name = name, .leader = node->user };
+					.name = name, .leader = cn_kernel_user_pid(node->kernel) };
 	atomic_fetch_add(&node->mailboxes, 1);
 	int rc = cn_process_open(node->procs, &spec, &mb->self);
 	if (rc != 0) {

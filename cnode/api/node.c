@@ -166,6 +166,37 @@ static int all_peers(void *ctx, int (*each)(void *context, const char *name, boo
 
 static const struct cn_pg_ops pg_ops = { .peers = all_peers };
 
+/* ---- services that have ended are started again, by the holder of the lead ---- */
+
+static void supervise(struct supervision *s)
+{
+	cn_timer_set(&s->timer, cn_supervisor_run(s->supervisor, cn_loop_now(s->timer.loop)));
+}
+
+static void supervise_task(struct cn_task *task)
+{
+	supervise(CN_CONTAINER(task, struct supervision, task));
+}
+
+static void supervise_timer(struct cn_timer *timer)
+{
+	supervise(CN_CONTAINER(timer, struct supervision, timer));
+}
+
+static void supervise_wake(void *ctx)
+{
+	cnode_node *node = ctx;
+	cn_wake_post(node->loop, &node->supervision.task);
+}
+
+static int make_supervisor(cnode_node *node)
+{
+	const struct cn_supervisor_config config = { .procs = node->procs, .log = node->log, .wake = supervise_wake, .ctx = node };
+	cn_task_init(&node->supervision.task, supervise_task);
+	cn_timer_init(&node->supervision.timer, node->loop, supervise_timer);
+	return cn_supervisor_new(&config, &node->supervision.supervisor);
+}
+
 /* ---- stopping, by the holder of the lead ---- */
 
 static void begin_stage(cnode_node *node, enum cn_life life, uint64_t ns)
@@ -182,15 +213,15 @@ static void exit_all(cnode_node *node, cnode_term reason, bool all)
 		cn_log_line(node->log, CNODE_LOG_ERROR, "out of memory: some processes were not told of the shutdown");
 }
 
-static const uint8_t shutdown_atom[] = { CN_SMALL_ATOM_UTF8, 8, 's', 'h', 'u', 't', 'd', 'o', 'w', 'n' };
-static const uint8_t kill_atom[] = { CN_SMALL_ATOM_UTF8, 4, 'k', 'i', 'l', 'l' };
-
 /* cn_pool_config.shrunk. */
 static void shrunk(void *ctx)
 {
 	cnode_node *node = ctx;
 	cn_trim_shrunk(&node->trim);
 }
+
+static const uint8_t shutdown_atom[] = { CN_SMALL_ATOM_UTF8, 8, 's', 'h', 'u', 't', 'd', 'o', 'w', 'n' };
+static const uint8_t kill_atom[] = { CN_SMALL_ATOM_UTF8, 4, 'k', 'i', 'l', 'l' };
 
 /* cn_pool_config.turn: true when the node is down. */
 static bool turn(void *ctx)
@@ -207,6 +238,7 @@ static bool turn(void *ctx)
 	case CN_LIFE_STARTING:
 	case CN_LIFE_RUNNING:
 		cn_global_leave(node->global);
+		cn_supervisor_close(node->supervision.supervisor);
 		cn_procs_close(node->procs);
 		node->spared = cn_procs_count_prompt(node->procs);
 		begin_stage(node, CN_LIFE_STOPPING, node->shutdown_ns);
@@ -423,7 +455,9 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	if (rc == 0)
 		rc = cn_functions_new(node->guard, &node->functions);
 	if (rc == 0)
-		rc = cn_pg_new(node->procs, node->log, &pg_ops, node, &node->pg);
+		rc = make_supervisor(node);
+	if (rc == 0)
+		rc = cn_pg_new(node->procs, node->supervision.supervisor, node->log, &pg_ops, node, &node->pg);
 	if (rc == 0)
 		rc = cn_factories_new(node->procs, node->log, node->guard, &node->factories);
 	if (rc == 0)
@@ -447,10 +481,17 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	rc = cn_pool_new(&pool, &node->pool);
 	if (rc == 0 && !node->threadless)
 		rc = cn_threads_new(node, cfg->max_run_threads > 0 ? cfg->max_run_threads : 256, &node->threads);
+	struct cn_kernel_config kernel = {
+		.procs = node->procs,
+		.supervisor = node->supervision.supervisor,
+		.cluster = node->cluster,
+		.factories = node->factories,
+		.functions = node->functions,
+		.output = &node->output,
+		.log = node->log,
+	};
 	if (rc == 0)
-		rc = cn_kernel_start(node->procs, node->cluster, node->factories, node->functions, &node->output, &node->user);
-	if (rc == 0)
-		rc = cn_kernel_registry(node->procs, node->factories, node->functions);
+		rc = cn_kernel_start(&kernel, &node->kernel);
 	return rc == 0 ? cn_api_global(node, cfg) : rc;
 }
 
@@ -534,6 +575,7 @@ static int start_rooms(cnode_node *node)
 	cn_lead_take(node->loop);
 	cn_timer_init(&node->timer, node->loop, timer_fired);
 	cn_trim_init(&node->trim, node);
+	cn_api_global_watch(node);
 	cn_io_init(&node->stop_io, node->loop, node->stop_fd, stop_asked);
 	cn_io_set(&node->stop_io, CN_READ);
 	if (node->stop_at_eof) {
@@ -670,9 +712,14 @@ void cnode_node_free(cnode_node *node)
 	cn_threads_join(node->threads);
 	if (node->loop) {
 		cn_lead_take(node->loop);
+		if (node->supervision.supervisor) {
+			cn_supervisor_close(node->supervision.supervisor);
+			cn_timer_stop(&node->supervision.timer);
+		}
 		if (life != CN_LIFE_NEW) {
 			cn_timer_stop(&node->timer);
 			cn_timer_stop(&node->trim.timer);
+			cn_timer_stop(&node->global_beat);
 			cn_io_forget(&node->stop_io);
 			if (node->stop_at_eof)
 				cn_io_forget(&node->eof_io);
@@ -694,7 +741,9 @@ void cnode_node_free(cnode_node *node)
 	cn_pool_free(node->pool);
 	cn_factories_free(node->factories);
 	cn_functions_free(node->functions);
+	cn_kernel_free(node->kernel);
 	cn_pg_free(node->pg);
+	cn_supervisor_free(node->supervision.supervisor);
 	cn_guard_free(node->guard);
 	cn_loop_free(node->loop);
 	if (node->stop_fd >= 0)

@@ -99,7 +99,8 @@ bool cnode_is_alive(cnode_node *node, cnode_pid pid)
 }
 
 int cn_api_spawn(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
-		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, struct cn_buf *why, cnode_ref *ref)
+		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, const cnode_ref *failure_to,
+		 struct cn_buf *why, cnode_ref *ref)
 {
 	cnode_node *home = cnode_process_node(self);
 	struct cn_spawn_order order = {
@@ -116,7 +117,7 @@ int cn_api_spawn(cnode_process *self, const char *node, const char *module, cons
 	bool here = !node || strcmp(node, home->name) == 0;
 	int rc = here ? 0 : cnode_name_of(node, &order.node);
 	if (rc == 0)
-		rc = cn_outbound_make(home->factories, self, o, timeout_ms, &out, why);
+		rc = cn_outbound_make(home->factories, self, o, timeout_ms, failure_to, &out, why);
 	if (rc != 0)
 		return rc;
 	order.options = out.options;
@@ -135,7 +136,7 @@ static int spawn_request(cnode_process *self, const char *node, const char *modu
 		return CNODE_EBADARG;
 	struct cn_buf why;
 	cn_buf_init(&why, 0);
-	int rc = cn_api_spawn(self, node, module, function, args, o, o->timeout_ms, false, &why, ref);
+	int rc = cn_api_spawn(self, node, module, function, args, o, o->timeout_ms, false, NULL, &why, ref);
 	if (rc != 0 && why.size > 0)
 		cn_api_fail(cnode_process_node(self), rc, "%s: the value of %.*s in the environment cannot be sent", module,
 			    (int)why.size, (char *)why.data);
@@ -180,7 +181,7 @@ int cnode_process_start(cnode_node *node, const char *name, const cnode_behaviou
 {
 	cnode_pid started;
 	struct cn_gen_spec gen = { .behaviour = behaviour, .context = context, .args = args };
-	struct cn_process_spec spec = { .name = name, .label = name, .leader = node->user };
+	struct cn_process_spec spec = { .name = name, .label = name, .leader = cn_kernel_user_pid(node->kernel) };
 	if (!behaviour)
 		return cn_api_fail(node, CNODE_EBADARG, "a process needs a behaviour");
 	int rc = check_run(node, "process", name ? name : "without name", behaviour);

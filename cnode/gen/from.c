@@ -121,6 +121,9 @@ static int send_to(struct cnode_process *self, cnode_pid pid, cnode_term tag, st
 	if (CN_UNLIKELY(watched && watched->debug) && rc == 0)
 		debug_out(watched, pid, tag, message);
 	cnode_term_drop(message);
+	struct gen *g = rc != 0 && answered(rc) == 0 ? gen_of(self) : NULL;
+	if (g)
+		g->undelivered = rc;
 	return rc;
 }
 
@@ -156,12 +159,15 @@ int cnode_reply_term(cnode_from *from, cnode_term reply)
 
 int cnode_reply(cnode_from *from, const char *format, ...)
 {
-	if (from->answered)
-		return CNODE_ESTATE;
 	struct cnode_builder b;
 	va_list args;
-	begin_reply(&b, from);
 	va_start(args, format);
+	if (from->answered) {
+		int rc = cn_format_refused(CNODE_ESTATE, format, args);
+		va_end(args);
+		return rc;
+	}
+	begin_reply(&b, from);
 	cn_build_vformat(&b, format, args);
 	va_end(args);
 	int rc = send_reply(from, &b);
@@ -179,10 +185,13 @@ int cnode_reply_to(cnode_process *self, cnode_term from, const char *format, ...
 	struct cnode_from whom;
 	struct cnode_builder b;
 	va_list args;
-	if (!from_read(&whom, from))
-		return CNODE_EBADARG;
-	begin_reply(&b, &whom);
 	va_start(args, format);
+	if (!from_read(&whom, from)) {
+		int rc = cn_format_refused(CNODE_EBADARG, format, args);
+		va_end(args);
+		return rc;
+	}
+	begin_reply(&b, &whom);
 	cn_build_vformat(&b, format, args);
 	va_end(args);
 	int rc = send_to(self, whom.pid, whom.tag, &b, gen_of(self));

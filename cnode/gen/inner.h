@@ -12,6 +12,8 @@ struct start {
 	bool of_factory;
 	cnode_term args;
 	cnode_pid caller;
+	void (*ended)(void *ended_context);
+	void *ended_context;
 };
 void start_free(struct start *s);
 /* As the program sees it. */
@@ -50,6 +52,8 @@ struct gen {
 	struct cnode_process *self;
 	cnode_behaviour behaviour;      /* as large as ours: what the program's lacks is zero */
 	void *context;
+	void (*ended)(void *ended_context);     /* of cn_gen_spec */
+	void *ended_context;
 	struct cnode_from *from;        /* for the next call: there is always one */
 	struct cnode_from *kept;
 	struct requests *requests;      /* NULL until the first */
@@ -58,6 +62,8 @@ struct gen {
 	cnode_ref idle;                 /* the idle timer */
 	uint64_t last;                  /* when the last message came */
 	cnode_name peer;                /* whose connection brought the one that is being handled; 0: this node */
+	int undelivered;                /* the code of an answer that could not be sent to who called, in this callback; 0: none */
+	struct cn_log_gate gate;        /* of what is logged about that */
 	bool began;                     /* the program's init was called */
 	bool suspended;
 	struct cn_message *waiting, *waiting_last;  /* what came while it is suspended */

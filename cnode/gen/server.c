@@ -151,6 +151,24 @@ static int handle_info(struct gen *g, const struct cn_message *m)
 	return rc;
 }
 
+/*
+ * Who calls chooses the pid and the tag that the answer goes to, and may choose such that it cannot be sent (more bits than
+ * his node takes). That must not end a process whose callback returns what cnode_reply returned, as most do.
+ */
+static int outlived(struct gen *g, int rc)
+{
+	uint32_t held;
+	if (rc != g->undelivered || cn_process_is_stopping(g->self) || CN_MUTANT(reply_failure_ends))
+		return rc;
+	char node[CNODE_NAME_SIZE] = "this node";
+	if (g->peer)
+		(void)cnode_name_text(g->peer, node);
+	if (cn_log_pass(&g->gate, 1, &held))
+		cnode_log(g->self, CNODE_LOG_WARNING, "an answer cannot be sent, who calls from %s will not get it: %s (%u others before it)", node,
+			  cnode_strerror(rc), (unsigned)held);
+	return 0;
+}
+
 /* The exit of the parent ends a process that traps exits, as in gen_server; so does the node's. */
 static bool is_parents_exit(const struct gen *g, const struct cn_message *m)
 {
@@ -173,6 +191,7 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 	cnode_term request = { 0 };
 	enum form form = FORM_OTHER;
 	g->peer = m->kind == CN_MSG_MESSAGE ? m->peer : 0;
+	g->undelivered = 0;
 	int rc = 0;
 	bool used = false;
 	if (m->kind == CN_MSG_MESSAGE) {
@@ -215,6 +234,8 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 			debug_noreply(g);
 		break;
 	}
+	if (CN_UNLIKELY(rc != 0))
+		rc = outlived(g, rc);
 	if (!used)
 		cn_message_free(self, m);
 	return stop_with_code(self, rc);
@@ -229,6 +250,8 @@ static int gen_init(struct cnode_process *self, void *state, void *arg)
 	g->self = self;
 	g->behaviour = s->behaviour;
 	g->context = s->context;
+	g->ended = s->ended;
+	g->ended_context = s->ended_context;
 	g->last = cn_process_now(self);
 	int rc = 0;
 	g->from = from_new(g);
@@ -256,7 +279,10 @@ static void gen_fini(struct cnode_process *self, void *state, void *arg)
 {
 	struct gen *g = state;
 	if (arg) {              /* ended before its first run */
+		struct start s = *(struct start *)arg;
 		start_free(arg);
+		if (s.ended)
+			s.ended(s.ended_context);
 		return;
 	}
 	/* Where init never ran there is nothing of the program's. */
@@ -274,6 +300,8 @@ static void gen_fini(struct cnode_process *self, void *state, void *arg)
 	requests_free(g);
 	from_drop_all(g);
 	debug_free(g);
+	if (g->ended)
+		g->ended(g->ended_context);
 }
 
 #define GEN_CLASS(flags_) { \
@@ -360,6 +388,8 @@ int cn_gen_spawn(struct cn_procs *procs, const struct cn_gen_spec *gen, const st
 	s->context = gen->context;
 	s->caller = spec->parent;
 	s->of_factory = gen->factory != NULL;
+	s->ended = gen->ended;
+	s->ended_context = gen->ended_context;
 	int rc = cnode_term_keep(gen->args, &s->args);
 	if (rc != 0) {
 		cn_free(s);

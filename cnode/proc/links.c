@@ -172,12 +172,10 @@ int cnode_unlink(cnode_process *self, cnode_pid to)
 
 int cnode_exit(cnode_process *self, cnode_pid to, const char *format, ...)
 {
-	if (cnode_pid_is_none(to))
-		return CNODE_EBADARG;
 	cnode_term reason;
 	va_list args;
 	va_start(args, format);
-	int rc = cnode_vformat(&reason, format, args);
+	int rc = cnode_pid_is_none(to) ? cn_format_refused(CNODE_EBADARG, format, args) : cnode_vformat(&reason, format, args);
 	va_end(args);
 	if (rc != 0)
 		return rc;

@@ -19,7 +19,7 @@ struct cn_message *message_new(cnode_term term, cnode_name peer)
 	m->next = NULL;
 	m->about = NULL;
 	m->peer = peer;
-	m->bytes = sizeof *m + m->term.size_;
+	m->bytes = sizeof *m + cn_term_weight(m->term);
 	m->kind = CN_MSG_MESSAGE;
 	m->own_ = OWN_ALONE;
 	return m;
@@ -31,7 +31,7 @@ struct cn_message *message_of_rel(struct rel *r, enum cn_message_kind kind)
 	m->next = NULL;
 	m->about = &r->about;
 	m->peer = 0;
-	m->bytes = sizeof *r + m->term.size_;
+	m->bytes = sizeof *r + cn_term_weight(m->term);
 	m->kind = (uint8_t)kind;
 	m->own_ = OWN_RELATION;
 	return m;
