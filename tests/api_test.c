@@ -614,6 +614,26 @@ START_TEST(another_cookie_is_told_from_a_node_that_is_not_there)
 }
 END_TEST
 
+START_TEST(a_cookie_may_be_for_one_node_alone)
+{
+	cnode_pid pid;
+	open_with("another", CNODE_THREADS_AUTO);
+	ck_assert_int_ne(spawn("counter", "[1]", NULL, &pid), 0);
+	/* Of the side that dials, then of the one that is dialled. */
+	ck_assert_int_eq(cnode_node_set_cookie(a, "b@127.0.0.1", "secret"), 0);
+	ck_assert_int_eq(spawn("counter", "[1]", NULL, &pid), 0);
+	cnode_info info;
+	ck_assert_int_eq(cnode_monitor_node(cnode_mailbox_process(mb), "b@127.0.0.1", true), 0);
+	ck_assert_int_eq(cnode_disconnect(a, "b@127.0.0.1"), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_node_set_cookie(a, "b@127.0.0.1", "another"), 0);
+	ck_assert_int_ne(spawn("counter", "[1]", NULL, &pid), 0);
+	ck_assert_int_eq(cnode_node_set_cookie(b, "a@127.0.0.1", "another"), 0);
+	ck_assert_int_eq(spawn("counter", "[1]", NULL, &pid), 0);
+	close_nodes();
+}
+END_TEST
+
 START_TEST(a_node_without_a_name_has_processes_and_no_network)
 {
 	cnode_config cfg = CNODE_CONFIG_INIT;
@@ -741,6 +761,7 @@ int main(void)
 	tc = tcase_create("one node");
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, another_cookie_is_told_from_a_node_that_is_not_there);
+	tcase_add_test(tc, a_cookie_may_be_for_one_node_alone);
 	tcase_add_test(tc, a_node_without_a_name_has_processes_and_no_network);
 	tcase_add_test(tc, bad_configurations_are_refused_with_a_sentence);
 	tcase_add_test(tc, the_stop_descriptor_is_readable_once_the_node_is_asked_to_stop);
