@@ -36,6 +36,8 @@ struct cn_trim {
 	cnode_node *node;           /* NULL: it is not started */
 	_Atomic uint64_t gone;      /* processes that have ended */
 	_Atomic uint64_t trimmed;   /* of these, before memory was last given back */
+	_Atomic uint64_t shrunk_at; /* of these, when the pool last shrank and memory was given back for it */
+	_Atomic bool shrunk;        /* it has again */
 	_Atomic bool armed;         /* the timer runs, or will */
 	/* Holder of the lead. */
 	uint64_t seen;              /* gone when the timer was set */
@@ -46,10 +48,13 @@ struct cn_trim {
 void cn_trim_init(struct cn_trim *t, cnode_node *node);
 /* A process is gone. Any thread. */
 void cn_trim_gone(struct cn_trim *t);
+/* The pool is as small again as it was at first. Any thread. */
+void cn_trim_shrunk(struct cn_trim *t);
 
 struct cnode_node {
 	char *name;                 /* complete; "nonode@nohost" without network */
 	bool networked;
+	uint16_t epmd_port;         /* immutable, as what stands before it */
 	bool threadless;            /* CNODE_THREADS_NONE */
 	uint64_t shutdown_ns;
 	struct cn_log *log;
@@ -114,7 +119,7 @@ void cn_api_drive(cnode_node *node, uint64_t deadline);
  */
 int cn_api_spawn(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
 		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, struct cn_buf *why, cnode_ref *ref);
-/* mailbox.c, for global.c */
+/* mailbox.c and call.c, for global.c */
 
 /* cnode_multi_call of a request that is built. */
 int cn_mailbox_multi_call(cnode_mailbox *mb, const char *const *nodes, size_t count, const char *name, uint64_t timeout_ms,
