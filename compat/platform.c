@@ -20,16 +20,66 @@
 #include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
 #endif
 
 #include "cnode/error.h"
 
+#ifdef __GLIBC__
+/*
+ * glibc has a heap for (about) each thread. malloc_trim gives back what is free inside of all of them, but their free
+ * ends only of the first; those of the others go when a large block at the end is freed. So each heap that is known
+ * has a block here: made larger in its heap and small again, it leaves such a block.
+ */
+#define HEAPS 64
+#define HEAP_BITS 26                    /* they are aligned to 64 MB; where they are not, a block too many is kept */
+#define ANCHOR 2048                     /* too large for the caches of threads */
+#define LARGE (96u << 10)               /* enough for glibc to look at the end, and not a mapping of its own */
+
+static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
+static void *heaps[HEAPS];
+
+void cn_memory_know(void)
+{
+	void *block = malloc(ANCHOR);
+	if (!block)
+		return;
+	pthread_mutex_lock(&heaps_lock);
+	size_t i = 0;
+	while (i < HEAPS && heaps[i] && (uintptr_t)heaps[i] >> HEAP_BITS != (uintptr_t)block >> HEAP_BITS)
+		i++;
+	if (i < HEAPS && !heaps[i]) {
+		heaps[i] = block;
+		block = NULL;
+	}
+	pthread_mutex_unlock(&heaps_lock);
+	free(block);
+}
+
 void cn_memory_trim(void)
 {
-#ifdef __GLIBC__
 	malloc_trim(0);
-#endif
+	pthread_mutex_lock(&heaps_lock);
+	for (size_t i = 0; i < HEAPS && heaps[i]; i++) {
+		void *block = realloc(heaps[i], LARGE);
+		if (block)
+			heaps[i] = block;
+		block = realloc(heaps[i], ANCHOR);
+		if (block)
+			heaps[i] = block;
+	}
+	pthread_mutex_unlock(&heaps_lock);
 }
+#else
+void cn_memory_know(void)
+{
+}
+
+void cn_memory_trim(void)
+{
+}
+#endif
 
 int cn_random(void *bytes, size_t size)
 {
