@@ -82,22 +82,24 @@ CNODE_API int cnode_quota_set(cnode_node *node, const char *factory, const char 
 /* Drops all rules. */
 CNODE_API void cnode_quota_clear(cnode_node *node);
 
-/* One rule, for cnode_quotas_set. */
+/* One rule, for cnode_quotas_set. Set with CNODE_QUOTA_INIT. */
 typedef struct cnode_quota {
+	size_t size;                    /* the same in all of an array */
 	const char *factory;            /* NULL: all together */
 	const char *who;
 	uint32_t processes, spawns_per_second;
 } cnode_quota;
+#define CNODE_QUOTA_INIT .size = sizeof(cnode_quota)    /* { CNODE_QUOTA_INIT, .who = "*", .processes = 100 } */
 /*
  * Replaces all rules by these, as if cnode_quota_set were called for each in turn, but in one
- * step: there is no moment without rules. `quotas` is borrowed for the call. As cnode_quota_set;
- * on failure nothing is changed.
+ * step: there is no moment without rules. `quotas` is borrowed for the call. As cnode_quota_set, and
+ * CNODE_EBADARG for a wrong size; on failure nothing is changed.
  */
 CNODE_API int cnode_quotas_set(cnode_node *node, const cnode_quota *quotas, size_t count);
 
 /* How often peers were refused something, since the node was made. */
 typedef struct cnode_refusal_counts {
-	size_t size;                    /* set by the caller; at most so much is written */
+	size_t size;                    /* of the program's struct: at most so much is written */
 	uint64_t spawns;                /* by the list of a factory, or the global switch */
 	uint64_t functions;             /* by the lists of functions */
 	uint64_t names;
@@ -105,6 +107,7 @@ typedef struct cnode_refusal_counts {
 	uint64_t registrations;
 	uint64_t quotas;
 } cnode_refusal_counts;
+#define CNODE_REFUSAL_COUNTS_INIT { .size = sizeof(cnode_refusal_counts) }
 CNODE_API void cnode_refusals(cnode_node *node, cnode_refusal_counts *counts);
 
 #ifdef __cplusplus

@@ -45,12 +45,12 @@ typedef struct cnode_config {
 	const char *name;               /* "a@host"; "a": the host's name is added; NULL: nonode@nohost, no network */
 	bool long_names;                /* as erl -name (the host has a dot); default as -sname */
 	const char *cookie;             /* NULL: cookie_file */
-	const char *cookie_file;        /* NULL: ~/.erlang.cookie, then $XDG_CONFIG_HOME/erlang/.erlang.cookie; "-": a line of standard input */
-	bool hidden;                    /* erl -hidden: no part in global, not in nodes() of the others; default visible. Until 0.1 nodes
-					   were hidden, and this member was `visible` */
+	const char *cookie_file;        /* NULL: ~/.erlang.cookie, then $XDG_CONFIG_HOME/erlang/.erlang.cookie; with neither the first is
+					   made, as erl does; "-": a line of standard input */
+	bool hidden;                    /* erl -hidden: no part in global, not in nodes() of the others; default visible */
 	const char *listen;             /* "addr", "addr:port", "[v6]:port", ":port"; NULL: all, any port */
 	enum cnode_epmd_mode epmd;
-	uint16_t epmd_port;             /* 0: $ERL_EPMD_PORT, then 4369 */
+	uint16_t epmd_port;             /* 0: $ERL_EPMD_PORT (CNODE_EEPMD if that is no port), then 4369 */
 	int threads;                    /* CNODE_THREADS_…, or how many to begin with */
 	int max_threads;                /* 0: 64 */
 	uint32_t net_ticktime;          /* seconds; 0: 60 */
@@ -86,7 +86,8 @@ typedef struct cnode_config {
 /*
  * Makes a node; nothing is started and nobody hears of it. *node is set also on failure
  * if there was memory for it, so that cnode_node_error can tell more; free it in any
- * case. CNODE_EBADNAME, CNODE_EBADARG, CNODE_EACCES (the cookie file), CNODE_ENOMEM, CNODE_EIO.
+ * case. CNODE_EBADNAME, CNODE_EBADARG, CNODE_EACCES (the cookie file), CNODE_ENOMEM, CNODE_EIO, CNODE_EEPMD
+ * (its variables in the environment).
  */
 CNODE_API int cnode_node_new(const cnode_config *config, cnode_node **node);
 

@@ -308,6 +308,33 @@ START_TEST(a_node_that_is_not_there_is_noconnection)
 }
 END_TEST
 
+/* A native record, which a peer that is no OTP 29 does not take: that is known once it is connected. */
+START_TEST(what_waits_for_a_connection_that_cannot_take_it_is_answered)
+{
+	static const uint8_t record[] = { 67, 0, 0, 0, 1, 0, 119, 1, 'm', 119, 1, 'r', 119, 1, 'f', 97, 1 };
+	cnode_term t, list, reply;
+	cnode_pid pid;
+	cnode_info info;
+	ck_assert_int_eq(cnode_term_from_bytes(record, sizeof record, &t), 0);
+	ck_assert_int_eq(cnode_format(&list, "[~t]", t), 0);
+	for (int round = 0; round < 2; round++) {       /* waiting, then with the connection there */
+		ck_assert_int_eq(cnode_call_name(mb, "net_kernel", "b@127.0.0.1", WAIT, &reply, "~t", t), CNODE_EBADTERM);
+		if (round == 0) {
+			ck_assert_int_eq(cnode_monitor_node(cnode_mailbox_process(mb), "b@127.0.0.1", true), 0);
+			ck_assert_int_eq(cnode_disconnect(a, "b@127.0.0.1"), 0);
+			ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+			ck_assert_int_eq(info.kind, CNODE_NODEDOWN);
+		}
+		ck_assert_int_eq(cnode_spawn_remote(mb, "b@127.0.0.1", "counter", list, NULL, &pid), CNODE_EBADTERM);
+	}
+	/* The connection stayed. */
+	ck_assert_int_eq(spawn("counter", "[1]", NULL, &pid), 0);
+	ck_assert_int_eq(add(pid, 2), 3);
+	cnode_term_drop(list);
+	cnode_term_drop(t);
+}
+END_TEST
+
 START_TEST(noconnect_sends_nothing_and_makes_no_connection)
 {
 	cnode_process *self = cnode_mailbox_process(mb);
@@ -545,6 +572,7 @@ static void add_common(TCase *tc)
 	tcase_add_test(tc, functions_are_opened_and_closed_by_name_while_the_node_runs);
 	tcase_add_test(tc, the_list_of_a_factory_is_told_as_it_can_be_set);
 	tcase_add_test(tc, an_unknown_name_is_noproc);
+	tcase_add_test(tc, what_waits_for_a_connection_that_cannot_take_it_is_answered);
 	tcase_add_test(tc, noconnect_sends_nothing_and_makes_no_connection);
 	tcase_add_test(tc, a_node_that_is_not_there_is_noconnection);
 	tcase_add_test(tc, the_descriptor_of_a_mailbox_is_readable_while_a_message_waits);

@@ -279,6 +279,15 @@ unprivileged="setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 
 	daemon 6 "192.0.2.1" -name x@127.0.0.1 -epmd none -listen 192.0.2.1:0
 }
 
+@test "cnoded and cnode say what is wrong with epmd's environment" {
+	local port
+	for port in abc 0 70000 -1; do
+		ERL_EPMD_PORT=$port daemon 6 "c1@127.0.0.1: ERL_EPMD_PORT is $port in the environment: a port from 1 to 65535 is wanted" -name c1@127.0.0.1
+		ERL_EPMD_PORT=$port tool 6 "ERL_EPMD_PORT is $port in the environment: a port from 1 to 65535 is wanted" ping nobody@127.0.0.1
+	done
+	ERL_EPMD_ADDRESS=10.0.0.1,here daemon 6 "c1@127.0.0.1: ERL_EPMD_ADDRESS has here in the environment: at most 14 IP addresses are wanted, with commas between" -name c1@127.0.0.1
+}
+
 @test "cnoded says that its name is taken" {
 	needs_beam
 	daemon 5 "beam" -name beam@127.0.0.1
@@ -521,6 +530,23 @@ start_stuck() {
 	tool 0 "cnode " -version
 }
 
+@test "cnode says that it cannot have the name of the node it is to talk to" {
+	tool 2 "beam@127.0.0.1 is the name that -name gives the tool" -setcookie c -name beam@127.0.0.1 ping beam@127.0.0.1
+}
+
+@test "cnode and cnoded refuse an ERL_EPMD_PORT that is no port" {
+	ERL_EPMD_PORT=43b tool 6 "ERL_EPMD_PORT is 43b" -setcookie c ping beam@127.0.0.1
+	ERL_EPMD_PORT=70000 daemon 6 "ERL_EPMD_PORT is 70000" -name d@127.0.0.1 -setcookie c
+}
+
+@test "the help of cnode and cnoded is not cut, and fits 80 columns" {
+	run "$bin/cnode" -help
+	[[ $output == *"unregister NAME"* ]]
+	test -z "$(printf '%s\n' "$output" | grep -E '.{81}')"
+	run "$bin/cnoded" -help
+	test -z "$(printf '%s\n' "$output" | grep -E '.{81}')"
+}
+
 @test "cnode refuses unknown commands, options, and wrong counts of words" {
 	tool 2 "a command is missing"
 	tool 2 "unknown command 'pong'" pong x
@@ -594,6 +620,7 @@ start_stuck() {
 
 @test "cnode ping -v names the step that fails: the port is closed" {
 	tool 3 "tcp        FAILED" ping -v "beam@127.0.0.1:$(free_port)"
+	[[ $output == *"as given, epmd is not asked"* ]]
 }
 
 @test "cnode ping -v names the step that fails: wrong cookie" {
@@ -679,14 +706,15 @@ start_stuck() {
 @test "cnode spawn starts a process from a factory and says why it may not" {
 	needs_beam
 	tool 0 "<" spawn cn@127.0.0.1 adder '[1]'
-	tool 1 "" spawn cn@127.0.0.1 adder '[one]'
+	tool 1 "does not take these arguments" spawn cn@127.0.0.1 adder '[one]'
 	tool 1 "not allow" spawn cn@127.0.0.1 closed '[1]'
-	tool 1 "" spawn cn@127.0.0.1 nosuch '[1]'
+	tool 1 "cnode factories cn@127.0.0.1" spawn cn@127.0.0.1 nosuch '[1]'
 }
 
 @test "cnode factories, allow and deny show and change who may spawn" {
 	needs_beam
 	tool 1 "does not let" factories cn@127.0.0.1
+	[[ $output == *"-allow_fun 'cnode:*=ME'"* ]]
 	tool 1 "no C node that can be asked" factories beam@127.0.0.1
 	tool 0 "FACTORY" -name admin@127.0.0.1 factories cn@127.0.0.1
 	[[ $output == *"closed"*"none "* ]]
@@ -701,6 +729,7 @@ start_stuck() {
 	tool 0 "" -name admin@127.0.0.1 deny cn@127.0.0.1 closed all
 	tool 1 "has no factory nosuch" -name admin@127.0.0.1 deny cn@127.0.0.1 nosuch all
 	tool 2 "neither all nor" -name admin@127.0.0.1 allow cn@127.0.0.1 closed 'a@h,,b@h'
+	tool 2 "neither all nor" -name admin@127.0.0.1 allow cn@127.0.0.1 closed ''
 	tool 1 "" -name admin@127.0.0.1 allow cn@127.0.0.1 closed no_at
 }
 
@@ -720,6 +749,10 @@ start_stuck() {
 	[[ $output == *" rex "* && $output == *" net_kernel "* ]]
 	stop "$N"
 	tool 1 "not allow" ps cn@127.0.0.1
+	[[ $output == *"-allow_fun 'erlang:*'"* ]]
+	start N ready "$bin/cnoded" -name seen@127.0.0.1 -allow_fun 'erlang:*'
+	tool 0 " net_kernel " ps seen@127.0.0.1
+	stop "$N"
 }
 
 @test "CNODE_TRACE logs one Erlang term for each event, and never the cookie" {

@@ -27,7 +27,7 @@ static struct row {
 	int type;                   /* 1 A, 33 SRV */
 	const char *value;          /* address, or target */
 	_Atomic uint16_t port;      /* SRV */
-	_Atomic bool on;
+	_Atomic bool on;            /* written last, read first: the rest of a row that is on does not change */
 } rows[ROWS];
 static int dns_fd = -1;
 static uint16_t dns_port;
@@ -105,7 +105,8 @@ static void *dns_serve(void *arg)
 		unsigned count = 0;
 		bool known = false;
 		for (int i = 0; i < ROWS; i++) {
-			if (!rows[i].name || strcasecmp(rows[i].name, name) != 0 || !atomic_load(&rows[i].on))
+			/* `on` first: with it a row is handed over to this thread. */
+			if (!atomic_load(&rows[i].on) || strcasecmp(rows[i].name, name) != 0)
 				continue;
 			known = true;
 			if (rows[i].type != type)

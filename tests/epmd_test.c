@@ -246,12 +246,40 @@ START_TEST(serves_where_the_environment_says)
 	ck_assert_int_eq(cn_epmd_server_new(loop, NULL, 0, &second), CNODE_EBADARG);
 	unsetenv("ERL_EPMD_ADDRESS");
 	cn_epmd_server_free(s);
+}
+END_TEST
 
-	ck_assert_uint_eq(cn_epmd_port(), 4369);
-	setenv("ERL_EPMD_PORT", "4370", 1);
-	ck_assert_uint_eq(cn_epmd_port(), 4370);
-	setenv("ERL_EPMD_PORT", "70000", 1);
-	ck_assert_uint_eq(cn_epmd_port(), 4369);
+START_TEST(says_what_is_wrong_in_the_environment)
+{
+	static const char *const bad_ports[] = { "70000", "0", "abc", "4369x", " 4369", "-1", "4369.0", "99999999999999999999" };
+	static const char *const bad_lists[] = { "nonsense", "127.0.0.1,localhost", "1.2.3", "127.0.0.1:4369", "::1,[::1]",
+		"1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5 1.1.1.6 1.1.1.7 1.1.1.8 1.1.1.9 1.1.1.10 1.1.1.11 1.1.1.12 1.1.1.13 1.1.1.14 1.1.1.15" };
+	static const char *const good_lists[] = { "", " ", "127.0.0.1", "127.0.0.1,::1", ", 10.0.0.1 ,, fe80::1 " };
+	char text[200];
+	uint16_t port;
+	ck_assert_int_eq(cn_epmd_environment(&port, true, text, sizeof text), 0);
+	for (size_t i = 0; i < CN_ARRAY_SIZE(bad_ports); i++) {
+		setenv("ERL_EPMD_PORT", bad_ports[i], 1);
+		ck_assert_int_eq(cn_epmd_environment(&port, true, text, sizeof text), CNODE_EEPMD);
+		ck_assert_msg(strstr(text, bad_ports[i]) && strstr(text, "1 to 65535"), "%s", text);
+		ck_assert_int_eq(cn_epmd_environment(NULL, true, text, sizeof text), 0);
+	}
+	setenv("ERL_EPMD_PORT", "", 1);
+	ck_assert_int_eq(cn_epmd_environment(&port, true, text, sizeof text), 0);
+	ck_assert_uint_eq(port, 4369);
+	setenv("ERL_EPMD_PORT", "65535", 1);
+	ck_assert_int_eq(cn_epmd_environment(&port, true, text, sizeof text), 0);
+	ck_assert_uint_eq(port, 65535);
+	for (size_t i = 0; i < CN_ARRAY_SIZE(good_lists); i++) {
+		setenv("ERL_EPMD_ADDRESS", good_lists[i], 1);
+		ck_assert_int_eq(cn_epmd_environment(&port, true, text, sizeof text), 0);
+	}
+	for (size_t i = 0; i < CN_ARRAY_SIZE(bad_lists); i++) {
+		setenv("ERL_EPMD_ADDRESS", bad_lists[i], 1);
+		ck_assert_msg(cn_epmd_environment(&port, true, text, sizeof text) == CNODE_EEPMD, "%s", bad_lists[i]);
+		ck_assert_ptr_nonnull(strstr(text, "ERL_EPMD_ADDRESS"));
+		ck_assert_int_eq(cn_epmd_environment(&port, false, text, sizeof text), 0);
+	}
 }
 END_TEST
 
@@ -581,6 +609,7 @@ int main(void)
 	tcase_add_test(tc, closes_on_strangers_that_speak_nonsense);
 	tcase_add_test(tc, closes_on_idle_strangers_but_not_on_nodes);
 	tcase_add_test(tc, serves_where_the_environment_says);
+	tcase_add_test(tc, says_what_is_wrong_in_the_environment);
 	tcase_add_test(tc, registers_and_comes_back_within_a_second);
 	tcase_add_test(tc, says_that_a_name_is_taken_and_that_no_epmd_is_there);
 	tcase_add_test(tc, keeps_trying_when_its_name_was_taken_meanwhile);

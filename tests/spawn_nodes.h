@@ -4,6 +4,7 @@
 #define TESTS_SPAWN_NODES_H
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,18 +89,37 @@ static inline void await_at_door(int count)
 	pthread_mutex_unlock(&door_lock);
 }
 
-static void wait_at_door(cnode_process *self)
+static void wait_at_door(void)
 {
 	pthread_mutex_lock(&door_lock);
 	at_door++;
 	pthread_cond_broadcast(&door_moved);
 	while (!door_open)
 		pthread_cond_wait(&door_moved, &door_lock);
-	cancelled_at_door += cnode_cancelled(self);
 	pthread_mutex_unlock(&door_lock);
 }
 
-/* [], [{fail, Reason}], [wait], [{wait, Reason}]: waits at the door, and then fails. */
+/* Whoever is to be ended while it stands at the door: the end may come after the door was opened. */
+static void wait_for_end(cnode_process *self)
+{
+	while (!cnode_cancelled(self))
+		sched_yield();
+	pthread_mutex_lock(&door_lock);
+	cancelled_at_door++;
+	pthread_cond_broadcast(&door_moved);
+	pthread_mutex_unlock(&door_lock);
+}
+
+/* Waits until so many have seen that they are ended. */
+static inline void await_ends(int count)
+{
+	pthread_mutex_lock(&door_lock);
+	while (cancelled_at_door < count)
+		pthread_cond_wait(&door_moved, &door_lock);
+	pthread_mutex_unlock(&door_lock);
+}
+
+/* [], [{fail, Reason}], [wait]: waits at the door, [late]: and then for its end, [{wait, Reason}]: and then fails. */
 static int probe_init(cnode_process *self, void *state, const cnode_start *how)
 {
 	cnode_term reason;
@@ -107,9 +127,13 @@ static int probe_init(cnode_process *self, void *state, const cnode_start *how)
 	if (cnode_scan(how->args, "[{fail,~t}]", &reason) == 0)
 		return cnode_stop(self, "~t", reason);
 	if (cnode_scan(how->args, "[wait]") == 0)
-		wait_at_door(self);
+		wait_at_door();
+	if (cnode_scan(how->args, "[late]") == 0) {
+		wait_at_door();
+		wait_for_end(self);
+	}
 	if (cnode_scan(how->args, "[{wait,~t}]", &reason) == 0) {
-		wait_at_door(self);
+		wait_at_door();
 		return cnode_stop(self, "~t", reason);
 	}
 	return 0;
@@ -136,7 +160,7 @@ static int probe_call(cnode_process *self, void *state, cnode_from *from, cnode_
 		return cnode_reply(from, "ok");
 	}
 	if (cnode_scan(request, "wait") == 0) {
-		wait_at_door(self);
+		wait_at_door();
 		return cnode_reply(from, "ok");
 	}
 	return cnode_reply(from, "{error,bad_request}");
@@ -288,7 +312,7 @@ static inline int64_t count_of(const char *name)
 
 static inline cnode_refusal_counts refusals(void)
 {
-	cnode_refusal_counts counts = { .size = sizeof counts };
+	cnode_refusal_counts counts = CNODE_REFUSAL_COUNTS_INIT;
 	cnode_refusals(b, &counts);
 	return counts;
 }

@@ -8,6 +8,8 @@ int main(void)
 	suite_add_tcase(s, verify_case());
 	suite_add_tcase(s, memory_case());
 	suite_add_tcase(s, value_case());
+	suite_add_tcase(s, order_case());
+	suite_add_tcase(s, text_case());
 	suite_add_tcase(s, build_case());
 	suite_add_tcase(s, name_case());
 	return tap_run(s);

@@ -81,6 +81,8 @@ void use_term(cnode_term term);
 TCase *verify_case(void);
 TCase *memory_case(void);
 TCase *value_case(void);
+TCase *order_case(void);
+TCase *text_case(void);
 TCase *build_case(void);
 TCase *name_case(void);
 

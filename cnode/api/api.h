@@ -54,6 +54,7 @@ void cn_trim_shrunk(struct cn_trim *t);
 struct cnode_node {
 	char *name;                 /* complete; "nonode@nohost" without network */
 	bool networked;
+	uint16_t epmd_port;         /* immutable, as what stands before it */
 	bool threadless;            /* CNODE_THREADS_NONE */
 	uint64_t shutdown_ns;
 	struct cn_log *log;
@@ -112,7 +113,7 @@ void cn_api_drive(cnode_node *node, uint64_t deadline);
 int cn_api_spawn(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
 		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, const cnode_ref *failure_to,
 		 struct cn_buf *why, cnode_ref *ref);
-/* mailbox.c, for global.c */
+/* mailbox.c and call.c, for global.c */
 
 /* cnode_multi_call of a request that is built. */
 int cn_mailbox_multi_call(cnode_mailbox *mb, const char *const *nodes, size_t count, const char *name, uint64_t timeout_ms,

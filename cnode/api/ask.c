@@ -217,7 +217,7 @@ static void got_names(struct cn_epmd_query *q, int rc)
 static void run_names(struct cn_task *task)
 {
 	struct ask *a = CN_CONTAINER(task, struct ask, task);
-	cn_epmd_ask(&a->query, a->node->loop, a->text, 0, cn_epmd_port(), NULL, 0, got_names);
+	cn_epmd_ask(&a->query, a->node->loop, a->text, 0, a->node->epmd_port, NULL, 0, got_names);
 }
 
 int cn_ask_names(cnode_node *node, const char *host, uint64_t deadline,

@@ -324,9 +324,6 @@ static int take_cookie(cnode_node *node, const cnode_config *cfg, char cookie[CN
 static int make_cluster(cnode_node *node, const cnode_config *cfg, uint32_t creation)
 {
 	char cookie[CN_COOKIE_MAX + 1];
-	int rc = take_cookie(node, cfg, cookie);
-	if (rc != 0)
-		return rc;
 	struct cn_address address;
 	char host[256] = "";
 	uint16_t port = 0;
@@ -339,6 +336,9 @@ static int make_cluster(cnode_node *node, const cnode_config *cfg, uint32_t crea
 	};
 	if ((unsigned)cfg->epmd >= CN_ARRAY_SIZE(modes))
 		return cn_api_fail(node, CNODE_EBADARG, "%s: unknown epmd mode %d", node->name, (int)cfg->epmd);
+	int rc = take_cookie(node, cfg, cookie);
+	if (rc != 0)
+		return rc;
 	struct cn_cluster_config config = {
 		.name = node->name,
 		.networked = node->networked,
@@ -347,7 +347,7 @@ static int make_cluster(cnode_node *node, const cnode_config *cfg, uint32_t crea
 		.cookie = cookie,
 		.listen = cfg->listen,
 		.epmd = modes[cfg->epmd],
-		.epmd_port = cfg->epmd_port,
+		.epmd_port = node->epmd_port,
 		.tick_ns = cfg->net_ticktime * CN_NS_PER_S,
 		.setup_ns = cfg->net_setuptime * CN_NS_PER_S,
 		.max_message = cfg->max_message,
@@ -443,6 +443,16 @@ static int read_trace(cnode_node *node, unsigned *mask)
 			   text, (int)strcspn(bad, ","), bad);
 }
 
+/* Once, here: a program may change its environment while the threads of the node dial. */
+static int read_epmd_environment(cnode_node *node, const cnode_config *cfg)
+{
+	char wrong[200];
+	bool serves = node->networked && (cfg->epmd == CNODE_EPMD_AUTO || cfg->epmd == CNODE_EPMD_EMBEDDED);
+	node->epmd_port = cfg->epmd_port;
+	int rc = cn_epmd_environment(cfg->epmd_port ? NULL : &node->epmd_port, serves, wrong, sizeof wrong);
+	return rc == 0 ? 0 : cn_api_fail(node, rc, "%s: %s", node->name, wrong);
+}
+
 int cnode_node_new(const cnode_config *config, cnode_node **made)
 {
 	cnode_config cfg = { 0 };
@@ -471,6 +481,8 @@ int cnode_node_new(const cnode_config *config, cnode_node **made)
 		cn_log_set_trace(node->log, trace);
 	if (rc == 0)
 		rc = make_name(node, &cfg);
+	if (rc == 0)
+		rc = read_epmd_environment(node, &cfg);
 	if (rc == 0)
 		rc = make_rooms(node, &cfg);
 	if (rc != 0 && !*node->error)
@@ -582,7 +594,9 @@ int cnode_node_wait(cnode_node *node)
 	} else {
 		cn_pool_wait(node->pool);
 		/* Callbacks that were left behind keep their threads: cnode_node_free waits for those. */
-		if (!node->left_behind)
+		if (node->left_behind)
+			cn_pool_join_free(node->pool);
+		else
 			cn_pool_join(node->pool);
 		set_life(node, CN_LIFE_DOWN);
 	}

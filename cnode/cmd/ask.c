@@ -58,8 +58,14 @@ int cn_tool_spawn(struct cn_tool *tool)
 	options.timeout_ms = cn_tool_left(tool);
 	int rc = cnode_spawn_remote(tool->mailbox, tool->target.node, tool->word[1], tool->term, &options,
 				    &pid);
-	if (rc != 0)
-		return cn_tool_failed(tool, rc);
+	if (rc != 0) {
+		int status = cn_tool_failed(tool, rc);
+		if (rc == CNODE_EUNDEF)
+			cn_say_more("  'cnode factories %s' lists those of a C node, if it lets you ask", tool->target.node);
+		else if (rc == CNODE_EBADARG)
+			cn_say_more("  its start does not take these arguments: ARGS is a list with what it is documented to take");
+		return status;
+	}
 	if ((rc = cnode_format(&shown, "~p", pid)) != 0) {
 		cn_say(CNODE_LOG_ERROR, "%s", cnode_strerror(rc));
 		return CN_TOOL_LOCAL;

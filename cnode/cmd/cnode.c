@@ -71,7 +71,7 @@ static const struct command {
 	  "cast to a registered gen_server (gen_server:cast)" },
 	{ "send", "NODE NAME 'TERM'", 3, 3, 3, CONNECT, cn_tool_send,
 	  "send a message to a registered process" },
-	{ "global", "NODE list | locks | whereis NAME | register NAME PROCESS | unregister NAME", 2, 4, 3, CONNECT | OPTIONAL,
+	{ "global", "NODE list|locks|whereis NAME|register NAME PROCESS|unregister NAME", 2, 4, 3, CONNECT | OPTIONAL,
 	  cn_tool_global, "the names and locks of the cluster (global), as the node has them; NAME is a term" },
 	{ "spawn", "NODE FACTORY ['ARGS']", 2, 3, 3, LIST | CONNECT, cn_tool_spawn,
 	  "spawn FACTORY:start(ARGS...) and show its pid; ARGS is a list, default []" },
@@ -92,7 +92,7 @@ static void help(void)
 	     "\n"
 	     "commands:");
 	for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
-		char label[80];
+		char label[128];
 		snprintf(label, sizeof label, "%s %s", commands[i].name, commands[i].words);
 		cn_opt_help_line(label, commands[i].help);
 	}
@@ -294,6 +294,9 @@ static int join(const struct command *command, const struct options *o, struct c
 		cn_target_add_host(own);
 		rc = cnode_node_new(&config, &tool->node);
 	}
+	if (rc == 0 && !(command->flags & NO_NODE) && strcmp(cnode_node_name(tool->node), tool->target.node) == 0)
+		return usage("%s is the name that -%s gives the tool: a node does not talk to itself; give another, or none",
+			     tool->target.node, o->name != NULL ? "name" : "sname");
 	if (rc == 0 && tool->target.address[0] != '\0')
 		rc = cnode_node_route(tool->node, tool->target.node, tool->target.address);
 	if (rc == 0)

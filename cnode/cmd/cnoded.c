@@ -37,11 +37,11 @@ static void help(void)
 	     "options (one dash or two, '-' and '_' alike):");
 	cn_opt_help(cn_options_table);
 	puts("\n"
-	     "signals: SIGTERM and SIGINT stop the node in order, the second one at once; SIGHUP\n"
-	     "         reads the lists and the log level again.\n"
-	     "status:  0 stopped, 1 failed, 2 wrong command line or\n"
-	     "         configuration, 3 module, 4 cookie, 5 name taken, 6 epmd or port, 7 stopped but\n"
-	     "         processes were left behind.\n"
+	     "signals: SIGTERM and SIGINT stop the node in order, the second one at once;\n"
+	     "         SIGHUP reads the lists and the log level again.\n"
+	     "status:  0 stopped, 1 failed, 2 wrong command line or configuration, 3 module,\n"
+	     "         4 cookie, 5 name taken, 6 epmd or port, 7 stopped but processes were\n"
+	     "         left behind.\n"
 	     "\n"
 	     "More in cnoded(8) and cnoded.conf(5); the tool to look at nodes is cnode(1).");
 }
@@ -157,6 +157,7 @@ static int configure(const struct cn_settings *s, struct cn_cookie *cookie, cnod
 	config->stop_at_eof = o->stop_at_eof;
 	config->max_threads = (int)s->limits.max_threads;
 	config->net_setuptime = (uint32_t)s->limits.net_setuptime;
+	config->global_timeout = (uint32_t)s->limits.global_timeout;
 	config->max_message = (uint64_t)s->limits.max_message;
 	config->max_connections = (uint32_t)s->limits.max_connections;
 	config->max_processes = (uint32_t)s->limits.max_processes;
@@ -202,6 +203,9 @@ static int say_no_node(const struct cn_settings *s, const cnode_config *config, 
 		status = CN_DAEMON_USAGE;
 	} else if (rc == CNODE_EBADARG && config->cookie != NULL) {
 		status = CN_DAEMON_USAGE;       /* a credential */
+	} else if (rc == CNODE_EEPMD) {
+		text = NULL;                    /* its environment */
+		status = CN_DAEMON_NETWORK;
 	} else if (rc != CNODE_EBADARG && rc != CNODE_EACCES && rc != CNODE_ENOENT && rc != CNODE_EIO) {
 		text = NULL;
 		status = CN_DAEMON_FAILED;

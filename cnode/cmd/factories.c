@@ -17,8 +17,9 @@ static int ask(const struct cn_tool *tool, const char *function, cnode_term args
 	if (rc == 0)
 		return CN_TOOL_OK;
 	if (rc == CNODE_ENOTALLOWED) {
-		cn_say(CNODE_LOG_ERROR, "%s does not let %s ask for its factories", tool->target.node, cnode_node_name(tool->node));
-		cn_say_more("  it has to allow the functions of its module cnode to this node (give a fixed name with -sname or -name)");
+		const char *own = cnode_node_name(tool->node);
+		cn_say(CNODE_LOG_ERROR, "%s does not let %s call cnode:%s", tool->target.node, own, function);
+		cn_say_more("  start it with -allow_fun 'cnode:*=ME', or by cnode_function_allow, and give cnode the name ME with -sname or -name");
 		return CN_TOOL_ANSWER;
 	}
 	if (rc == CNODE_EEXITED || rc == CNODE_EUNDEF) {
@@ -41,7 +42,7 @@ static int print_factory(cnode_term factory)
 	if (cnode_scan(factory, "#{name := ~a, mode := ~a, allowed := ~t, denied := ~t, processes := ~Q, spawned := ~Q, refused := ~Q}",
 		       &name, &mode, &allowed, &denied, &processes, &spawned, &refused) != 0)
 		return CNODE_EREPLY;
-	printf("%-24s %-5s %9llu %9llu %9llu ", name.text, mode.text, (unsigned long long)processes, (unsigned long long)spawned,
+	printf("%-24s %-5s %9llu %9llu %9llu ", cn_say_plain(name.text), cn_say_plain(mode.text), (unsigned long long)processes, (unsigned long long)spawned,
 	       (unsigned long long)refused);
 	const char *space = " ";
 	const struct { cnode_term list; const char *mark; } lists[] = { { allowed, "" }, { denied, "!" } };
@@ -52,7 +53,7 @@ static int print_factory(cnode_term factory)
 				cnode_atom node;
 				if (cnode_scan(cnode_read_term(&r), "~a", &node) != 0)
 					return CNODE_EREPLY;
-				printf("%s%s%s", space, lists[i].mark, node.text);
+				printf("%s%s%s", space, lists[i].mark, cn_say_plain(node.text));
 				space = ",";
 			}
 	}
@@ -93,6 +94,8 @@ static int build_who(const char *who, cnode_builder *b)
 		cnode_build_atom(b, "all");
 		return 0;
 	}
+	if (*who == '\0')
+		return CNODE_EBADARG;
 	cnode_build_list(b);
 	while (*who != '\0') {
 		size_t size = strcspn(who, ",");

@@ -208,6 +208,6 @@ int cn_tool_global(struct cn_tool *tool)
 	for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
 		if (strcmp(what, actions[i].word) == 0 && count == actions[i].words)
 			return actions[i].run(tool);
-	cn_say(CNODE_LOG_ERROR, "global: usage: cnode global NODE list | locks | whereis NAME | register NAME PROCESS | unregister NAME");
+	cn_say(CNODE_LOG_ERROR, "global: usage: cnode global NODE list|locks|whereis NAME|register NAME PROCESS|unregister NAME");
 	return CN_TOOL_USAGE;
 }

@@ -15,7 +15,7 @@ static int ask(struct cn_tool *tool, const char *function, cnode_term args, cnod
 		return CN_TOOL_OK;
 	int status = cn_tool_failed(tool, rc);
 	if (rc == CNODE_ENOTALLOWED)
-		cn_say_more("  the node must allow erlang:processes/0 and erlang:process_info/2 (cnode_function_allow)");
+		cn_say_more("  start it with -allow_fun 'erlang:*', or open erlang:processes/0 and process_info/2 by cnode_function_allow");
 	cnode_term_drop(*value);
 	*value = (cnode_term){ .size_ = 0 };
 	return status;
@@ -37,7 +37,7 @@ static void name_of(cnode_term name, cnode_term initial, cnode_term told, char t
 	    cnode_scan(initial, "{~a,~a,~i}", &module, &function, &arity) != 0)
 		cnode_term_print(initial, text, NAME);
 	else
-		snprintf(text, NAME, "%.250s:%.250s/%d", module.text, function.text, arity);
+		snprintf(text, NAME, "%.250s:%.250s/%d", cn_say_plain(module.text), cn_say_plain(function.text), arity);
 }
 
 /* The value of '$initial_call' in a dictionary. */
@@ -68,7 +68,7 @@ static int show(struct cn_tool *tool, cnode_term pid)
 		char who[NAME], what[NAME];
 		cnode_term_print(pid, who, sizeof who);
 		name_of(name, initial, initial_in(dictionary), what);
-		printf("%-24s %-30s %-9s %7" PRIu64 " %12" PRIu64 " %10" PRIu64 "\n", who, what, state.text, queue, reductions, memory);
+		printf("%-24s %-30s %-9s %7" PRIu64 " %12" PRIu64 " %10" PRIu64 "\n", who, what, cn_say_plain(state.text), queue, reductions, memory);
 	}
 	/* Else it is undefined: it has ended in between. */
 	cnode_term_drop(value);

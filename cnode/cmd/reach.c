@@ -78,8 +78,11 @@ int cn_tool_await(struct cn_tool *tool)
 
 static void show_name(void *context, const char *name, uint16_t port)
 {
+	char shown[CNODE_NAME_SIZE];
+
 	(void)context;
-	printf("name %s at port %u\n", name, port);
+	snprintf(shown, sizeof shown, "%s", name);
+	printf("name %s at port %u\n", cn_say_plain(shown), port);
 }
 
 int cn_tool_names(struct cn_tool *tool)
@@ -98,7 +101,7 @@ static int show_peer(void *context, const cnode_peer *peer)
 		return 0;
 	printf("node: %s\n", peer->name);
 	if (peer->release > 0)
-		printf("capabilities: those of OTP %d\n", peer->release);
+		printf("capabilities: none newer than those of OTP %d\n", peer->release);
 	printf("creation: %u\n", peer->creation);
 	printf("flags: 0x%llx\n", (unsigned long long)peer->flags);
 	return 1;

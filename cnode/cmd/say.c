@@ -47,6 +47,19 @@ static int priority(enum cnode_log_level level)
 	return 5;
 }
 
+static void plain(char *text, size_t size)
+{
+	for (size_t i = 0; i < size; i++)
+		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+			text[i] = '?';
+}
+
+char *cn_say_plain(char *text)
+{
+	plain(text, strlen(text));
+	return text;
+}
+
 /* Writes head and text as one line. A text that does not fit is cut and ends in "...". */
 static void put_line(enum cnode_log_level level, const char *head, const char *format, va_list args)
 {
@@ -64,9 +77,7 @@ static void put_line(enum cnode_log_level level, const char *head, const char *f
 	} else if (n > 0) {
 		size += (size_t)n;
 	}
-	for (size_t i = start; i < size; i++)
-		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-			line[i] = '?';
+	plain(line + start, size - start);
 	line[size++] = '\n';
 	for (size_t done = 0; done < size;) {
 		ssize_t w = write(STDERR_FILENO, line + done, size - done);

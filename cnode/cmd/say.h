@@ -21,6 +21,8 @@ void cn_say(enum cnode_log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 /* The text alone, for lines that follow a message. */
 void cn_say_more(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Makes the same of bytes that go to stdout: '?' for each that could steer a terminal. Returns text. */
+char *cn_say_plain(char *text);
 /* A cnode_log_fn: a line of the node's log, with the time unless the journal has it anyway. */
 void cn_say_log(void *context, enum cnode_log_level level, const char *text);
 

@@ -27,17 +27,18 @@ void cn_dial_end(struct cn_conn *c)
 	c->dialling = NULL;
 }
 
-/* Tells the room above how far it got: the address without port, the port, both. */
+/* Tells the room above how far it got: the address without port, the port (epmd's answer, or as given), both. */
 static void tell_step(struct cn_conn *c, int step, const struct cn_address *address)
 {
 	char at[CN_ADDRESS_TEXT], text[CN_ADDRESS_TEXT + 32];
+	const char *given = c->dialling->port ? " as given, epmd is not asked" : "";
 	if (!c->net->config.ops->step)
 		return;
 	cn_address_text(address, at);
 	if (step == 1)
 		snprintf(text, sizeof text, "the address is %.*s", (int)(strrchr(at, ':') - at), at);
 	else if (step == 2)
-		snprintf(text, sizeof text, "the node is at port %u", address->port);
+		snprintf(text, sizeof text, "the node is at port %u%s", address->port, given);
 	else
 		snprintf(text, sizeof text, "connected to %s", at);
 	c->net->config.ops->step(c->net->config.context, c, step, text);
@@ -160,7 +161,7 @@ int cn_net_dial(struct cn_net *net, const struct cn_dial *dial, struct cn_conn *
 	c->dialling = d;
 	d->conn = c;
 	d->port = dial->port;
-	d->epmd_port = dial->epmd_port ? dial->epmd_port : cn_epmd_port();
+	d->epmd_port = dial->epmd_port;
 	d->family = dial->family;
 	d->host = cn_strdup(dial->host ? dial->host : at + 1);
 	if (!d->host) {

@@ -12,8 +12,12 @@
 #include "cnode/loop/loop.h"
 #include "cnode/wire/wire.h"
 
-/* $ERL_EPMD_PORT, or 4369. */
-uint16_t cn_epmd_port(void);
+/*
+ * What the environment says: into *port $ERL_EPMD_PORT, or 4369 if that is not set or empty (port NULL: it does not
+ * count); and, if `serves` is true, whether the addresses an epmd of our own would serve at make sense.
+ * 0, or CNODE_EEPMD with a sentence in text. Any thread that may read the environment.
+ */
+int cn_epmd_environment(uint16_t *port, bool serves, char *text, size_t room);
 
 /* ---- asking one ---- */
 
@@ -77,7 +81,7 @@ struct cn_registrar_config {
 	struct cn_loop *loop;
 	struct cn_log *log;
 	enum cn_epmd_mode mode;
-	uint16_t epmd_port;               /* 0: cn_epmd_port() */
+	uint16_t epmd_port;
 	const char *name;                 /* before the @; copied */
 	uint16_t port;                    /* our listener's */
 	bool visible;

@@ -17,6 +17,11 @@
 #define CN_CONN_TEXT 320                /* of the one cause of an end */
 #define CN_READ_ROOM (65536 + CN_FRAME_DIRECT + 4)   /* the net's receive buffer: a whole read behind any rest */
 
+#define CN_EPMD_ADDRESSES 14            /* in $ERL_EPMD_ADDRESS, at most; loopback comes in addition */
+#define CN_EPMD_ADDRESS_SIZE 64         /* one of them as text */
+/* server.c: is it a list of addresses to serve at? If not, `wrong` is the first part that is none, or one too many. */
+bool cn_epmd_list_valid(const char *list, char *wrong, size_t room);
+
 /* ---- the out-half ---- */
 
 struct cn_queued {

@@ -226,11 +226,6 @@ void cn_half_tick(struct cn_conn *c)
 	cn_mutex_unlock(&h->lock);
 }
 
-void cn_conn_flush(struct cn_conn *c)
-{
-	cn_half_write(c, CN_FLUSH_THREAD);
-}
-
 /* ---- sending ---- */
 
 /*

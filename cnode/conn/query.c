@@ -7,19 +7,34 @@
 
 #define READ_STEP 4096
 
-uint16_t cn_epmd_port(void)
+/* 0 if it is none. */
+static uint16_t port_of(const char *text)
 {
-	/* As erlexec reads it; a value that is no port is as none. */
-	const char *text = getenv("ERL_EPMD_PORT");
 	char host[1];
 	uint16_t port = 0;
 	char with_colon[16];
-	if (text && strlen(text) < sizeof with_colon - 1) {
-		snprintf(with_colon, sizeof with_colon, ":%s", text);
-		if (cn_address_split(with_colon, host, sizeof host, &port) == 0 && port != 0)
-			return port;
+	if (strlen(text) >= sizeof with_colon - 1)
+		return 0;
+	snprintf(with_colon, sizeof with_colon, ":%s", text);
+	return cn_address_split(with_colon, host, sizeof host, &port) == 0 ? port : 0;
+}
+
+int cn_epmd_environment(uint16_t *port, bool serves, char *text, size_t room)
+{
+	const char *given = getenv("ERL_EPMD_PORT");
+	bool set = given && *given;
+	if (port && (*port = set ? port_of(given) : CN_EPMD_PORT) == 0) {
+		snprintf(text, room, "ERL_EPMD_PORT is %.40s in the environment: a port from 1 to 65535 is wanted", given);
+		return CNODE_EEPMD;
 	}
-	return CN_EPMD_PORT;
+	char wrong[CN_EPMD_ADDRESS_SIZE];
+	const char *list = getenv("ERL_EPMD_ADDRESS");
+	if (serves && list && !cn_epmd_list_valid(list, wrong, sizeof wrong)) {
+		snprintf(text, room, "ERL_EPMD_ADDRESS has %.40s in the environment: at most %d IP addresses are wanted, with commas between",
+			 wrong, CN_EPMD_ADDRESSES);
+		return CNODE_EEPMD;
+	}
+	return 0;
 }
 
 static void finish(struct cn_epmd_query *q, int rc)

@@ -170,7 +170,8 @@ static void be_epmd(struct cn_registrar *r)
 		again_after(r, jitter(r));
 		return;
 	}
-	snprintf(text, sizeof text, "this node cannot be the epmd at port %u: %s", r->config.epmd_port, cnode_strerror(rc));
+	snprintf(text, sizeof text, "this node cannot be the epmd at port %u: %s", r->config.epmd_port,
+		 rc == CNODE_EHOST ? "ERL_EPMD_ADDRESS has an address that is none of this host" : cnode_strerror(rc));
 	give_up(r, rc, text);
 }
 
@@ -366,8 +367,6 @@ int cn_registrar_new(const struct cn_registrar_config *config, struct cn_registr
 	}
 	r->config = *config;
 	r->config.name = r->name;
-	if (r->config.epmd_port == 0)
-		r->config.epmd_port = cn_epmd_port();
 	cn_buf_init(&r->out, 0);
 	cn_buf_init(&r->in, 0);
 	cn_io_init(&r->io, config->loop, -1, registrar_ready);

@@ -5,10 +5,11 @@
  */
 #include "cnode/conn/inner.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
-#define LISTENERS 16
+#define LISTENERS (2 + CN_EPMD_ADDRESSES)        /* loopback of both families */
 
 struct client {
 	struct client *next, *prev;
@@ -228,29 +229,42 @@ static int listen_if_there(struct cn_epmd_server *s, int family)
 	return rc == CNODE_EHOST || rc == CNODE_ENOTSUP ? 0 : rc;
 }
 
-static int listen_list(struct cn_epmd_server *s, const char *list)
+/* The next address of a list, with its text (what fits): 1, 0 at the end, CNODE_EBADARG. */
+static int next_address(const char **at, struct cn_address *a, char *text, size_t room)
 {
 	static const char separators[] = ", \t";
-	int rc = listen_if_there(s, 4);
+	*at += strspn(*at, separators);
+	if (!**at)
+		return 0;
+	size_t size = strcspn(*at, separators);
+	snprintf(text, room, "%.*s", (int)(size < room ? size : room - 1), *at);
+	*at += size;
+	return size < room && cn_address_parse(text, 0, a) ? 1 : CNODE_EBADARG;
+}
+
+bool cn_epmd_list_valid(const char *list, char *wrong, size_t room)
+{
+	struct cn_address a;
+	int rc, count = 0;
+	while ((rc = next_address(&list, &a, wrong, room)) > 0)
+		if (++count > CN_EPMD_ADDRESSES)
+			return false;
+	return rc == 0;
+}
+
+static int listen_list(struct cn_epmd_server *s, const char *list)
+{
+	char text[CN_EPMD_ADDRESS_SIZE];
+	struct cn_address a;
+	int more = 0, rc = listen_if_there(s, 4);
 	if (rc == 0)
 		rc = listen_if_there(s, 6);
-	for (const char *at = list + strspn(list, separators); rc == 0 && *at;) {
-		char text[64];
-		struct cn_address a;
-		size_t size = strcspn(at, separators);
-		if (size >= sizeof text)
-			return CNODE_EBADARG;
-		memcpy(text, at, size);
-		text[size] = 0;
-		if (!cn_address_parse(text, 0, &a))
-			return CNODE_EBADARG;
+	while (rc == 0 && (more = next_address(&list, &a, text, sizeof text)) > 0) {
 		const struct cn_address loopback = cn_address_loopback(a.family, 0);
 		if (!cn_address_same_host(&a, &loopback))
 			rc = listen_at(s, &a);
-		at += size;
-		at += strspn(at, separators);
 	}
-	return rc;
+	return rc != 0 ? rc : more;
 }
 
 static int listen_all(struct cn_epmd_server *s)

@@ -59,6 +59,13 @@ static bool read_reply(cnode_term term, cnode_ref *ref, cnode_term *reply)
 
 static int status_of(cnode_term reason)
 {
+	/* Of node/route.c: the request waited for a connection, which then could not take it. */
+	static const int undelivered[] = { CNODE_EBADTERM, CNODE_ETOOBIG, CNODE_ELIMIT, CNODE_ENOMEM };
+	cnode_term code;
+	if (cnode_scan(reason, "{undelivered,~t}", &code) == 0)
+		for (size_t i = 0; i < CN_ARRAY_SIZE(undelivered); i++)
+			if (cn_term_is_atom(code, cnode_error_atom(undelivered[i])))
+				return undelivered[i];
 	return cn_term_is_atom(reason, "noconnection") ? CNODE_ENOCONNECTION
 		: cn_term_is_atom(reason, "noproc") ? CNODE_ENOPROC : CNODE_EEXITED;
 }

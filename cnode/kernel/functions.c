@@ -260,7 +260,7 @@ int cn_functions_may(struct cn_functions *fs, const char *peer, const char *modu
 	cn_mutex_lock(&fs->lock);
 	struct function *f = find(fs, module, name, arity, false);
 	/* An unknown function starts, and ends with undef, as on a BEAM node. */
-	bool allowed = !f || cn_access_allowed(&f->who, peer);
+	bool allowed = !f || cn_access_allowed(&f->who, peer) || CN_MUTANT(function_list_ignored);
 	for (struct grant *g = fs->grants; g && !allowed; g = g->next)
 		allowed = strcmp(g->module, module) == 0 && (strcmp(g->name, "*") == 0 || strcmp(g->name, name) == 0) &&
 			  cn_access_allowed(&g->who, peer);

@@ -33,7 +33,7 @@ struct cn_cluster_config {
 	const char *cookie;
 	const char *listen;                 /* "addr", "addr:port", ":port"; NULL: all addresses, any port */
 	enum cn_epmd_mode epmd;
-	uint16_t epmd_port;
+	uint16_t epmd_port;                 /* has no default here */
 	uint64_t tick_ns, setup_ns;
 	uint64_t max_message;
 	uint32_t max_connections;

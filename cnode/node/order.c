@@ -302,6 +302,16 @@ void cn_orders_unable(struct cn_peer *peer)
 	end_orders(peer->cluster, peer->name, peer->epoch, "notsup", "notsup");
 }
 
+void cn_orders_failed(struct cn_cluster *cluster, const cnode_ref *ref, int code)
+{
+	struct cn_order *order = take(cluster, ref);
+	/* Who waits in this library tells it from a reason of the peer's. */
+	if (order && !order->abandoned)
+		tell(cluster, order, (cnode_pid){ 0 },
+		     code == CNODE_ENOMEM ? "system_limit" : order->waited ? "undelivered" : cnode_error_atom(code));
+	order_free(order);
+}
+
 void cn_cluster_spawn_abandon(struct cn_cluster *cluster, cnode_ref ref)
 {
 	struct cn_order *order = NULL;

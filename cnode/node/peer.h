@@ -21,9 +21,12 @@ enum cn_peer_state {
 	CN_PEER_DOWN,               /* it has ended; links and monitors are being told */
 };
 
-/* A signal that waits for a connection, or (behind it) a sender that is to be resumed. */
+/* A signal that waits for a connection, or (behind it) a sender that is to be resumed or told. */
 struct cn_waiting {
 	struct cn_waiting *next;
+	cnode_name node;            /* it is for */
+	uint64_t epoch;             /* of the connection that could not take it */
+	int failed;                 /* why it could not: its sender has not heard of that; 0: nothing failed */
 	struct cn_control control;  /* its texts are in `texts`, its opts are its own */
 	cnode_term term;            /* its own */
 	uint64_t bytes;
@@ -105,7 +108,7 @@ struct cn_cluster {
 	struct cn_peer *peers;
 	uint64_t epochs;            /* the last one given out */
 	struct cn_peer *wanted;     /* peers to dial */
-	struct cn_waiting *resumes; /* senders to resume */
+	struct cn_waiting *resumes; /* senders to resume, or to tell that theirs could not be sent after all */
 	bool drained;               /* some connection has room again */
 	struct cn_route *routes;
 	struct cn_peer_cookie *cookies;
@@ -142,6 +145,8 @@ int cn_peer_send(struct cn_cluster *cluster, cnode_name node, uint64_t epoch, co
 		 cnode_term term, unsigned flags);
 void cn_peer_waiting_send(struct cn_peer *peer);                        /* under the lock */
 void cn_peer_waiting_drop(struct cn_peer *peer);                        /* under the lock */
+/* What waited and was not sent: an answer to whoever waits for one, a line in the log for the rest. Lead, not under the lock. */
+void cn_waiting_failed(struct cn_cluster *cluster, const struct cn_waiting *w);
 void cn_waiting_free(struct cn_waiting *w);
 
 /* dispatch.c: a message of the peer. 0, or why the connection is closed. */
@@ -151,6 +156,7 @@ int cn_peer_packet(struct cn_peer *peer, struct cn_packet *m, const char **why);
 int cn_orders_answered(struct cn_cluster *cluster, struct cn_peer *peer, const struct cn_control *c);
 void cn_orders_lost(struct cn_cluster *cluster, cnode_name node, uint64_t epoch, bool was_up);
 void cn_orders_unable(struct cn_peer *peer);                            /* it is up, and takes no spawns */
+void cn_orders_failed(struct cn_cluster *cluster, const cnode_ref *ref, int code);     /* it could not be sent */
 void cn_orders_free(struct cn_cluster *cluster);
 
 /* trace.c: CNODE_TRACE=signals and =spawn; nothing happens unless it asks for them. Any thread. */

@@ -180,10 +180,10 @@ static int queue(struct cn_cluster *cluster, struct cn_peer *peer, const struct 
 	return suspend ? CN_SUSPEND : 0;
 }
 
-/* Done with it; its sender, if it was suspended, is resumed by the holder of the lead, who may call proc. */
+/* Done with it; a sender that was suspended, or is to hear of a failure, is told by the holder of the lead, who may call proc. */
 static void waiting_done(struct cn_cluster *cluster, struct cn_waiting *w)
 {
-	if (!w->suspended) {
+	if (!w->suspended && w->failed == 0) {
 		cn_waiting_free(w);
 		return;
 	}
@@ -197,9 +197,13 @@ static void waiting_clear(struct cn_peer *peer, bool send)
 	struct cn_waiting *w;
 	while ((w = peer->waiting)) {
 		peer->waiting = w->next;
-		/* What this peer cannot be told is dropped now as it would be later. */
-		if (send)
-			transmit(peer->conn, &w->control, w->term, 0);
+		if (send) {
+			int rc = transmit(peer->conn, &w->control, w->term, 0);
+			/* Any other signal has ended the connection. */
+			w->failed = rc < 0 && (is_message(&w->control) || w->control.signal == CN_SIGNAL_SPAWN_REQUEST) ? rc : 0;
+			w->node = peer->name;
+			w->epoch = peer->epoch;
+		}
 		waiting_done(peer->cluster, w);
 	}
 	peer->waiting_last = &peer->waiting;
@@ -214,6 +218,59 @@ void cn_peer_waiting_send(struct cn_peer *peer)
 void cn_peer_waiting_drop(struct cn_peer *peer)
 {
 	waiting_clear(peer, false);
+}
+
+/* The reference under which the sender of {Label, {Pid, Tag}, Request} waits for an answer. */
+static bool reads_as_call(cnode_term message, cnode_pid from, cnode_ref *ref)
+{
+	cnode_pid caller;
+	return (cnode_scan(message, "{_,{~p,~r},_}", &caller, ref) == 0 ||
+		cnode_scan(message, "{_,{~p,[alias|~r]},_}", &caller, ref) == 0) && cnode_pid_equal(caller, from);
+}
+
+/*
+ * A call ends by its monitor: DOWN with {undelivered, Code}, which the room gen reads. The peer's half
+ * of that monitor is taken back. A reference that is no call's monitors nothing, and nothing happens.
+ */
+static int fail_call(struct cn_cluster *cluster, const struct cn_waiting *w, const cnode_ref *ref)
+{
+	struct cn_signal down = { .kind = CN_SIG_DOWN, .from = w->control.to, .to = w->control.from, .node = w->node,
+				  .epoch = w->epoch, .ref = *ref };
+	int rc = cnode_format(&down.term, "{undelivered,~a}", cnode_error_atom(w->failed));
+	if (rc != 0)
+		return rc;
+	rc = cn_procs_deliver(cluster->procs, &down);
+	cnode_term_drop(down.term);
+	if (rc != 0)
+		return rc;
+	struct cn_control demonitor = { .signal = CN_SIGNAL_DEMONITOR, .from = w->control.from, .to = w->control.to,
+					.name = w->control.name, .ref = *ref };
+	rc = cn_peer_send(cluster, w->node, w->epoch, &demonitor, (cnode_term){ 0 }, CN_SEND_NOCONNECT);
+	return rc == CNODE_ENOCONNECTION ? 0 : rc;
+}
+
+void cn_waiting_failed(struct cn_cluster *cluster, const struct cn_waiting *w)
+{
+	char node[CNODE_NAME_SIZE];
+	cnode_ref ref;
+	if (w->control.signal == CN_SIGNAL_SPAWN_REQUEST) {
+		cn_orders_failed(cluster, &w->control.ref, w->failed);
+		return;
+	}
+	cn_name_text(w->node, node);
+	cn_log_line(cluster->log, CNODE_LOG_WARNING, "%s: a message of <0.%u.%u> that waited for the connection could not be sent: %s",
+		    node, w->control.from.id, w->control.from.serial, cnode_strerror(w->failed));
+	if (w->control.signal == CN_SIGNAL_EXIT2 || !reads_as_call(w->term, w->control.from, &ref))
+		return;
+	int rc = fail_call(cluster, w, &ref);
+	if (rc == 0)
+		return;
+	/* Then the caller hears noconnection. */
+	cn_mutex_lock(&cluster->lock);
+	const struct cn_peer *peer = cn_peer_find(cluster, w->node);
+	if (peer && peer->conn && peer->epoch == w->epoch)
+		cn_conn_kill(peer->conn, rc, "a caller could not be told that its request was not sent");
+	cn_mutex_unlock(&cluster->lock);
 }
 
 /*

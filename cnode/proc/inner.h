@@ -284,6 +284,21 @@ void out_pending(struct cnode_process *p, struct rel *r);       /* under its loc
 void out_flush(struct cnode_process *p);        /* its thread, under its lock, entered: emits what is pending now */
 bool out_quiet(struct cnode_process *p);        /* under its lock, dead: false: handed to its thread */
 
+/* Entered: a signal of the process to another node, obeying back-pressure. 0, CN_UNACKED or a code. */
+int out_send(struct cnode_process *p, const struct cn_signal *sig, unsigned flags);
+
+/* process.c: one thing that a process does itself, between out_enter and work_leave */
+static inline struct work work_of(const struct cnode_process *self)
+{
+	/* A short callback has just asked for the time. */
+	struct work w = { .inside = self->slicing, .now = self->slicing && self->message_ns < 20000 ? self->slice_at : 0 };
+	return w;
+}
+void work_leave(struct cnode_process *self, struct work *w);
+/* The node of a target; 0: it is none. */
+cnode_name target_node(const struct cn_procs *procs, const struct cn_target *to);
+struct cn_signal target_signal(enum cn_signal_kind kind, cnode_pid from, const struct cn_target *to, cnode_name node);
+
 /* mailbox.c */
 struct cn_message *message_new(cnode_term term, cnode_name peer);   /* keeps the term */
 struct cn_message *message_of_rel(struct rel *r, enum cn_message_kind kind);    /* its term set */

@@ -118,3 +118,18 @@ bool out_quiet(struct cnode_process *p)
 		}
 	return true;
 }
+
+int out_send(struct cnode_process *p, const struct cn_signal *sig, unsigned flags)
+{
+	unsigned how = p->class->flags & CN_PROC_PROMPT ? 0 : flags & CNODE_NOSUSPEND ? CN_SEND_NOSUSPEND : CN_SEND_SUSPEND;
+	if (flags & CNODE_NOCONNECT)
+		how |= CN_SEND_NOCONNECT;
+	int rc = p->procs->ops->send(p->procs->ctx, sig, how);
+	if (rc != CN_SUSPEND)
+		return rc;
+	cn_mutex_lock(&p->lock);
+	p->holds++;
+	p->held = true;
+	cn_mutex_unlock(&p->lock);
+	return 0;
+}

@@ -246,14 +246,8 @@ int cn_term_outgoing(cnode_term term, const struct cn_term_limits *limits,
  */
 int cn_term_plain(cnode_term term, const uint8_t **bytes, size_t *size);
 
-/* Raw encoding into a buffer, plain external format, for control messages. Errors: the buffer's. */
-void cn_put_int64(struct cn_buf *b, int64_t v);
-void cn_put_uint64(struct cn_buf *b, uint64_t v);
-void cn_put_atom(struct cn_buf *b, const void *utf8, size_t size);   /* a valid one */
-void cn_put_pid(struct cn_buf *b, cnode_pid pid);          /* b->err CNODE_ESTALE, _EBADARG */
-void cn_put_ref(struct cn_buf *b, const cnode_ref *ref);
-void cn_put_tuple(struct cn_buf *b, uint32_t arity);
-void cn_put_term(struct cn_buf *b, cnode_term term);                 /* made plain */
+/* An atom in plain external format; utf8 is a valid one. Errors: the buffer's. */
+void cn_put_atom(struct cn_buf *b, const void *utf8, size_t size);
 
 /* ---- the builder on the stack: cn_builder_init, cnode_builder_term, cn_builder_fini ---- */
 

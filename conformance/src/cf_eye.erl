@@ -123,7 +123,7 @@ lines(File) ->
         {error, _} -> []
     end.
 
-%% #{{Fake, Peer, N} => {Out, In}}, for the N-th link between these ports: lists of {Length, Op} in order.
+%% #{{Fake, Peer} => [{Out, In}]}, for the links between these ports in order: lists of {Length, Op}, in order too.
 believed(Lines) -> group(Lines, fun believe/2).
 
 believe(["up", F, P], M) -> next({F, P}, M);
@@ -139,39 +139,47 @@ see(["packet", _, S, D, Size, Op], M) -> add({S, D}, out, {Size, Op}, add({D, S}
 see(_, M) -> M.
 
 group(Lines, Fun) ->
-    M = lists:foldl(Fun, #{}, Lines),
-    maps:from_list([{K, {lists:reverse(O), lists:reverse(I)}} || {{_, _, _} = K, {O, I}} <- maps:to_list(M)]).
+    maps:map(fun(_, Links) -> lists:reverse([{lists:reverse(Out), lists:reverse(In)} || {Out, In} <- Links]) end,
+             lists:foldl(Fun, #{}, Lines)).
 
-next(Pair, M) ->
-    N = maps:get(Pair, M, 0) + 1,
-    M#{Pair => N, key(Pair, N) => {[], []}}.
-
-key({A, B}, N) -> {A, B, N}.
+next(Pair, M) -> M#{Pair => [{[], []} | maps:get(Pair, M, [])]}.
 
 add(Pair, Way, What, M) ->
-    Key = key(Pair, maps:get(Pair, M, 0)),
-    {Out, In} = maps:get(Key, M, {[], []}),
-    M#{Key => case Way of out -> {[What | Out], In}; in -> {Out, [What | In]} end}.
+    [{Out, In} | Before] = maps:get(Pair, M, [{[], []}]),
+    M#{Pair => [case Way of out -> {[What | Out], In}; in -> {Out, [What | In]} end | Before]}.
+
+compare(Seen, Believed) ->
+    lists:append([links(Pair, Links, maps:get(Pair, Seen)) || {Pair, Links} <- lists:sort(maps:to_list(Believed)), maps:is_key(Pair, Seen)]).
+
+%% A port is used again, and some links that tshark sees are those of real nodes, of which nothing is believed: each link of a
+%% fake has to be one of those seen, in the same order.
+links(_, [], _) -> [];
+links(Pair, [Link | Links], Seen) ->
+    case lists:dropwhile(fun(S) -> link(Pair, Link, S) =/= [] end, Seen) of
+        [_ | Later] -> links(Pair, Links, Later);
+        [] -> stranger(Pair, Link, Seen) ++ links(Pair, Links, Seen)
+    end.
+
+stranger(Pair, Link, [First | _]) -> link(Pair, Link, First);
+stranger(_, {_, []}, []) -> [];                         % ended before it was of any use
+stranger(Pair, _, []) -> [io_lib:format("link ~0p: only the suite knows of it", [Pair])].
 
 %% What a fake sent just before a link ended may not have left, and what came then may not have been read.
-compare(Seen, Believed) ->
-    lists:append([begin
-                      {SeenOut, SeenIn} = maps:get(Key, Seen),
-                      differ(Key, "to the node", Out, SeenOut) ++ differ(Key, "from the node", SeenIn, In)
-                  end || {Key, {Out, In}} <- lists:sort(maps:to_list(Believed)), maps:is_key(Key, Seen)]).
+link(Pair, {Out, In}, {SeenOut, SeenIn}) ->
+    differ(Pair, "to the node", Out, SeenOut) ++ differ(Pair, "from the node", SeenIn, In).
 
 %% The second list must be a beginning of the first.
-differ(Key, Way, Longer, Shorter) -> differ(Key, Way, 1, Longer, Shorter).
+differ(Pair, Way, Longer, Shorter) -> differ(Pair, Way, 1, Longer, Shorter).
 
 differ(_, _, _, _, []) -> [];
 differ(_, _, _, [by_hand | _], _) -> [];
-differ(Key, Way, N, [A | As], [B | Bs]) ->
+differ(Pair, Way, N, [A | As], [B | Bs]) ->
     case same(A, B) of
-        true -> differ(Key, Way, N + 1, As, Bs);
-        false -> [io_lib:format("link ~p, packet ~p ~s: {length, operation} is ~p to one and ~p to the other", [Key, N, Way, A, B])]
+        true -> differ(Pair, Way, N + 1, As, Bs);
+        false -> [io_lib:format("link ~0p, packet ~p ~s: {length, operation} is ~0p to one and ~0p to the other", [Pair, N, Way, A, B])]
     end;
-differ(Key, Way, N, [], [B | _]) ->
-    [io_lib:format("link ~p, packet ~p ~s: only one of the two knows of ~p", [Key, N, Way, B])].
+differ(Pair, Way, N, [], [B | _]) ->
+    [io_lib:format("link ~0p, packet ~p ~s: only one of the two knows of ~0p", [Pair, N, Way, B])].
 
 same({Size, A}, {Size, B}) -> A =:= B orelse A =:= "-" orelse B =:= "-";
 same(_, _) -> false.

@@ -1,0 +1,458 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What goes over a connection: messages, back-pressure, ticks, and threads that send at once. */
+#include <unistd.h>
+
+#include "tests/conn_pair.h"
+#include "tests/tap.h"
+
+/* ---- messages ---- */
+
+START_TEST(delivers_messages_in_order)
+{
+	int fd[2];
+	join(fd, &cn_stream_plain);
+	cnode_term t = term_of("{hello,[1,2,3],<<\"world\">>}");
+	for (uint32_t i = 0; i < 40; i++)
+		ck_assert_int_eq(send_id(a.conn, i % 3, i, t, 0), 0);
+	UNTIL(b.frames == 40);
+	for (uint32_t i = 0; i < 40; i++)
+		ck_assert_uint_eq(b.got[i], i);
+	cnode_term_drop(t);
+	struct cn_conn_counts out, in;
+	cn_conn_counts(a.conn, &out);
+	cn_conn_counts(b.conn, &in);
+	ck_assert_uint_eq(out.packets_out, 40);
+	ck_assert_uint_eq(in.packets_in, 40);
+	ck_assert_uint_eq(out.bytes_out, in.bytes_in);
+	ck_assert_uint_eq(out.queued, 0);
+}
+END_TEST
+
+START_TEST(lets_a_small_message_overtake_a_large_one_but_not_its_own_senders)
+{
+	int fd[2];
+	join(fd, &cn_stream_plain);
+	cnode_term large = binary_of(8 << 20), small = term_of("small");
+	ck_assert_int_eq(send_id(a.conn, 1, 100, large, 0), CN_CONN_SUSPEND);
+	ck_assert(cn_conn_busy(a.conn));
+	ck_assert_int_eq(send_id(a.conn, 1, 101, small, 0), CN_CONN_SUSPEND);
+	ck_assert_int_eq(send_id(a.conn, 2, 200, small, 0), CN_CONN_SUSPEND);
+	ck_assert_int_eq(send_id(a.conn, 3, 300, large, 0), CN_CONN_SUSPEND);
+	ck_assert_int_eq(send_id(a.conn, 2, 201, small, 0), CN_CONN_SUSPEND);
+	ck_assert_int_eq(send_id(a.conn, 2, 202, small, CN_CONN_NOSUSPEND), CNODE_EBUSY);
+	UNTIL(b.frames == 2);
+	ck_assert_uint_eq(b.got[0], 200);
+	ck_assert_uint_eq(b.got[1], 201);
+	struct cn_conn_counts in;
+	cn_conn_counts(b.conn, &in);
+	ck_assert_msg(in.bytes_in < (3u << 20), "the small one came behind %llu bytes", (unsigned long long)in.bytes_in);
+	UNTIL(b.frames == 5);
+	/* The two large ones share the line, so both end late; 101 is right behind 100. */
+	int at100 = 0, at101 = 0;
+	for (int i = 2; i < 5; i++) {
+		at100 = b.got[i] == 100 ? i : at100;
+		at101 = b.got[i] == 101 ? i : at101;
+		if (b.got[i] == 100 || b.got[i] == 300)
+			ck_assert_uint_eq(b.sizes[i], (8u << 20) + 5);
+	}
+	ck_assert(at100 > 0 && at101 > at100);
+	ck_assert_int_eq(a.drains, 1);
+	ck_assert(!cn_conn_busy(a.conn));
+	cnode_term_drop(large);
+	cnode_term_drop(small);
+}
+END_TEST
+
+START_TEST(refuses_a_message_that_the_peer_would_drop_the_link_for)
+{
+	int fd[2];
+	join(fd, &cn_stream_plain);
+	struct cn_control control = { .signal = CN_SIGNAL_SEND, .from = pid_of(a.name, 1) };
+	cnode_term t = term_of("ok");
+	ck_assert_int_eq(cn_conn_send(a.conn, 1, &control, t, 0, NULL), CNODE_EBADARG);
+	ck_assert_int_eq(send_id(a.conn, 1, 5, t, 0), 0);
+	UNTIL(b.frames == 1);
+	cnode_term_drop(t);
+}
+END_TEST
+
+START_TEST(writes_corked_messages_together)
+{
+	int fd[2];
+	join(fd, &counting);
+	cnode_term t = term_of("[1,2,3]");
+	writes = 0;
+	cn_cork_begin(a.net);
+	cn_cork_begin(a.net);
+	for (uint32_t i = 0; i < 20; i++)
+		ck_assert_int_eq(send_id(a.conn, i, i, t, 0), 0);
+	cn_cork_end(a.net);
+	ck_assert_int_eq(writes, 0);
+	cn_cork_end(a.net);
+	ck_assert_int_eq(writes, 1);
+	UNTIL(b.frames == 20);
+	for (uint32_t i = 0; i < 5; i++)
+		send_id(a.conn, i, i, t, 0);
+	ck_assert_int_eq(writes, 6);
+	cnode_term_drop(t);
+}
+END_TEST
+
+struct corker {
+	struct cn_thread thread;
+	struct cn_mutex lock;
+	struct cn_cond cond;
+	bool sent, end;
+};
+static void cork_and_dawdle(void *arg)
+{
+	struct corker *k = arg;
+	cnode_term t = term_of("late");
+	cn_cork_begin(a.net);
+	send_id(a.conn, 1, 9, t, 0);
+	cn_mutex_lock(&k->lock);
+	k->sent = true;
+	cn_cond_broadcast(&k->cond);
+	while (!k->end)
+		cn_cond_wait(&k->cond, &k->lock);
+	cn_mutex_unlock(&k->lock);
+	cn_cork_end(a.net);
+	cnode_term_drop(t);
+}
+
+START_TEST(has_the_lead_write_what_a_long_run_holds_back)
+{
+	int fd[2];
+	struct corker k = { .sent = false };
+	join(fd, &counting);
+	writes = 0;
+	cn_mutex_init(&k.lock);
+	cn_cond_init(&k.cond);
+	ck_assert_int_eq(cn_thread_start(&k.thread, "corker", cork_and_dawdle, &k), 0);
+	cn_mutex_lock(&k.lock);
+	while (!k.sent)
+		cn_cond_wait(&k.cond, &k.lock);
+	cn_mutex_unlock(&k.lock);
+	ck_assert_int_eq(writes, 0);
+	/* It is about to wait for long: first it writes what is overdue. */
+	a.now += CN_NET_CORK;
+	cn_loop_poll(a.loop, a.now + 2 * CN_NS_PER_MS);
+	ck_assert_int_eq(writes, 1);
+	UNTIL(b.frames == 1);
+	cn_mutex_lock(&k.lock);
+	k.end = true;
+	cn_cond_broadcast(&k.cond);
+	cn_mutex_unlock(&k.lock);
+	cn_thread_join(&k.thread);
+	cn_cond_fini(&k.cond);
+	cn_mutex_fini(&k.lock);
+}
+END_TEST
+
+START_TEST(tells_senders_to_wait_and_when_to_go_on)
+{
+	int fd[2];
+	join(fd, &counting);
+	cnode_term t = binary_of(30000);
+	blocked = 1;
+	int rc = 0, sent = 0;
+	while (rc == 0) {
+		rc = send_id(a.conn, 1, 1, t, 0);
+		sent++;
+	}
+	ck_assert_int_eq(rc, CN_CONN_SUSPEND);
+	ck_assert_int_ge(sent, (1 << 20) / 30100);
+	ck_assert_int_eq(send_id(a.conn, 2, 2, t, CN_CONN_NOSUSPEND), CNODE_EBUSY);
+	step();
+	ck_assert_int_eq(a.drains, 0);
+	blocked = 0;
+	UNTIL(a.drains == 1);
+	UNTIL(b.frames == sent);
+	ck_assert_int_eq(send_id(a.conn, 2, 2, t, CN_CONN_NOSUSPEND), 0);
+	ck_assert_int_eq(a.drains, 1);
+	cnode_term_drop(t);
+}
+END_TEST
+
+START_TEST(cuts_a_peer_that_does_not_read)
+{
+	int fd[2];
+	join(fd, &cn_stream_plain);
+	struct cn_conn *c = cn_conn_ref(a.conn);
+	cnode_term t = binary_of(30000);
+	int rc = 0, sent = 0;
+	/* Nobody polls b. It may be behind for the second that it takes to see that it stays so. */
+	while (rc >= 0 && sent < 1000) {
+		rc = send_id(c, 1, 1, t, 0);
+		sent++;
+		a.now += 20 * CN_NS_PER_MS;
+	}
+	ck_assert_int_eq(rc, CNODE_ENOCONNECTION);
+	ck_assert_int_ge(sent, (8 << 20) / 30100);
+	while (a.downs == 0)
+		cn_loop_poll(a.loop, 0);
+	ck_assert_int_eq(a.error, CNODE_EBUSY);
+	UNTIL(b.downs == 1);
+	cnode_term_drop(t);
+	cn_conn_unref(c);
+}
+END_TEST
+
+START_TEST(does_not_cut_a_peer_that_reads_all_the_time)
+{
+	int fd[2];
+	join(fd, &cn_stream_plain);
+	cnode_term t = binary_of(12 << 20), small = term_of("x");
+	for (uint32_t i = 0; i < 6; i++)
+		ck_assert_int_eq(send_id(a.conn, i, i, t, 0), CN_CONN_SUSPEND);   /* 72 MB, limit 8 */
+	while (b.frames < 6) {
+		step();
+		a.now += 50 * CN_NS_PER_MS;
+		b.now = a.now;
+		ck_assert_int_ge(send_id(a.conn, 99, 99, small, 0), 0);
+		b.frames -= b.frames > 0 && b.got[(b.frames - 1) % LOG_ROOM] == 99;
+	}
+	ck_assert_int_eq(a.downs, 0);
+	cnode_term_drop(t);
+	cnode_term_drop(small);
+}
+END_TEST
+
+START_TEST(writes_all_that_is_queued_before_it_leaves)
+{
+	int fd[2];
+	join(fd, &cn_stream_plain);
+	cnode_term t = binary_of(5 << 20);
+	ck_assert_int_eq(send_id(a.conn, 1, 1, t, 0), CN_CONN_SUSPEND);
+	cn_conn_finish(a.conn, 5 * CN_NS_PER_S);
+	ck_assert_int_eq(send_id(a.conn, 1, 2, t, 0), CNODE_ENOCONNECTION);
+	UNTIL(a.downs == 1 && b.downs == 1);
+	ck_assert_int_eq(b.frames, 1);
+	ck_assert_int_eq(a.error, 0);
+	cnode_term_drop(t);
+}
+END_TEST
+
+START_TEST(leaves_in_time_though_the_peer_does_not_read)
+{
+	int fd[2];
+	join(fd, &cn_stream_plain);
+	cnode_term t = binary_of(5 << 20);
+	send_id(a.conn, 1, 1, t, 0);
+	cn_conn_finish(a.conn, 2 * CN_NS_PER_S);
+	for (int i = 0; i < 5; i++)
+		cn_loop_poll(a.loop, 0);
+	ck_assert_int_eq(a.downs, 0);
+	a.now += 2 * CN_NS_PER_S;
+	cn_loop_poll(a.loop, 0);
+	cn_loop_poll(a.loop, 0);
+	ck_assert_int_eq(a.downs, 1);
+	cnode_term_drop(t);
+}
+END_TEST
+
+static void close_in_frame(struct node *n, struct cn_conn *c, struct cn_packet *m)
+{
+	(void)m;
+	n->frames++;
+	cn_conn_close(c, CNODE_EREFUSED, "enough");
+}
+
+START_TEST(delivers_nothing_after_it_was_closed_in_a_callback)
+{
+	int fd[2];
+	join(fd, &cn_stream_plain);
+	cnode_term t = term_of("ok");
+	b.on_frame = close_in_frame;
+	for (uint32_t i = 0; i < 10; i++)
+		send_id(a.conn, 1, i, t, 0);
+	UNTIL(a.downs == 1 && b.downs == 1);
+	ck_assert_int_eq(b.frames, 1);
+	cnode_term_drop(t);
+}
+END_TEST
+
+/* ---- ticks ---- */
+
+static void pass(uint64_t ns)
+{
+	a.now += ns;
+	b.now += ns;
+	for (int i = 0; i < 4; i++)
+		step();
+}
+
+START_TEST(keeps_an_idle_link_alive_with_ticks)
+{
+	int fd[2];
+	join(fd, &cn_stream_plain);
+	for (int i = 0; i < 600; i++)
+		pass(100 * CN_NS_PER_MS);
+	ck_assert_int_eq(a.downs + b.downs, 0);
+	struct cn_conn_counts before, after;
+	cn_conn_counts(a.conn, &before);
+	ck_assert_uint_ge(before.packets_in, 50);
+	/* Answers to ticks must not breed. */
+	ck_assert_uint_le(before.packets_in, 200);
+	for (int i = 0; i < 100; i++)
+		step();
+	cn_conn_counts(a.conn, &after);
+	ck_assert_uint_eq(after.packets_in, before.packets_in);
+}
+END_TEST
+
+START_TEST(gives_up_a_peer_that_is_silent_for_net_ticktime)
+{
+	int fd[2];
+	join(fd, &cn_stream_plain);
+	uint64_t start = a.now;
+	while (a.downs == 0) {
+		a.now += 100 * CN_NS_PER_MS;
+		cn_loop_poll(a.loop, 0);
+		cn_loop_poll(a.loop, 0);
+		ck_assert(a.now < start + 10 * CN_NS_PER_S);
+	}
+	ck_assert_int_eq(a.error, CNODE_ETICK);
+	/* T - T/4 to T + T/4, T being 4 s. */
+	ck_assert(a.now - start >= 3 * CN_NS_PER_S);
+	ck_assert(a.now - start <= 5 * CN_NS_PER_S + 200 * CN_NS_PER_MS);
+	UNTIL(b.downs == 1);
+}
+END_TEST
+
+START_TEST(ticks_while_it_receives_only)
+{
+	/* A peer that writes all the time sends no ticks, but it wants to hear something. */
+	int fd[2];
+	join(fd, &cn_stream_plain);
+	cnode_term t = term_of("ok");
+	struct cn_conn_counts counts;
+	for (int i = 0; i < 100; i++) {
+		send_id(a.conn, 1, 1, t, 0);
+		pass(100 * CN_NS_PER_MS);
+	}
+	cn_conn_counts(b.conn, &counts);
+	ck_assert_int_eq(a.downs + b.downs, 0);
+	ck_assert_uint_ge(counts.bytes_out, 8 * 4);
+	cnode_term_drop(t);
+}
+END_TEST
+
+/* ---- threads ---- */
+
+#define SENDERS 4
+#define EACH 1500
+struct sender {
+	struct cn_thread thread;
+	uint64_t number;
+	struct cn_conn *conn;
+};
+static uint32_t next_of[SENDERS];
+static int wrong_order;
+
+static void send_many(void *arg)
+{
+	struct sender *s = arg;
+	cnode_term small = term_of("{a,b,c}"), large = binary_of(200000);
+	for (uint32_t i = 0; i < EACH; i++) {
+		if (i % 4 == 0)
+			cn_cork_begin(a.net);
+		struct cn_control control = { .signal = CN_SIGNAL_SEND,
+			.to = { cn_conn_info(s->conn)->name, i, (uint32_t)s->number, 77 } };
+		int rc;
+		do
+			rc = cn_conn_send(s->conn, s->number, &control, i % 100 == 50 ? large : small, CN_CONN_NOSUSPEND, NULL);
+		while (rc == CNODE_EBUSY);
+		ck_assert_int_ge(rc, 0);
+		if (i % 4 == 3)
+			cn_cork_end(a.net);
+	}
+	cnode_term_drop(small);
+	cnode_term_drop(large);
+}
+static void check_order(struct node *n, struct cn_conn *c, struct cn_packet *m)
+{
+	(void)c;
+	n->frames++;
+	uint32_t *next = &next_of[m->control.to.serial];
+	wrong_order += m->control.to.id != *next;
+	(*next)++;
+}
+
+START_TEST(keeps_each_senders_order_when_threads_send_at_once)
+{
+	int fd[2];
+	struct sender s[SENDERS];
+	join(fd, &cn_stream_plain);
+	b.on_frame = check_order;
+	for (uint64_t i = 0; i < SENDERS; i++) {
+		s[i] = (struct sender){ .number = i, .conn = a.conn };
+		ck_assert_int_eq(cn_thread_start(&s[i].thread, "sender", send_many, &s[i]), 0);
+	}
+	UNTIL(b.frames == SENDERS * EACH);
+	for (int i = 0; i < SENDERS; i++)
+		cn_thread_join(&s[i].thread);
+	ck_assert_int_eq(wrong_order, 0);
+}
+END_TEST
+
+static void send_until_closed(void *arg)
+{
+	struct sender *s = arg;
+	cnode_term t = term_of("x");
+	while (send_id(s->conn, s->number, 1, t, CN_CONN_NOSUSPEND) != CNODE_ENOCONNECTION)
+		continue;
+	cnode_term_drop(t);
+	cn_conn_unref(s->conn);
+}
+
+START_TEST(can_be_closed_while_threads_send)
+{
+	for (int round = 0; round < 20; round++) {
+		int fd[2];
+		struct sender s[2];
+		a.downs = b.downs = 0;
+		join(fd, &cn_stream_plain);
+		for (uint64_t i = 0; i < 2; i++) {
+			s[i] = (struct sender){ .number = i, .conn = cn_conn_ref(a.conn) };
+			ck_assert_int_eq(cn_thread_start(&s[i].thread, "sender", send_until_closed, &s[i]), 0);
+		}
+		UNTIL(b.frames > round * 50);
+		if (round % 2)
+			cn_conn_close(a.conn, CNODE_ESHUTDOWN, NULL);
+		else
+			cn_conn_close(b.conn, CNODE_ESHUTDOWN, NULL);
+		UNTIL(a.downs == 1 && b.downs == 1);
+		for (int i = 0; i < 2; i++)
+			cn_thread_join(&s[i].thread);
+	}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("conn_message");
+	TCase *pair = tcase_create("pair"), *memory = tcase_create("memory");
+	tcase_add_checked_fixture(pair, setup, teardown);
+	tcase_set_timeout(pair, 120);
+	tcase_set_timeout(memory, 120);
+	tcase_add_test(pair, delivers_messages_in_order);
+	tcase_add_test(pair, lets_a_small_message_overtake_a_large_one_but_not_its_own_senders);
+	tcase_add_test(pair, refuses_a_message_that_the_peer_would_drop_the_link_for);
+	tcase_add_test(pair, writes_corked_messages_together);
+	tcase_add_test(pair, has_the_lead_write_what_a_long_run_holds_back);
+	tcase_add_test(pair, tells_senders_to_wait_and_when_to_go_on);
+	tcase_add_test(pair, cuts_a_peer_that_does_not_read);
+	tcase_add_test(pair, does_not_cut_a_peer_that_reads_all_the_time);
+	tcase_add_test(pair, writes_all_that_is_queued_before_it_leaves);
+	tcase_add_test(pair, leaves_in_time_though_the_peer_does_not_read);
+	tcase_add_test(pair, delivers_nothing_after_it_was_closed_in_a_callback);
+	tcase_add_test(pair, keeps_an_idle_link_alive_with_ticks);
+	tcase_add_test(pair, gives_up_a_peer_that_is_silent_for_net_ticktime);
+	tcase_add_test(pair, ticks_while_it_receives_only);
+	tcase_add_test(pair, keeps_each_senders_order_when_threads_send_at_once);
+	tcase_add_test(pair, can_be_closed_while_threads_send);
+	suite_add_tcase(s, pair);
+	suite_add_tcase(s, memory);
+	return tap_run(s);
+}

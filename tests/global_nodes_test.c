@@ -1,0 +1,565 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* global: whole nodes in one program that form a cluster over loopback. */
+#include "cnode/base/base.h"
+#include "cnode/cnode.h"
+#include "tests/tap.h"
+
+#include <stdio.h>
+
+#define WAIT 20000      /* ms; nothing here takes long, a machine may */
+#define SERVER "global_name_server"
+
+static cnode_term term(const char *text)
+{
+	cnode_term t;
+	ck_assert_int_eq(cnode_parse(text, &t, NULL), 0);
+	return t;
+}
+
+#define NODES 3
+static const char *const names[NODES] = { "a@127.0.0.1", "b@127.0.0.1", "c@127.0.0.1" };
+static cnode_node *node[NODES];
+static cnode_mailbox *box[NODES];
+
+static int first(cnode_process *self, void *context, cnode_term args, cnode_term *result)
+{
+	cnode_pid x, y;
+	(void)self;
+	(void)context;
+	return cnode_scan(args, "[_,~p,~p]", &x, &y) == 0 ? cnode_format(result, "~p", x) : CNODE_EBADARG;
+}
+static int second(cnode_process *self, void *context, cnode_term args, cnode_term *result)
+{
+	cnode_pid x, y;
+	(void)self;
+	(void)context;
+	return cnode_scan(args, "[_,~p,~p]", &x, &y) == 0 ? cnode_format(result, "~p", y) : CNODE_EBADARG;
+}
+static int nobody(cnode_process *self, void *context, cnode_term args, cnode_term *result)
+{
+	(void)self; (void)context; (void)args;
+	return cnode_format(result, "none");
+}
+static int fails(cnode_process *self, void *context, cnode_term args, cnode_term *result)
+{
+	(void)self; (void)context; (void)args;
+	return cnode_raise(result, "error", "oops");
+}
+
+static cnode_node *open_node(const char *name, bool hidden)
+{
+	cnode_config cfg = CNODE_CONFIG_INIT;
+	cnode_node *n;
+	cfg.name = name;
+	cfg.cookie = "secret";
+	cfg.listen = "127.0.0.1";
+	cfg.epmd = CNODE_EPMD_NONE;
+	cfg.hidden = hidden;
+	cfg.shutdown_timeout = 10;
+	cfg.log_level = CNODE_LOG_ERROR;
+	ck_assert_msg(cnode_node_new(&cfg, &n) == 0, "%s", cnode_node_error(n));
+	const struct { const char *name; cnode_function *f; } functions[] = {
+		{ "first", first }, { "second", second }, { "none", nobody }, { "fails", fails },
+	};
+	for (size_t i = 0; i < CN_ARRAY_SIZE(functions); i++)
+		ck_assert_int_eq(cnode_function_export(n, "resolver", functions[i].name, 3, functions[i].f, NULL, CNODE_NO_NODES), 0);
+	ck_assert_msg(cnode_node_start(n) == 0, "%s", cnode_node_error(n));
+	return n;
+}
+
+static void route(cnode_node *from, const char *name, cnode_node *to)
+{
+	char address[64];
+	snprintf(address, sizeof address, "127.0.0.1:%u", (unsigned)cnode_node_port(to));
+	ck_assert_int_eq(cnode_node_route(from, name, address), 0);
+}
+
+static void open_nodes(void)
+{
+	for (int i = 0; i < NODES; i++) {
+		node[i] = open_node(names[i], false);
+		ck_assert_int_eq(cnode_mailbox_open(node[i], NULL, &box[i]), 0);
+	}
+	for (int i = 0; i < NODES; i++)
+		for (int n = 0; n < NODES; n++)
+			if (i != n)
+				route(node[i], names[n], node[n]);
+}
+
+static void close_nodes(void)
+{
+	for (int i = 0; i < NODES; i++) {
+		cnode_mailbox_close(box[i]);
+		cnode_node_free(node[i]);
+	}
+}
+
+static void connect_nodes(int i, int n)
+{
+	ck_assert_msg(cnode_connect_wait(box[i], names[n], WAIT) == 0, "%s", cnode_mailbox_error(box[i]));
+}
+
+static int count_peer(void *context, const cnode_peer *peer)
+{
+	(void)peer;
+	++*(size_t *)context;
+	return 0;
+}
+
+/* Until every node has all others, and their tables are one. */
+static void all_joined(void)
+{
+	for (int i = 0; i < NODES; i++)
+		for (size_t peers = 0; peers != NODES - 1;) {
+			ck_assert_msg(cnode_global_sync(box[i], WAIT) == 0, "%s", cnode_mailbox_error(box[i]));
+			peers = 0;
+			cnode_peers(node[i], count_peer, &peers);
+		}
+	for (int i = 0; i < NODES; i++)
+		ck_assert_int_eq(cnode_global_sync(box[i], WAIT), 0);
+}
+
+static void open_cluster(void)
+{
+	open_nodes();
+	connect_nodes(0, 1);
+	connect_nodes(2, 1);
+	all_joined();
+}
+
+/* Waits until node i says this of a name: it is told by messages of others. */
+static bool agrees(int i, cnode_term name, cnode_pid want)
+{
+	cnode_pid pid;
+	for (int tries = 0; tries < WAIT; tries++) {
+		int rc = cnode_global_whereis(node[i], name, &pid);
+		if (cnode_pid_is_none(want) ? rc == CNODE_ENOENT : rc == 0 && cnode_pid_equal(pid, want))
+			return true;
+		cnode_term reply;
+		/* A turn of the server: what it has to do comes before. */
+		if (cnode_call_name(box[i], SERVER, NULL, WAIT, &reply, "get_known") == 0)
+			cnode_term_drop(reply);
+	}
+	return false;
+}
+
+static void all_agree(cnode_term name, cnode_pid want)
+{
+	for (int i = 0; i < NODES; i++)
+		ck_assert_msg(agrees(i, name, want), "%s", names[i]);
+}
+
+static cnode_pid self_of(int i)
+{
+	return cnode_self(cnode_mailbox_process(box[i]));
+}
+
+START_TEST(a_name_is_the_same_on_all_nodes)
+{
+	open_cluster();
+	for (int i = 0; i < NODES; i++) {
+		cnode_term name;
+		cnode_info info;
+		cnode_format(&name, "{name,~i}", i);
+		ck_assert_msg(cnode_global_register(box[i], name, self_of(i), NULL, WAIT) == 0, "%s", cnode_mailbox_error(box[i]));
+		all_agree(name, self_of(i));
+		int other = (i + 1) % NODES;
+		ck_assert_int_eq(cnode_global_register(box[other], name, self_of(other), NULL, WAIT), CNODE_ENAMETAKEN);
+		ck_assert_ptr_nonnull(strstr(cnode_mailbox_error(box[other]), "taken"));
+		ck_assert_int_eq(cnode_global_send(cnode_mailbox_process(box[other]), name, "hello"), 0);
+		ck_assert_int_eq(cnode_receive(box[i], &info, WAIT), 0);
+		ck_assert_int_eq(cnode_scan(info.message, "hello"), 0);
+		ck_assert_int_eq(cnode_global_re_register(box[other], name, self_of(other), CNODE_GLOBAL_NOTIFY, WAIT), 0);
+		all_agree(name, self_of(other));
+		ck_assert_int_eq(cnode_global_unregister(box[i], name, WAIT), 0);
+		all_agree(name, (cnode_pid){ 0 });
+		ck_assert_int_eq(cnode_global_send(cnode_mailbox_process(box[other]), name, "hello"), CNODE_ENOENT);
+		cnode_term_drop(name);
+	}
+	cnode_term name = term("x");
+	ck_assert_int_eq(cnode_global_register(box[0], name, self_of(0), "nofunction", WAIT), CNODE_EBADARG);
+	cnode_term_drop(name);
+	close_nodes();
+}
+END_TEST
+
+START_TEST(a_process_has_one_name_unless_it_is_re_registered)
+{
+	open_cluster();
+	cnode_term x = term("x"), y = term("y");
+	ck_assert_int_eq(cnode_global_register(box[0], x, self_of(0), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(box[0], y, self_of(0), NULL, WAIT), CNODE_ENAMETAKEN);
+	ck_assert_int_eq(cnode_global_re_register(box[0], y, self_of(0), NULL, WAIT), 0);
+	all_agree(y, self_of(0));
+	cnode_term_drop(x);
+	cnode_term_drop(y);
+	close_nodes();
+}
+END_TEST
+
+START_TEST(names_go_with_their_process_and_with_their_node)
+{
+	open_cluster();
+	cnode_term x = term("x"), y = term("y");
+	cnode_mailbox *short_lived;
+	ck_assert_int_eq(cnode_mailbox_open(node[0], NULL, &short_lived), 0);
+	cnode_pid pid = cnode_self(cnode_mailbox_process(short_lived));
+	ck_assert_int_eq(cnode_global_register(box[1], x, pid, NULL, WAIT), 0);
+	all_agree(x, pid);
+	cnode_mailbox_close(short_lived);
+	all_agree(x, (cnode_pid){ 0 });
+	ck_assert_int_eq(cnode_global_register(box[2], y, self_of(2), NULL, WAIT), 0);
+	cnode_node_stop(node[2]);
+	for (int i = 0; i < 2; i++)
+		ck_assert(agrees(i, y, (cnode_pid){ 0 }));
+	/* The others are still together, and go on. */
+	ck_assert_int_eq(cnode_global_register(box[0], y, self_of(0), NULL, WAIT), 0);
+	ck_assert(agrees(1, y, self_of(0)));
+	cnode_term_drop(x);
+	cnode_term_drop(y);
+	close_nodes();
+}
+END_TEST
+
+START_TEST(a_lock_has_one_requester_and_ends_with_its_holder)
+{
+	open_cluster();
+	cnode_term resource = term("res"), me = term("me"), you = term("you");
+	ck_assert_int_eq(cnode_global_set_lock(box[0], resource, me, NULL, 0, WAIT), 0);
+	ck_assert_int_eq(cnode_global_set_lock(box[1], resource, you, NULL, 0, WAIT), CNODE_EBUSY);
+	ck_assert_int_eq(cnode_global_set_lock(box[1], resource, you, NULL, CNODE_FOREVER, 50), CNODE_EBUSY);
+	/* The same requester is let in; the lock goes with the last. */
+	ck_assert_int_eq(cnode_global_set_lock(box[2], resource, me, NULL, 0, WAIT), 0);
+	ck_assert_int_eq(cnode_global_del_lock(box[0], resource, me, NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_set_lock(box[1], resource, you, NULL, 0, WAIT), CNODE_EBUSY);
+	cnode_mailbox_close(box[2]);
+	box[2] = NULL;
+	ck_assert_int_eq(cnode_global_set_lock(box[1], resource, you, NULL, CNODE_FOREVER, WAIT), 0);
+	/* A lock on one node only. */
+	const char *only[] = { names[1], NULL }, *bad[] = { "nowhere", NULL };
+	cnode_term other = term("other");
+	ck_assert_int_eq(cnode_global_set_lock(box[0], other, me, only, 0, WAIT), 0);
+	ck_assert_int_eq(cnode_global_set_lock(box[0], other, you, only, 0, WAIT), CNODE_EBUSY);
+	const char *elsewhere[] = { names[0], NULL };
+	ck_assert_int_eq(cnode_global_set_lock(box[0], other, you, elsewhere, 0, WAIT), 0);
+	ck_assert_int_eq(cnode_global_set_lock(box[0], other, me, bad, 0, WAIT), CNODE_EBADNAME);
+	cnode_term_drop(resource);
+	cnode_term_drop(me);
+	cnode_term_drop(you);
+	cnode_term_drop(other);
+	close_nodes();
+}
+END_TEST
+
+/* Counts up and down inside of a lock: never more than one is in. */
+static _Atomic int inside, most, turns;
+static int enter(void *context)
+{
+	(void)context;
+	int now = atomic_fetch_add(&inside, 1) + 1;
+	if (now > atomic_load(&most))
+		atomic_store(&most, now);
+	atomic_fetch_add(&turns, 1);
+	atomic_fetch_sub(&inside, 1);
+	return 0;
+}
+static void *contend(void *mailbox)
+{
+	cnode_term resource, me;
+	cnode_format(&resource, "shared");
+	cnode_format(&me, "~p", cnode_self(cnode_mailbox_process(mailbox)));
+	for (int i = 0; i < 5; i++)
+		(void)cnode_global_trans(mailbox, resource, me, NULL, CNODE_FOREVER, CNODE_INFINITY, enter, NULL);
+	cnode_term_drop(resource);
+	cnode_term_drop(me);
+	return NULL;
+}
+
+START_TEST(trans_lets_one_in_at_a_time)
+{
+	pthread_t threads[NODES];
+	open_cluster();
+	for (int i = 0; i < NODES; i++)
+		ck_assert_int_eq(pthread_create(&threads[i], NULL, contend, box[i]), 0);
+	for (int i = 0; i < NODES; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_int_eq(turns, 5 * NODES);
+	ck_assert_int_eq(most, 1);
+	close_nodes();
+}
+END_TEST
+
+/* ---- for callbacks ---- */
+
+struct client {
+	cnode_pid owner;
+	int step;
+};
+static int client_done(cnode_process *self, void *state, void *context, const cnode_answer *answer)
+{
+	struct client *c = state;
+	return cnode_send(self, c->owner, "{~a,~i,~t}", (const char *)context, answer->status, answer->term);
+}
+static int client_info(cnode_process *self, void *state, const cnode_info *info)
+{
+	struct client *c = state;
+	cnode_atom what;
+	cnode_term name;
+	if (cnode_scan(info->message, "{~p,~a,~t}", &c->owner, &what, &name) != 0)
+		return 0;
+	if (strcmp(what.text, "register") == 0)
+		return cnode_global_register_async(self, name, cnode_self(self), NULL, client_done, "registered");
+	if (strcmp(what.text, "re_register") == 0)
+		return cnode_global_re_register_async(self, name, cnode_self(self), NULL, client_done, "re_registered");
+	if (strcmp(what.text, "unregister") == 0)
+		return cnode_global_unregister_async(self, name, client_done, "unregistered");
+	if (strcmp(what.text, "sync") == 0)
+		return cnode_global_sync_async(self, client_done, "synced");
+	if (strcmp(what.text, "set_lock") == 0)
+		return cnode_global_set_lock_async(self, name, name, NULL, 0, client_done, "locked");
+	if (strcmp(what.text, "del_lock") == 0)
+		return cnode_global_del_lock_async(self, name, name, NULL, client_done, "unlocked");
+	if (strcmp(what.text, "trans") == 0)
+		return cnode_global_trans_async(self, name, name, NULL, 0, client_done, "inside");
+	return cnode_global_register_async(self, name, cnode_self(self), NULL, NULL, NULL);
+}
+static const cnode_behaviour client = { CNODE_BEHAVIOUR_INIT, .state_size = sizeof(struct client), .handle_info = client_info };
+
+static void asks(cnode_pid pid, const char *what, const char *want)
+{
+	cnode_info info;
+	ck_assert_int_eq(cnode_send(cnode_mailbox_process(box[0]), pid, "{~p,~a,thing}", self_of(0), what), 0);
+	ck_assert_msg(cnode_receive(box[0], &info, WAIT) == 0, "%s", what);
+	char text[200];
+	cnode_term_print(info.message, text, sizeof text);
+	ck_assert_str_eq(text, want);
+}
+
+START_TEST(callbacks_register_and_lock_without_waiting)
+{
+	open_cluster();
+	cnode_term none = term("[]"), thing = term("thing");
+	cnode_pid pid;
+	ck_assert_int_eq(cnode_process_start(node[0], NULL, &client, NULL, none, &pid), 0);
+	asks(pid, "sync", "{synced,0,ok}");
+	asks(pid, "register", "{registered,0,yes}");
+	all_agree(thing, pid);
+	asks(pid, "register", "{registered,0,no}");
+	asks(pid, "re_register", "{re_registered,0,yes}");
+	asks(pid, "unregister", "{unregistered,0,ok}");
+	all_agree(thing, (cnode_pid){ 0 });
+	asks(pid, "set_lock", "{locked,0,true}");
+	cnode_term you = term("you");
+	ck_assert_int_eq(cnode_global_set_lock(box[1], thing, you, NULL, 0, WAIT), CNODE_EBUSY);
+	asks(pid, "del_lock", "{unlocked,0,true}");
+	asks(pid, "trans", "{inside,0,true}");
+	ck_assert_int_eq(cnode_global_set_lock(box[1], thing, you, NULL, CNODE_FOREVER, WAIT), 0);
+	asks(pid, "set_lock", "{locked,0,false}");
+	asks(pid, "trans", "{inside,0,false}");
+	/* One that is killed while it waits leaves nothing behind: the sanitizer would tell. */
+	ck_assert_int_eq(cnode_send(cnode_mailbox_process(box[0]), pid, "{~p,set_lock,thing}", self_of(0)), 0);
+	ck_assert_int_eq(cnode_exit(cnode_mailbox_process(box[0]), pid, "kill"), 0);
+	cnode_term_drop(none);
+	cnode_term_drop(thing);
+	cnode_term_drop(you);
+	close_nodes();
+}
+END_TEST
+
+/* ---- conflicts ---- */
+
+/* a and c have the same names; they meet by b. Who keeps it, by method; 'a', 'c' or 0. */
+static const struct {
+	const char *method;
+	char keeps;
+	const char *a_hears, *c_hears;
+} conflicts[] = {
+	{ CNODE_GLOBAL_NOTIFY, 'a', "", "{global_name_conflict,~t}" },
+	{ CNODE_GLOBAL_NOTIFY_ALL, 0, "{global_name_conflict,~t,_}", "{global_name_conflict,~t,_}" },
+	/* b, which has a's table, meets c: it decides, and Pid2 is the one of its own side. */
+	{ "resolver:first", 'c', "", "" },
+	{ "resolver:second", 'a', "", "" },
+	{ "resolver:none", 0, "", "" },
+	{ "resolver:fails", 'c', "", "" },
+	{ "no:function", 'c', "", "" },
+};
+
+static void hears(cnode_mailbox *mb, const char *format)
+{
+	cnode_info info;
+	cnode_term t;
+	if (!*format)
+		return;
+	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_scan(info.message, format, &t), 0);
+}
+
+START_TEST(of_two_processes_with_one_name_the_method_chooses)
+{
+	enum { N = CN_ARRAY_SIZE(conflicts) };
+	cnode_mailbox *a[N], *c[N];
+	cnode_term name[N];
+	open_nodes();
+	connect_nodes(0, 1);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(cnode_global_sync(box[i], WAIT), 0);
+	for (size_t i = 0; i < N; i++) {
+		cnode_format(&name[i], "{conflict,~i}", (int)i);
+		ck_assert_int_eq(cnode_mailbox_open(node[0], NULL, &a[i]), 0);
+		ck_assert_int_eq(cnode_mailbox_open(node[2], NULL, &c[i]), 0);
+		cnode_pid on_a = cnode_self(cnode_mailbox_process(a[i])), on_c = cnode_self(cnode_mailbox_process(c[i]));
+		ck_assert_int_eq(cnode_global_register(a[i], name[i], on_a, conflicts[i].method, WAIT), 0);
+		ck_assert_int_eq(cnode_global_register(c[i], name[i], on_c, conflicts[i].method, WAIT), 0);
+	}
+	connect_nodes(2, 1);
+	all_joined();
+	for (size_t i = 0; i < N; i++) {
+		cnode_pid want = { 0 };
+		if (conflicts[i].keeps)
+			want = cnode_self(cnode_mailbox_process(conflicts[i].keeps == 'a' ? a[i] : c[i]));
+		for (int n = 0; n < NODES; n++)
+			ck_assert_msg(agrees(n, name[i], want), "%s on %s", conflicts[i].method, names[n]);
+		hears(a[i], conflicts[i].a_hears);
+		hears(c[i], conflicts[i].c_hears);
+		cnode_term_drop(name[i]);
+		cnode_mailbox_close(a[i]);
+		cnode_mailbox_close(c[i]);
+	}
+	close_nodes();
+}
+END_TEST
+
+START_TEST(by_default_the_process_of_the_greater_node_is_killed)
+{
+	open_nodes();
+	cnode_term name = term("x");
+	cnode_info info;
+	ck_assert_int_eq(cnode_global_register(box[0], name, self_of(0), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(box[2], name, self_of(2), NULL, WAIT), 0);
+	connect_nodes(0, 1);
+	connect_nodes(1, 2);
+	ck_assert_int_eq(cnode_receive(box[2], &info, WAIT), CNODE_EEXITED);
+	for (int i = 0; i < 2; i++)
+		ck_assert(agrees(i, name, self_of(0)));
+	cnode_term_drop(name);
+	close_nodes();
+}
+END_TEST
+
+START_TEST(a_spawn_registers_its_process_before_it_is_answered)
+{
+	cnode_spawn_options o = CNODE_SPAWN_INIT;
+	cnode_pid pid, other;
+	open_cluster();
+	cnode_term none = term("[]"), name = term("spawned");
+	ck_assert_int_eq(cnode_factory_add(node[1], "client", &client, NULL, CNODE_ALL_NODES), 0);
+	o.name = "spawned";
+	o.registration = CNODE_REGISTER_GLOBAL;
+	ck_assert_msg(cnode_spawn_remote(box[2], names[1], "client", none, &o, &pid) == 0, "%s", cnode_mailbox_error(box[2]));
+	/* On the node itself at once; the others were told before. */
+	for (int i = 0; i < NODES; i++) {
+		ck_assert_int_eq(cnode_global_whereis(node[i], name, &other), 0);
+		ck_assert(cnode_pid_equal(pid, other));
+	}
+	ck_assert_int_eq(cnode_spawn_remote(box[0], names[1], "client", none, &o, &other), CNODE_ENAMETAKEN);
+	ck_assert_int_eq(cnode_exit(cnode_mailbox_process(box[2]), pid, "kill"), 0);
+	all_agree(name, (cnode_pid){ 0 });
+	cnode_term_drop(none);
+	cnode_term_drop(name);
+	close_nodes();
+}
+END_TEST
+
+START_TEST(a_hidden_node_has_names_by_a_beam_node_only)
+{
+	open_nodes();
+	cnode_node *hidden = open_node("h@127.0.0.1", true);
+	cnode_mailbox *mb;
+	cnode_term name = term("x");
+	ck_assert_int_eq(cnode_mailbox_open(hidden, NULL, &mb), 0);
+	cnode_pid self = cnode_self(cnode_mailbox_process(mb));
+	ck_assert_int_eq(cnode_global_register(mb, name, self, NULL, WAIT), CNODE_ENOCONNECTION);
+	ck_assert_ptr_nonnull(strstr(cnode_mailbox_error(mb), "hidden"));
+	ck_assert_int_eq(cnode_global_re_register(mb, name, self, NULL, WAIT), CNODE_ENOTSUP);
+	route(hidden, names[0], node[0]);
+	ck_assert_int_eq(cnode_connect_wait(mb, names[0], WAIT), 0);
+	ck_assert_int_eq(cnode_global_sync(mb, WAIT), 0);
+	ck_assert_int_eq(cnode_global_sync(box[0], WAIT), 0);
+	cnode_term_drop(name);
+	cnode_mailbox_close(mb);
+	cnode_node_free(hidden);
+	close_nodes();
+}
+END_TEST
+
+START_TEST(a_node_that_leaves_the_cluster_is_alone)
+{
+	open_cluster();
+	cnode_term x = term("x"), y = term("y");
+	ck_assert_int_eq(cnode_global_register(box[0], x, self_of(0), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(box[1], y, self_of(1), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_disconnect(box[0], WAIT), 0);
+	ck_assert(agrees(0, y, (cnode_pid){ 0 }));
+	ck_assert(agrees(0, x, self_of(0)));
+	for (int i = 1; i < NODES; i++) {
+		ck_assert(agrees(i, x, (cnode_pid){ 0 }));
+		ck_assert(agrees(i, y, self_of(1)));
+	}
+	cnode_term_drop(x);
+	cnode_term_drop(y);
+	close_nodes();
+}
+END_TEST
+
+static int count_name(void *context, cnode_term name, cnode_pid pid)
+{
+	(void)name; (void)pid;
+	++*(int *)context;
+	return 0;
+}
+
+START_TEST(whereis_is_quick)
+{
+	enum { N = 1000000 };
+	cnode_node *n = open_node("q@127.0.0.1", false);
+	cnode_mailbox *mb;
+	cnode_term name = term("name_of_a_server");
+	cnode_pid pid;
+	int count = 0;
+	ck_assert_int_eq(cnode_mailbox_open(n, NULL, &mb), 0);
+	ck_assert_int_eq(cnode_global_register(mb, name, cnode_self(cnode_mailbox_process(mb)), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_names(n, count_name, &count), 0);
+	ck_assert_int_eq(count, 1);
+	uint64_t begin = cn_now();
+	int found = 0;
+	for (int i = 0; i < N; i++)
+		found += cnode_global_whereis(n, name, &pid) == 0;
+	ck_assert_int_eq(found, N);
+	double s = (double)(cn_now() - begin) / 1e9;
+	fprintf(stderr, "# whereis: %.1f million per second\n", N / s / 1e6);
+	ck_assert_msg(N / s > 200000, "only %.0f per second", N / s);  /* a machine may be busy */
+	cnode_term_drop(name);
+	cnode_mailbox_close(mb);
+	cnode_node_free(n);
+}
+END_TEST
+int main(void)
+{
+	Suite *s = suite_create("global");
+	TCase *t = tcase_create("nodes");
+	tcase_set_timeout(t, 120);
+	tcase_add_test(t, a_name_is_the_same_on_all_nodes);
+	tcase_add_test(t, a_process_has_one_name_unless_it_is_re_registered);
+	tcase_add_test(t, names_go_with_their_process_and_with_their_node);
+	tcase_add_test(t, a_lock_has_one_requester_and_ends_with_its_holder);
+	tcase_add_test(t, trans_lets_one_in_at_a_time);
+	tcase_add_test(t, callbacks_register_and_lock_without_waiting);
+	tcase_add_test(t, of_two_processes_with_one_name_the_method_chooses);
+	tcase_add_test(t, by_default_the_process_of_the_greater_node_is_killed);
+	tcase_add_test(t, a_spawn_registers_its_process_before_it_is_answered);
+	tcase_add_test(t, a_hidden_node_has_names_by_a_beam_node_only);
+	tcase_add_test(t, a_node_that_leaves_the_cluster_is_alone);
+	tcase_add_test(t, whereis_is_quick);
+	suite_add_tcase(s, t);
+	return tap_run(s);
+}
