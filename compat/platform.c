@@ -20,7 +20,7 @@
 #include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
-#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #endif
 
@@ -37,39 +37,40 @@
 #define ANCHOR 2048                     /* too large for the caches of threads */
 #define LARGE (96u << 10)               /* enough for glibc to look at the end, and not a mapping of its own */
 
-static pthread_mutex_t heaps_lock = PTHREAD_MUTEX_INITIALIZER;
-static void *heaps[HEAPS];
+static _Atomic(void *) heaps[HEAPS];
 
 void cn_memory_know(void)
 {
-	void *block = malloc(ANCHOR);
+	void *block = malloc(ANCHOR), *there;
 	if (!block)
 		return;
-	pthread_mutex_lock(&heaps_lock);
-	size_t i = 0;
-	while (i < HEAPS && heaps[i] && (uintptr_t)heaps[i] >> HEAP_BITS != (uintptr_t)block >> HEAP_BITS)
-		i++;
-	if (i < HEAPS && !heaps[i]) {
-		heaps[i] = block;
-		block = NULL;
+	for (size_t i = 0; i < HEAPS; i++) {
+		there = NULL;
+		if (atomic_compare_exchange_strong(&heaps[i], &there, block))
+			return;
+		if ((uintptr_t)there >> HEAP_BITS == (uintptr_t)block >> HEAP_BITS)
+			break;
 	}
-	pthread_mutex_unlock(&heaps_lock);
 	free(block);
 }
 
 void cn_memory_trim(void)
 {
 	malloc_trim(0);
-	pthread_mutex_lock(&heaps_lock);
-	for (size_t i = 0; i < HEAPS && heaps[i]; i++) {
-		void *block = realloc(heaps[i], LARGE);
-		if (block)
-			heaps[i] = block;
-		block = realloc(heaps[i], ANCHOR);
-		if (block)
-			heaps[i] = block;
+	for (size_t i = 0; i < HEAPS; i++) {
+		void *block = atomic_exchange(&heaps[i], NULL), *other = NULL;
+		if (!block)
+			continue;
+		void *moved = realloc(block, LARGE);
+		if (moved)
+			block = moved;
+		moved = realloc(block, ANCHOR);
+		if (moved)
+			block = moved;
+		/* Meanwhile the place was free, and a thread that begins may have taken it. */
+		if (!atomic_compare_exchange_strong(&heaps[i], &other, block))
+			free(block);
 	}
-	pthread_mutex_unlock(&heaps_lock);
 }
 #else
 void cn_memory_know(void)
