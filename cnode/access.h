@@ -72,7 +72,7 @@ CNODE_API int cnode_access_list(cnode_node *node, int (*each)(void *context, con
  * Limits for each peer that `who` matches: so many living processes, and so many spawns per
  * second (a peer that was quiet may start that many at once); 0: no limit. What goes over is
  * answered with system_limit. factory NULL: all that the peer has started here, by spawns and
- * by erpc; otherwise the processes of this factory. Of several rules for the same factory the
+ * by rpc (erpc and rex alike); otherwise the processes of this factory. Of several rules for the same factory the
  * last that was set and matches the peer decides; the same factory and `who` again replaces.
  * Processes that live already count. CNODE_EBADNAME (factory), CNODE_EBADARG (who), CNODE_ENOMEM.
  */

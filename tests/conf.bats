@@ -127,7 +127,7 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 		route = { a@10.0.0.1=10.0.0.1:9100, "b@::1=[::1]:9100" }
 		factory closed { allow = { worker*@127.0.0.*, "a@10.0.0.1" } deny = worker7@127.0.0.1 }
 		function shop:* { allow = all }
-		limits { max_message = 64M max_processes = 5000 out_limit = 1G }
+		limits { global_timeout = 30 max_message = 64M max_processes = 5000 out_limit = 1G }
 	EOF
 	daemon 4 /nonexistent -check -config "$conf"
 	sed -i /cookie_file/d "$conf"

@@ -36,6 +36,8 @@ struct cn_trim {
 	cnode_node *node;           /* NULL: it is not started */
 	_Atomic uint64_t gone;      /* processes that have ended */
 	_Atomic uint64_t trimmed;   /* of these, before memory was last given back */
+	_Atomic uint64_t shrunk_at; /* of these, when the pool last shrank and memory was given back for it */
+	_Atomic bool shrunk;        /* it has again */
 	_Atomic bool armed;         /* the timer runs, or will */
 	/* Holder of the lead. */
 	uint64_t seen;              /* gone when the timer was set */
@@ -46,6 +48,8 @@ struct cn_trim {
 void cn_trim_init(struct cn_trim *t, cnode_node *node);
 /* A process is gone. Any thread. */
 void cn_trim_gone(struct cn_trim *t);
+/* The pool is as small again as it was at first. Any thread. */
+void cn_trim_shrunk(struct cn_trim *t);
 
 struct cnode_node {
 	char *name;                 /* complete; "nonode@nohost" without network */

@@ -168,6 +168,13 @@ static void exit_all(cnode_node *node, bool all)
 		cn_log_line(node->log, CNODE_LOG_ERROR, "out of memory: some processes were not told of the shutdown");
 }
 
+/* cn_pool_config.shrunk. */
+static void shrunk(void *ctx)
+{
+	cnode_node *node = ctx;
+	cn_trim_shrunk(&node->trim);
+}
+
 /* cn_pool_config.turn: true when the node is down. */
 static bool turn(void *ctx)
 {
@@ -414,6 +421,7 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 		.threads = threads,
 		.max_threads = cfg->max_threads > 0 ? cfg->max_threads : 64,
 		.turn = turn,
+		.shrunk = shrunk,
 		.ctx = node,
 	};
 	rc = cn_pool_new(&pool, &node->pool);
@@ -586,7 +594,9 @@ int cnode_node_wait(cnode_node *node)
 	} else {
 		cn_pool_wait(node->pool);
 		/* Callbacks that were left behind keep their threads: cnode_node_free waits for those. */
-		if (!node->left_behind)
+		if (node->left_behind)
+			cn_pool_join_free(node->pool);
+		else
 			cn_pool_join(node->pool);
 		set_life(node, CN_LIFE_DOWN);
 	}

@@ -41,7 +41,7 @@ struct cn_pool {
 
 	struct cn_mutex lock;               /* guards what follows, and sleeping */
 	struct cn_cond wake;
-	struct cn_cond ended;               /* ending was set */
+	struct cn_cond ended;               /* ending was set, or a worker has gone */
 	struct worker *workers;
 	bool started;
 	uint64_t looked;                    /* holder of the lead: when long callbacks were looked for */
@@ -113,10 +113,11 @@ static bool run_one(struct cn_pool *p, bool prompt_only)
 /*
  * May this thread go into user code? Never the last one that is free, however short the code
  * seems: with all of them inside nobody would read, tick, or take back a lead that is lent.
+ * Nor when the pool has ended (cn_pool_join_free).
  */
 static bool enter_user(struct cn_pool *p)
 {
-	if (atomic_fetch_add(&p->busy, 1) + 1 >= atomic_load(&p->threads)) {
+	if (atomic_fetch_add(&p->busy, 1) + 1 >= atomic_load(&p->threads) || atomic_load(&p->ending)) {
 		atomic_fetch_sub(&p->busy, 1);
 		return false;
 	}
@@ -329,10 +330,13 @@ static void work(void *arg)
 		if (!follow(p, atomic_load(&p->threads) > p->config.threads))
 			w->left = leave_pool(p);
 	}
+	if (w->left && p->config.shrunk && atomic_load(&p->threads) <= p->config.threads && !atomic_load(&p->ending))
+		p->config.shrunk(p->config.ctx);
 	cn_mutex_lock(&p->lock);
 	if (!w->left)
 		atomic_fetch_sub(&p->threads, 1);
 	w->gone = true;
+	cn_cond_broadcast(&p->ended);
 	cn_mutex_unlock(&p->lock);
 }
 
@@ -444,6 +448,15 @@ void cn_pool_wait(struct cn_pool *p)
 	while (p->started && !atomic_load(&p->ending))
 		cn_cond_wait(&p->ended, &p->lock);
 	cn_mutex_unlock(&p->lock);
+}
+
+void cn_pool_join_free(struct cn_pool *p)
+{
+	cn_mutex_lock(&p->lock);
+	while (atomic_load(&p->threads) > atomic_load(&p->busy))
+		cn_cond_wait(&p->ended, &p->lock);
+	cn_mutex_unlock(&p->lock);
+	join_gone(p);
 }
 
 void cn_pool_join(struct cn_pool *p)

@@ -28,7 +28,7 @@ struct cn_options {
 
 /* Limits of the node; 0: the library's default. */
 struct cn_limits {
-	long max_threads, net_setuptime, max_message, max_connections, max_processes, max_mailbox, out_high_water, out_limit;
+	long max_threads, net_setuptime, global_timeout, max_message, max_connections, max_processes, max_mailbox, out_high_water, out_limit;
 };
 
 struct cn_settings {

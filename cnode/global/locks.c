@@ -66,6 +66,8 @@ bool locks_global_is_set(struct cn_global *g)
 bool locks_still_set(struct server *s, const struct word *word)
 {
 	struct lock *l = find(s->g, locks_global());
+	if (CN_MUTANT(global_lock_unchecked))
+		return true;
 	if (!l)
 		return !s->global_lock_down;
 	if (cnode_pid_is_none(word->pid))
@@ -107,7 +109,7 @@ static void lock_drop(struct cn_global *g, struct lock *l)
 int locks_set(struct server *s, cnode_term resource, cnode_term requester, cnode_pid pid)
 {
 	struct lock *l = find(s->g, resource);
-	if (l && !cnode_term_equal(l->requester, requester))
+	if (l && !cnode_term_equal(l->requester, requester) && !CN_MUTANT(global_any_requester))
 		return 0;
 	for (struct holder *h = l ? l->holders : NULL; h; h = h->next)
 		if (cnode_pid_equal(h->pid, pid))
@@ -160,7 +162,7 @@ void locks_del(struct server *s, cnode_term resource, cnode_term requester, cnod
 	if (!l || !cnode_term_equal(l->requester, requester))
 		return;
 	for (struct holder *h = l->holders; h; h = h->next)
-		if (cnode_pid_equal(h->pid, pid)) {
+		if (cnode_pid_equal(h->pid, pid) || CN_MUTANT(global_anybody_unlocks)) {
 			release(s, h, false);
 			return;
 		}
@@ -244,9 +246,9 @@ void watch_remove(struct server *s, struct watch *w)
 /* What it stood for goes. */
 static void watch_ended(struct server *s, struct watch *w)
 {
-	if (w->holder)
+	if (w->holder && !CN_MUTANT(global_locks_outlive_holders))
 		release(s, w->holder, true);
-	else
+	else if (w->name && !CN_MUTANT(global_names_outlive_processes))
 		names_delete(s, w->name->item.key);
 }
 

@@ -24,7 +24,7 @@ static int leg_done(cnode_process *self, void *state, void *context, const cnode
 {
 	struct leg *leg = context;
 	struct cn_global *g = leg->multi->g;
-	if (answer->status == CNODE_ETIMEOUT) {
+	if (answer->status == CNODE_ETIMEOUT && !CN_MUTANT(global_waits_for_ever)) {
 		char node[CNODE_NAME_SIZE];
 		(void)cnode_name_text(leg->node, node);
 		cn_log_line(g->config.log, CNODE_LOG_WARNING, "global: %s does not answer: closing its connection", node);

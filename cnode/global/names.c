@@ -289,7 +289,7 @@ static void build_external(void *context, const struct name *n)
 {
 	cnode_builder *b = context;
 	char node[CNODE_NAME_SIZE];
-	if (!n->external || cnode_name_text(n->external, node) != 0)
+	if (!n->external || CN_MUTANT(global_external_not_passed) || cnode_name_text(n->external, node) != 0)
 		return;
 	cnode_build_tuple(b, 3);
 	cnode_build_term(b, n->item.key);

@@ -189,7 +189,7 @@ static int try(struct registrar *r)
 	int rc = list_nodes(r, &r->nodes);
 	if (rc != 0)
 		return rc;
-	r->boss = nodes_boss(r->nodes.at, r->nodes.count);
+	r->boss = CN_MUTANT(global_self_is_boss) ? r->g->self : nodes_boss(r->nodes.at, r->nodes.count);
 	return lock_nodes(r->g, r->self, r, &r->boss, 1, r->g->config.stall_ms, locks_global(), r->requester, boss_locked, r);
 }
 

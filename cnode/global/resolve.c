@@ -65,11 +65,11 @@ static int resolve(struct cn_global *g, cnode_process *self, cnode_term fun, cno
 	cnode_atom module, function;
 	cnode_term args, raised;
 	int rc;
-	bool swap = nodes_compare(a.node, b.node) >= 0;
+	bool swap = (nodes_compare(a.node, b.node) >= 0) != CN_MUTANT(global_wrong_winner);
 	cnode_pid min = swap ? b : a, max = swap ? a : b;
 	switch (method_of(fun, &module, &function)) {
 	case METHOD_EXIT:
-		rc = told(cnode_exit(self, max, "kill"));
+		rc = CN_MUTANT(global_loser_lives) ? 0 : told(cnode_exit(self, max, "kill"));
 		return rc != 0 ? rc : cnode_format(result, "~p", min);
 	case METHOD_NOTIFY:
 		rc = told(cnode_send(self, max, "{global_name_conflict,~t}", name));

@@ -64,7 +64,8 @@ extern const cnode_behaviour cn_kernel_erpc_call;
 extern const cnode_behaviour cn_kernel_erpc_cast;
 /*
  * Runs one function for a caller of rex; its arguments are [Whom, M, F, A], its context the functions.
- * Whom is {rex, Pid}, {from, From} of a call, or {leader, Pid}: by way of the group leader, behind what was written to it.
+ * Whom is {rex, Pid}, {from, From} of a call, nobody of a cast, or {leader, Pid}: by way of the group leader, behind what was
+ * written to it.
  */
 extern const cnode_behaviour cn_kernel_rex_call;
 /* Gives Whom what rpc:call would return. As cnode_send. */
@@ -76,5 +77,11 @@ extern const cnode_behaviour cn_kernel_rex_stdout;
 /* Of cn_service: may this peer call the function that the arguments name? */
 int cn_functions_may_call(void *functions, const char *peer, cnode_term args);
 int cn_functions_may_cast(void *functions, const char *peer, cnode_term args);
+/*
+ * A place in the peer's quotas for the process that runs a function for rex; the arguments are those of cn_kernel_rex_call. (Those
+ * of erpc are spawned, and counted there.) 0, CNODE_ESYSLIMIT, CNODE_ENOMEM. The place is given back by _leave, which takes NULL.
+ */
+int cn_functions_enter(struct cn_functions *fs, const char *peer, cnode_term args, struct cn_place **place);
+void cn_functions_leave(struct cn_functions *fs, struct cn_place *place);
 
 #endif

@@ -3,7 +3,8 @@
  * rex: the server of rpc. Visible peers ask it for its features when they connect;
  * erl_call and programs on plain ei call functions through it, and so does rpc:block_call.
  * Follows: lib/kernel/src/rpc.erl; ei_rpc (lib/erl_interface/src/connect/ei_connect.c)
- * for {Pid, {call, M, F, A, GroupLeader}}, which is answered with {rex, Result}.
+ * for {Pid, {call, M, F, A, GroupLeader}}, which is answered with {rex, Result}. rpc:cast of
+ * nodes without spawn is a cast {cast, M, F, A, GroupLeader}.
  */
 #include "cnode/kernel/kernel.h"
 
@@ -13,6 +14,7 @@ struct job {
 	cnode_term args;            /* [Whom, M, F, A] */
 	cnode_pid leader;
 	cnode_ref monitor;          /* of the process that runs it; words 0: it waits */
+	struct cn_place *place;     /* in the quota of the peer; NULL: a process of ours calls */
 	bool own_leader;            /* the leader is there for this job only */
 	bool blocks;                /* of block_call: one after the other */
 };
@@ -40,16 +42,19 @@ static void rex_release(void *state)
 	struct rex *rex = state;
 	for (struct job *j = rex->jobs, *next; j; j = next) {
 		next = j->next;
+		cn_functions_leave(rex->functions, j->place);
 		cnode_term_drop(j->args);
 		cn_free(j);
 	}
 }
 
-/* {badrpc, Reason} for the one who waits for a job. */
+/* {badrpc, Reason} for the one who waits for a job; who casts does not. */
 static int refuse(cnode_process *self, cnode_term args, const char *format, ...)
 {
 	cnode_term whom, why, value;
 	va_list list;
+	if (cnode_scan(args, "[nobody|_]") == 0)
+		return 0;
 	va_start(list, format);
 	int rc = cnode_vformat(&why, format, list);
 	va_end(list);
@@ -77,8 +82,15 @@ static void forget(cnode_process *self, struct rex *rex, struct job *job, bool a
 	while (*at != job)
 		at = &(*at)->next;
 	*at = job->next;
+	cn_functions_leave(rex->functions, job->place);
 	cnode_term_drop(job->args);
 	cn_free(job);
+}
+
+/* What a job that cannot begin is answered with. */
+static const char *word_of(int code)
+{
+	return code == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(code);
 }
 
 /* Starts the process of a job; its end comes as DOWN. */
@@ -109,7 +121,7 @@ static int run_blocked(cnode_process *self, struct rex *rex)
 		int rc = run(self, rex, first);
 		if (rc == 0)
 			break;
-		int sent = told(refuse(self, first->args, "{'EXIT',~a}", rc == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(rc)));
+		int sent = told(refuse(self, first->args, "{'EXIT',~a}", word_of(rc)));
 		struct job *next = first->next;
 		forget(self, rex, first, false);
 		if (sent != 0)
@@ -156,6 +168,8 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 	struct job *job = rc == 0 ? cn_calloc(1, sizeof *job) : NULL;
 	if (rc == 0 && !job)
 		rc = CNODE_ENOMEM;
+	if (rc == 0 && peer != 0 && !CN_MUTANT(rex_unpaid))
+		rc = cn_functions_enter(rex->functions, node, args, &job->place);
 	if (rc == 0)
 		rc = leader_of(self, leader, caller, job);
 	if (rc == 0)
@@ -163,8 +177,10 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 	if (rc != 0) {
 		if (job && job->own_leader)
 			(void)cnode_exit(self, job->leader, "shutdown");
+		if (job)
+			cn_functions_leave(rex->functions, job->place);
 		cn_free(job);
-		return told(refuse(self, args, "~a", rc == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(rc)));
+		return told(refuse(self, args, rc == CNODE_ESYSLIMIT ? "{'EXIT',~a}" : "~a", word_of(rc)));
 	}
 	struct job **at = &rex->jobs;
 	while (*at)
@@ -177,7 +193,7 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 	if (rc == 0)
 		return 0;
 	forget(self, rex, job, false);
-	return told(refuse(self, args, "{'EXIT',~a}", rc == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(rc)));
+	return told(refuse(self, args, "{'EXIT',~a}", word_of(rc)));
 }
 
 /* A job's process has ended. If not normally it has not answered: as rpc.erl, the reason is the answer. */
@@ -215,6 +231,20 @@ static int rex_handle_call(cnode_process *self, void *state, cnode_from *from, c
 	if (rc != 0)
 		return told(rc);
 	rc = take(self, state, cnode_message_peer(self), args, leader, cnode_from_pid(from), blocks);
+	cnode_term_drop(args);
+	return rc;
+}
+
+/* rpc:cast of nodes that have no spawn. */
+static int rex_handle_cast(cnode_process *self, void *state, cnode_term request)
+{
+	cnode_term m, f, a, leader, args;
+	if (cnode_scan(request, "{cast,~t,~t,~t,~t}", &m, &f, &a, &leader) != 0)
+		return 0;               /* ignored, as rpc.erl does */
+	int rc = cnode_format(&args, "[nobody,~t,~t,~t]", m, f, a);
+	if (rc != 0)
+		return told(rc);
+	rc = take(self, state, cnode_message_peer(self), args, leader, cnode_self(self), false);
 	cnode_term_drop(args);
 	return rc;
 }
@@ -258,6 +288,7 @@ const cnode_behaviour cn_kernel_rex = {
 	.state_size = sizeof(struct rex),
 	.init = rex_init,
 	.handle_call = rex_handle_call,
+	.handle_cast = rex_handle_cast,
 	.handle_info = rex_info,
 	.release = rex_release,
 };

@@ -139,7 +139,10 @@ static void tell_note(struct server *v, const struct note *n)
 		all_behind(v);
 		return;
 	}
-	tell_all(v, message);
+	if (n->join || !CN_MUTANT(pg_leave_untold))
+		tell_all(v, message);
+	if (n->join && CN_MUTANT(pg_join_told_twice))
+		tell_all(v, message);
 	cnode_term_drop(message);
 }
 
@@ -368,7 +371,7 @@ static bool is_any(cnode_term term, cnode_name node)
 static bool is_pid(cnode_term term, cnode_name node)
 {
 	cnode_pid pid;
-	return cn_term_pid(term, &pid) == 0 && pid.node == node;
+	return cn_term_pid(term, &pid) == 0 && (pid.node == node || CN_MUTANT(pg_speaks_for_others));
 }
 
 static bool is_pids(cnode_term term, cnode_name node)
@@ -406,7 +409,7 @@ static void discovered(struct server *v, cnode_pid pid)
 {
 	bool is_new;
 	struct remote *r = remote_get(v, pid, &is_new);
-	if (!r)
+	if (!r || CN_MUTANT(pg_discover_unanswered))
 		return;                 /* it is told nothing, and does not miss what it never knew */
 	send_sync(v, r);
 	if (is_new)
@@ -567,7 +570,7 @@ static int server_message(struct server *v, cnode_term message)
 	if (cn_term_is_atom(message, "wake") && cnode_message_peer(v->self) == 0) {
 		lock_even(v);
 		unlock(v);
-	} else if ((cnode_scan(message, "{discover,~p}", &pid) == 0 || cnode_scan(message, "{discover,~p,_}", &pid) == 0) &&
+	} else if ((cnode_scan(message, "{discover,~p}", &pid) == 0 || (cnode_scan(message, "{discover,~p,_}", &pid) == 0 && !CN_MUTANT(pg_discover_1_unknown))) &&
 		   is_peers(v, pid)) {
 		discovered(v, pid);
 	} else if (cnode_scan(message, "{join,~p,~t,~t}", &pid, &a, &b) == 0 && is_peers(v, pid)) {
@@ -601,7 +604,7 @@ static void member_ended(struct server *v, struct local *l)
 		rc = cnode_builder_term(b, &message);
 		cnode_builder_free(b);
 	}
-	bool tell = l->count > 0;
+	bool tell = l->count > 0 && !CN_MUTANT(pg_end_untold);
 	while (l->count > 0) {
 		struct part *part = part_find(l->groups[--l->count], NULL);
 		cnode_pid pid = l->pid;
@@ -639,7 +642,8 @@ static void down(struct server *v, const cnode_info *info)
 	struct scope *s = v->scope;
 	struct remote *r = remote_find(s, info->pid);
 	if (r && cnode_ref_equal(&r->monitor, &info->ref)) {
-		forget_remote(v, r);
+		if (!CN_MUTANT(pg_members_outlive_server))
+			forget_remote(v, r);
 		return;
 	}
 	lock_even(v);

@@ -68,7 +68,7 @@ static int publish(struct cnode_process *p, const struct cn_process_spec *spec, 
 	}
 	if (spec->name) {
 		rc = name_add(p, spec->name);
-		if (rc != 0)
+		if (rc != 0 && !CN_MUTANT(taken_name_ignored))
 			goto undo_pid;
 	}
 	/* Between two processes of ours adding cannot fail. */

@@ -199,7 +199,7 @@ static int choose(struct cn_factories *f, const char *peer, const struct wanted 
 /* May the peer give a process this name? */
 static bool may_register(struct cn_factories *f, const char *peer, const char *name)
 {
-	if (cn_guard_ask(f->guard, CNODE_ACCESS_REGISTER, name, peer) != CN_ACCESS_NO)
+	if (cn_guard_ask(f->guard, CNODE_ACCESS_REGISTER, name, peer) != CN_ACCESS_NO || CN_MUTANT(register_list_ignored))
 		return true;
 	cn_guard_refused(f->guard, CN_REFUSED_REGISTER, peer, name, "it is not on the list of the name");
 	return false;
@@ -246,7 +246,7 @@ static int give(struct cn_origin *r, const struct cn_wishes *w)
 {
 	if (w->application.size && !(r->application = cn_strdup(w->application.text)))
 		return CNODE_ENOMEM;
-	return cn_term_is_none(w->env) ? 0 : cnode_term_keep(w->env, &r->env);
+	return cn_term_is_none(w->env) || CN_MUTANT(env_lost) ? 0 : cnode_term_keep(w->env, &r->env);
 }
 
 /* Starts the process; q->peer NULL: for one of ours. 0, or the code of the refusal; the origin is not taken then. */
@@ -271,13 +271,13 @@ static int start(struct cn_factories *f, const struct cn_spawn_request *q, const
 	struct cn_process_spec spec = {
 		.parent = q->from,
 		.leader = q->leader,
-		.name = named && !globally ? wishes->name.text : NULL,
+		.name = named && !globally && !CN_MUTANT(spawn_name_lost) ? wishes->name.text : NULL,
 		.origin = r,
-		.start_ns = wishes->start_ns,
-		.init_ns = wishes->init_ns,
+		.start_ns = CN_MUTANT(start_timeout_ignored) ? 0 : wishes->start_ns,
+		.init_ns = CN_MUTANT(init_timeout_ignored) ? 0 : wishes->init_ns,
 		.at_once = wishes->at_once && !globally,
-		.held = globally,
-		.max_messages = wishes->max_messages,
+		.held = globally && !CN_MUTANT(spawn_name_late),
+		.max_messages = CN_MUTANT(mailbox_limit_ignored) ? 0 : wishes->max_messages,
 		.drops = wishes->drops,
 		.log_level = wishes->says_level ? &wishes->level : NULL,
 		.link = wishes->link && !CN_MUTANT(spawn_link_lost),
@@ -424,7 +424,8 @@ bool cn_spawn_may_exit(struct cn_factories *f, cnode_name peer, const struct cn_
 	enum cn_access_answer said = cn_guard_ask(f->guard, CNODE_ACCESS_EXIT, target->label, node);
 	const struct cn_origin *origin = target->origin;
 	/* Who spawned it may end it, also if the factory was closed to him since: his supervisor waits for its end. */
-	if (said == CN_ACCESS_YES || (said == CN_ACCESS_UNSAID && (target->parent.node == peer ||
+	if (said == CN_ACCESS_YES || CN_MUTANT(exit_list_ignored) ||
+	    (said == CN_ACCESS_UNSAID && ((target->parent.node == peer && !CN_MUTANT(exit_not_for_parent)) ||
 	    (origin && origin->factory && cn_access_allowed(&origin->factory->who, node)))))
 		return true;
 	cn_guard_refused(f->guard, CN_REFUSED_EXIT, node, target->label,
