@@ -212,7 +212,7 @@ static int report(cnode_process *self, struct resolver *r)
 		return rc;
 	rc = cnode_builder_term(r->resolved, &resolved);
 	if (rc == 0) {
-		rc = cnode_send(self, r->g->server, "{resolved_here,~t,~t,~t,~t}", node, tag, ops, resolved);
+		rc = cnode_send(self, global_pid(r->g, &r->g->server), "{resolved_here,~t,~t,~t,~t}", node, tag, ops, resolved);
 		cnode_term_drop(resolved);
 	}
 	cnode_term_drop(ops);
