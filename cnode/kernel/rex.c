@@ -133,7 +133,7 @@ static int external_done(cnode_process *self, void *state, void *context, const 
 	cnode_term whom;
 	(void)state;
 	int rc = cnode_scan(waiting->args, "[~t|_]", &whom);
-	if (rc == 0)
+	if (rc == 0 && !cn_term_is_atom(whom, "nobody"))
 		rc = answer->status == 0 ? cn_rex_answer(self, whom, answer->term)
 					 : refuse(self, waiting->args, "{'EXIT',~a}", cnode_error_atom(answer->status));
 	cn_gen_detach(&waiting->attachment);
