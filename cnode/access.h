@@ -32,7 +32,8 @@ enum cnode_access {
 	CNODE_ACCESS_NAME,
 	/*
 	 * exit/2 to processes of a factory (its name), or to a process of the program's own (the
-	 * name it was started with). Open to the nodes that may spawn the factory and to the
+	 * name it was started with), and sys:terminate (which gen_server:stop is), suspend and
+	 * resume, which are answered {error, not_allowed}. Open to the nodes that may spawn the factory and to the
 	 * node of the process that spawned it; closed for all others. A signal from a linked
 	 * process, and the end of a link, are never refused.
 	 */
@@ -72,7 +73,7 @@ CNODE_API int cnode_access_list(cnode_node *node, int (*each)(void *context, con
  * Limits for each peer that `who` matches: so many living processes, and so many spawns per
  * second (a peer that was quiet may start that many at once); 0: no limit. What goes over is
  * answered with system_limit. factory NULL: all that the peer has started here, by spawns and
- * by erpc; otherwise the processes of this factory. Of several rules for the same factory the
+ * by rpc (erpc and rex alike); otherwise the processes of this factory. Of several rules for the same factory the
  * last that was set and matches the peer decides; the same factory and `who` again replaces.
  * Processes that live already count. CNODE_EBADNAME (factory), CNODE_EBADARG (who), CNODE_ENOMEM.
  */
@@ -81,22 +82,24 @@ CNODE_API int cnode_quota_set(cnode_node *node, const char *factory, const char 
 /* Drops all rules. */
 CNODE_API void cnode_quota_clear(cnode_node *node);
 
-/* One rule, for cnode_quotas_set. */
+/* One rule, for cnode_quotas_set. Set with CNODE_QUOTA_INIT. */
 typedef struct cnode_quota {
+	size_t size;                    /* the same in all of an array */
 	const char *factory;            /* NULL: all together */
 	const char *who;
 	uint32_t processes, spawns_per_second;
 } cnode_quota;
+#define CNODE_QUOTA_INIT .size = sizeof(cnode_quota)    /* { CNODE_QUOTA_INIT, .who = "*", .processes = 100 } */
 /*
  * Replaces all rules by these, as if cnode_quota_set were called for each in turn, but in one
- * step: there is no moment without rules. `quotas` is borrowed for the call. As cnode_quota_set;
- * on failure nothing is changed.
+ * step: there is no moment without rules. `quotas` is borrowed for the call. As cnode_quota_set, and
+ * CNODE_EBADARG for a wrong size; on failure nothing is changed.
  */
 CNODE_API int cnode_quotas_set(cnode_node *node, const cnode_quota *quotas, size_t count);
 
 /* How often peers were refused something, since the node was made. */
 typedef struct cnode_refusal_counts {
-	size_t size;                    /* set by the caller; at most so much is written */
+	size_t size;                    /* of the program's struct: at most so much is written */
 	uint64_t spawns;                /* by the list of a factory, or the global switch */
 	uint64_t functions;             /* by the lists of functions */
 	uint64_t names;
@@ -104,6 +107,7 @@ typedef struct cnode_refusal_counts {
 	uint64_t registrations;
 	uint64_t quotas;
 } cnode_refusal_counts;
+#define CNODE_REFUSAL_COUNTS_INIT { .size = sizeof(cnode_refusal_counts) }
 CNODE_API void cnode_refusals(cnode_node *node, cnode_refusal_counts *counts);
 
 #ifdef __cplusplus

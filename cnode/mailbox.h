@@ -4,6 +4,8 @@
  * has a pid, can be registered, linked and monitored as any process, and is used by one
  * thread at a time.
  *
+ * The code of a behaviour with `run` (cnode/server.h) has a mailbox too: its process's own.
+ *
  * Functions that wait take milliseconds (CNODE_INFINITY: for ever; 0: do not wait) and
  * return CNODE_ETIMEOUT; they may not be called from a callback of a behaviour.
  * All return 0 or a negative code, and cnode_mailbox_error has the sentence with node,
@@ -28,6 +30,7 @@ CNODE_API int cnode_mailbox_open(cnode_node *node, const char *name, cnode_mailb
 CNODE_API void cnode_mailbox_close(cnode_mailbox *mailbox);
 /* The process: for everything that cnode/process.h offers. Borrowed. */
 CNODE_API cnode_process *cnode_mailbox_process(cnode_mailbox *mailbox);
+/* One sentence about the last failure on this mailbox: what, to which name. Borrowed until the next call on it. */
 CNODE_API const char *cnode_mailbox_error(const cnode_mailbox *mailbox);
 
 /*
@@ -35,6 +38,14 @@ CNODE_API const char *cnode_mailbox_error(const cnode_mailbox *mailbox);
  * CNODE_ETIMEOUT; CNODE_EEXITED: an exit signal has ended the mailbox; CNODE_ESHUTDOWN.
  */
 CNODE_API int cnode_receive(cnode_mailbox *mailbox, cnode_info *message, uint64_t timeout_ms);
+/*
+ * A selective receive: takes the oldest message for which `wanted` is true, and leaves the others in their order. What it
+ * is shown is borrowed for that call; it calls no function of the mailbox. NULL: cnode_receive. Each call looks at
+ * all that waits, from the oldest on. Also CNODE_ENOMEM: a message could not be shown. Since 0.2.
+ */
+typedef bool cnode_wanted_fn(void *context, const cnode_info *message);
+CNODE_API int cnode_receive_if(cnode_mailbox *mailbox, cnode_wanted_fn *wanted, void *context, cnode_info *message,
+			       uint64_t timeout_ms);
 /* A descriptor that is readable while a message is waiting, for a poll loop of the program's own. CNODE_EFDS. */
 CNODE_API int cnode_mailbox_fd(cnode_mailbox *mailbox);
 
@@ -80,8 +91,10 @@ CNODE_API int cnode_spawn_remote(cnode_mailbox *mailbox, const char *node, const
 CNODE_API int cnode_rpc(cnode_mailbox *mailbox, const char *node, const char *module, const char *function,
 			cnode_term args, uint64_t timeout_ms, cnode_term *result);
 
-/* Connects and tells why it cannot (net_kernel:connect_node/1, but with the cause). CNODE_EHOST,
-   CNODE_ENOTREG, CNODE_EEPMD, CNODE_ECOOKIE, CNODE_EREFUSED, CNODE_EFLAGS, CNODE_EPEERNAME, CNODE_ENOCONNECTION, CNODE_ETIMEOUT. */
+/*
+ * Connects and tells why it cannot (net_kernel:connect_node/1, but with the cause). CNODE_EHOST,
+ * CNODE_ENOTREG, CNODE_EEPMD, CNODE_ECOOKIE, CNODE_EREFUSED, CNODE_EFLAGS, CNODE_EPEERNAME, CNODE_ENOCONNECTION, CNODE_ETIMEOUT.
+ */
 CNODE_API int cnode_connect_wait(cnode_mailbox *mailbox, const char *peer, uint64_t timeout_ms);
 
 /* What a connection attempt went through. */
@@ -92,8 +105,10 @@ enum cnode_step {
 	CNODE_STEP_HANDSHAKE,           /* name, flags and cookie */
 	CNODE_STEP_PING,                /* net_kernel answers */
 };
-/* net_adm:ping/1 step by step: `step` is called, by the calling thread, as each is done or has failed (code, and a
-   phrase); may be NULL. */
+/*
+ * net_adm:ping/1 step by step: `step` (NULL: none) is called, by the calling thread, as each is done or has
+ * failed, with a code and a phrase. As cnode_connect_wait, and CNODE_EREPLY: its net_kernel did not say yes.
+ */
 CNODE_API int cnode_ping(cnode_mailbox *mailbox, const char *peer, uint64_t timeout_ms,
 			 void (*step)(void *context, enum cnode_step step, int code, const char *text), void *context);
 

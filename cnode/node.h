@@ -45,9 +45,9 @@ typedef struct cnode_config {
 	const char *name;               /* "a@host"; "a": the host's name is added; NULL: nonode@nohost, no network */
 	bool long_names;                /* as erl -name (the host has a dot); default as -sname */
 	const char *cookie;             /* NULL: cookie_file */
-	const char *cookie_file;        /* NULL: ~/.erlang.cookie, then $XDG_CONFIG_HOME/erlang/.erlang.cookie; "-": a line of standard input */
-	bool hidden;                    /* erl -hidden: no part in global, not in nodes() of the others; default visible. Until 0.1 nodes
-					   were hidden, and this member was `visible` */
+	const char *cookie_file;        /* NULL: ~/.erlang.cookie, then $XDG_CONFIG_HOME/erlang/.erlang.cookie; with neither the first is
+					   made, as erl does; "-": a line of standard input */
+	bool hidden;                    /* erl -hidden: no part in global, not in nodes() of the others; default visible */
 	const char *listen;             /* "addr", "addr:port", "[v6]:port", ":port"; NULL: all, any port */
 	enum cnode_epmd_mode epmd;
 	uint16_t epmd_port;             /* 0: $ERL_EPMD_PORT (CNODE_EEPMD if that is no port), then 4369 */
@@ -79,6 +79,8 @@ typedef struct cnode_config {
 	uint32_t global_timeout;        /* seconds that a node may take to go on with joining global, or to answer it, before its
 					   connection is closed; 0: 60. Since 0.2 */
 	const char *dns;                /* DNS servers, "ADDRESS[:PORT],…"; NULL: the system's (resolv.conf). Since 0.2 */
+	int max_run_threads;            /* processes with `run` (cnode/server.h) at a time: each has a thread; more are refused with
+					   system_limit. 0: 256. Since 0.2 */
 } cnode_config;
 
 #define CNODE_CONFIG_INIT { .size = sizeof(cnode_config) }

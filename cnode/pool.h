@@ -48,8 +48,8 @@ typedef struct cnode_pool_node {
 	uint64_t processes;             /* CNODE_INFINITY: unknown */
 	uint32_t workers;               /* of this pool */
 } cnode_pool_node;
-/* The index of one of `count` (1 or more) nodes; what is none is taken as 0. Does not block. */
-typedef size_t cnode_choose_fn(void *context, const cnode_pool_node *nodes, size_t count);
+/* The index of one of `count` (1 or more) nodes, borrowed for the call; what is none is taken as 0. Does not block. */
+typedef size_t cnode_choose_fn(void *context, const cnode_pool_node *const *nodes, size_t count);
 
 /* Set with CNODE_POOL_INIT. All is copied but `context`. */
 typedef struct cnode_pool_options {

@@ -26,14 +26,6 @@ const struct cn_otp_release *cn_otp_release_of(uint64_t flags)
 	return &releases[0];
 }
 
-const struct cn_otp_release *cn_otp_release(int release)
-{
-	size_t i = COUNT - 1;
-	while (i > 0 && releases[i].release > release)
-		i--;
-	return &releases[i];
-}
-
 uint64_t cn_dflags_expand(uint64_t flags)
 {
 	return flags & CN_DFLAG_MANDATORY_25_DIGEST ? flags | CN_DFLAGS_25_DIGEST : flags;

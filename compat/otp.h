@@ -72,7 +72,6 @@ struct cn_otp_release {
  * Never NULL: a peer that is older or no BEAM gives the oldest row.
  */
 const struct cn_otp_release *cn_otp_release_of(uint64_t flags);
-const struct cn_otp_release *cn_otp_release(int release);
 
 /* The flags with MANDATORY_25_DIGEST expanded to the set it stands for. */
 uint64_t cn_dflags_expand(uint64_t flags);

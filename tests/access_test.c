@@ -299,7 +299,7 @@ END_TEST
 
 START_TEST(counts_what_is_refused_by_kind)
 {
-	cnode_refusal_counts counts = { .size = sizeof counts };
+	cnode_refusal_counts counts = CNODE_REFUSAL_COUNTS_INIT;
 	cn_guard_refused(guard, CN_REFUSED_SPAWN, "a@h", "counter", "x");
 	for (int i = 0; i < 10; i++)
 		cn_guard_refused(guard, CN_REFUSED_NAME, "a@h", "db", "x");
@@ -396,13 +396,18 @@ END_TEST
 
 START_TEST(all_quotas_are_replaced_in_one_step_or_not_at_all)
 {
-	static const cnode_quota rules[] = { { NULL, "*", 5, 0 }, { "counter", "*", 1, 0 }, { "counter", "big@h", 2, 0 } };
-	static const cnode_quota bad[] = { { NULL, "*", 9, 0 }, { "counter", "nohost", 9, 0 } };
+	static const cnode_quota rules[] = {
+		{ CNODE_QUOTA_INIT, NULL, "*", 5, 0 }, { CNODE_QUOTA_INIT, "counter", "*", 1, 0 }, { CNODE_QUOTA_INIT, "counter", "big@h", 2, 0 },
+	};
+	static const cnode_quota bad[] = { { CNODE_QUOTA_INIT, NULL, "*", 9, 0 }, { CNODE_QUOTA_INIT, "counter", "nohost", 9, 0 } };
+	static const cnode_quota uneven[] = { { CNODE_QUOTA_INIT, NULL, "*", 9, 0 }, { 8, NULL, "*", 9, 0 } }, no_size = { 0, NULL, "*", 9, 0 };
 	struct cn_place *place;
 	const char *why;
 	ck_assert_int_eq(cn_quota_set(guard, "noop", "*", 1, 0), 0);
 	ck_assert_int_eq(cn_quotas_set(guard, rules, CN_ARRAY_SIZE(rules)), 0);
 	ck_assert_int_eq(cn_quotas_set(guard, bad, CN_ARRAY_SIZE(bad)), CNODE_EBADARG);
+	ck_assert_int_eq(cn_quotas_set(guard, uneven, CN_ARRAY_SIZE(uneven)), CNODE_EBADARG);
+	ck_assert_int_eq(cn_quotas_set(guard, &no_size, 1), CNODE_EBADARG);
 	ck_assert_int_eq(cn_quota_take(guard, "a@h", "counter", CN_NS_PER_S, &place, &why), 0);
 	ck_assert_int_eq(cn_quota_take(guard, "a@h", "counter", CN_NS_PER_S, &place, &why), CNODE_ESYSLIMIT);
 	ck_assert_int_eq(cn_quota_take(guard, "big@h", "counter", CN_NS_PER_S, &place, &why), 0);
@@ -412,6 +417,20 @@ START_TEST(all_quotas_are_replaced_in_one_step_or_not_at_all)
 		ck_assert_int_eq(cn_quota_take(guard, "a@h", "noop", CN_NS_PER_S, &place, &why), 0);
 	ck_assert_int_eq(cn_quota_take(guard, "a@h", "noop", CN_NS_PER_S, &place, &why), CNODE_ESYSLIMIT);
 	ck_assert_int_eq(cn_quotas_set(guard, NULL, 0), 0);
+	ck_assert_int_eq(cn_quota_take(guard, "a@h", "noop", CN_NS_PER_S, &place, &why), 0);
+}
+END_TEST
+
+START_TEST(quotas_of_a_program_with_later_headers_are_read)
+{
+	static const struct { cnode_quota rule; uint64_t later; } rules[] = {
+		{ { sizeof rules[0], NULL, "*", 2, 0 }, 7 }, { { sizeof rules[0], "counter", "*", 1, 0 }, 7 },
+	};
+	struct cn_place *place;
+	const char *why;
+	ck_assert_int_eq(cn_quotas_set(guard, &rules[0].rule, CN_ARRAY_SIZE(rules)), 0);
+	ck_assert_int_eq(cn_quota_take(guard, "a@h", "counter", CN_NS_PER_S, &place, &why), 0);
+	ck_assert_int_eq(cn_quota_take(guard, "a@h", "counter", CN_NS_PER_S, &place, &why), CNODE_ESYSLIMIT);
 	ck_assert_int_eq(cn_quota_take(guard, "a@h", "noop", CN_NS_PER_S, &place, &why), 0);
 }
 END_TEST
@@ -535,6 +554,7 @@ int main(void)
 	tcase_add_test(tc, a_peer_spawns_no_more_often_than_its_quota);
 	tcase_add_test(tc, the_last_quota_that_matches_a_peer_decides);
 	tcase_add_test(tc, all_quotas_are_replaced_in_one_step_or_not_at_all);
+	tcase_add_test(tc, quotas_of_a_program_with_later_headers_are_read);
 	tcase_add_test(tc, peers_that_have_nothing_are_forgotten);
 	tcase_add_test(tc, a_guard_without_memory_changes_nothing);
 	suite_add_tcase(s, tc);

@@ -82,4 +82,16 @@ done
 test -z "$missing" || echo "# missing:$missing"
 test -z "$missing" && test $functions -gt 100
 check $? "every exported function is in one of them, with its prototype"
+# Tables and examples in the headers' comments: every line is a line of the page, too.
+missing=
+for header in "${srcdir:-.}"/cnode/*.h; do
+  page=$man/cnode_$(basename "$header" .h).3
+  test -f "$page" || continue
+  lost=$(sed -n 's/^ \*   *\( [^ ].*\)$/\1/p' "$header" | sed 's/^ *//; s/ *\*\/$//; s/\\/\\e/g' | while IFS= read -r line; do
+    sed 's/^ *//; s/^\\&//' "$page" | grep -qxF -- "$line" || printf ' %s:"%s"' "${page##*/}" "$line"; done)
+  missing="$missing$lost"
+done
+test -z "$missing" || echo "# run together:$missing"
+test -z "$missing"
+check $? "tables and examples of the headers stand in the pages as they are"
 echo "1..$n"

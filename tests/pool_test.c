@@ -235,10 +235,10 @@ START_TEST(least_loaded_looks_at_the_processes_of_nodes)
 }
 END_TEST
 
-static size_t choose_last(void *context, const cnode_pool_node *list, size_t count)
+static size_t choose_last(void *context, const cnode_pool_node *const *list, size_t count)
 {
 	ck_assert_ptr_eq(context, &mb);
-	ck_assert_str_ne(list[count - 1].name, "");
+	ck_assert_str_ne(list[count - 1]->name, "");
 	return count - 1;
 }
 

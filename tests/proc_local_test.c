@@ -660,6 +660,7 @@ int main(void)
 	suite_add_tcase(s, t);
 	t = tcase_create("limits");
 	tcase_set_timeout(t, 120);
+	tap_one_thread(t);
 	tcase_add_test(t, a_mailbox_over_its_limit_kills_its_process);
 	tcase_add_test(t, ids_fit_the_oldest_peer_unless_told_otherwise);
 	tcase_add_test(t, every_failed_allocation_is_survived);

@@ -312,7 +312,7 @@ static inline int64_t count_of(const char *name)
 
 static inline cnode_refusal_counts refusals(void)
 {
-	cnode_refusal_counts counts = { .size = sizeof counts };
+	cnode_refusal_counts counts = CNODE_REFUSAL_COUNTS_INIT;
 	cnode_refusals(b, &counts);
 	return counts;
 }

@@ -343,41 +343,6 @@ START_TEST(takes_terms_from_bytes)
 }
 END_TEST
 
-START_TEST(encodes_control_messages_into_a_buffer)
-{
-	struct cn_buf buf;
-	cnode_ref ref = some_ref();
-	cnode_term reason = good_term(BYTES("l\0\0\0\1a\1l\0\0\0\1a\2j"));
-	cn_buf_init(&buf, 0);
-	cn_put_tuple(&buf, 6);
-	cn_put_int64(&buf, 22);
-	cn_put_uint64(&buf, UINT64_MAX);
-	cn_put_pid(&buf, some_pid());
-	cn_put_ref(&buf, &ref);
-	cn_put_atom(&buf, "normal", 6);
-	cn_put_term(&buf, reason);
-	ck_assert_int_eq(buf.err, 0);
-	static const unsigned char want[] =
-		"h\6a\x16n\x08\0\xff\xff\xff\xff\xff\xff\xff\xffXw\3a@b\0\0\0\7\0\0\0\2\0\0\0\5"
-		"Z\0\3w\3a@b\0\0\0\5\0\0\0\1\0\0\0\2\0\0\0\3w\6normall\0\0\0\2a\1a\2j";
-	ck_assert_uint_eq(buf.size, sizeof want - 1);
-	ck_assert_mem_eq(buf.data, want, sizeof want - 1);
-	cn_buf_clear(&buf);
-	cn_put_tuple(&buf, 300);
-	ck_assert_mem_eq(buf.data, "i\0\0\1\x2c", 5);
-	cnode_pid none = { 0 };
-	cn_put_pid(&buf, none);
-	ck_assert_int_eq(buf.err, CNODE_EBADARG);
-	cn_put_pid(&buf, some_pid());
-	cn_put_ref(&buf, &ref);
-	cn_put_term(&buf, reason);
-	ck_assert_int_eq(buf.err, CNODE_EBADARG);
-	ck_assert_uint_eq(buf.size, 5);
-	cn_buf_fini(&buf);
-	cnode_term_drop(reason);
-}
-END_TEST
-
 static void memory_scenario(void)
 {
 	cnode_term t, u;
@@ -439,6 +404,7 @@ TCase *build_case(void)
 {
 	TCase *c = tcase_create("build");
 	tcase_set_timeout(c, 60);
+	tap_one_thread(c);
 	tcase_add_test(c, encodes_integers_as_beam_does);
 	tcase_add_test(c, encodes_the_corpus_as_beam_does);
 	tcase_add_test(c, builds_by_format);
@@ -451,7 +417,6 @@ TCase *build_case(void)
 	tcase_add_test(c, tells_at_the_end_what_was_wrong);
 	tcase_add_test(c, limits_the_nesting_of_what_is_built);
 	tcase_add_test(c, takes_terms_from_bytes);
-	tcase_add_test(c, encodes_control_messages_into_a_buffer);
 	tcase_add_test(c, runs_out_of_memory_cleanly);
 	return c;
 }

@@ -286,6 +286,7 @@ TCase *text_case(void)
 {
 	TCase *c = tcase_create("text");
 	tcase_set_timeout(c, 60);
+	tap_one_thread(c);
 	tcase_add_test(c, prints_what_io_lib_prints);
 	tcase_add_test(c, reads_back_what_it_prints);
 	tcase_add_test(c, prints_what_has_no_text_in_erlang);

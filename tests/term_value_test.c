@@ -349,6 +349,7 @@ TCase *value_case(void)
 {
 	TCase *c = tcase_create("value");
 	tcase_set_timeout(c, 60);
+	tap_one_thread(c);
 	tcase_add_test(c, reads_by_cursor);
 	tcase_add_test(c, stays_failed_after_the_first_mismatch);
 	tcase_add_test(c, reads_lists_in_parts);

@@ -41,7 +41,7 @@ struct cn_pool {
 
 	struct cn_mutex lock;               /* guards what follows, and sleeping */
 	struct cn_cond wake;
-	struct cn_cond ended;               /* ending was set */
+	struct cn_cond ended;               /* ending was set, or a worker has gone */
 	struct worker *workers;
 	bool started;
 	uint64_t looked;                    /* holder of the lead: when long callbacks were looked for */
@@ -144,10 +144,11 @@ static bool run_some(struct cn_pool *p)
 /*
  * May this thread go into user code? Never the last one that is free, however short the code
  * seems: with all of them inside nobody would read, tick, or take back a lead that is lent.
+ * Nor when the pool has ended (cn_pool_join_free).
  */
 static bool enter_user(struct cn_pool *p)
 {
-	if (atomic_fetch_add(&p->busy, 1) + 1 >= atomic_load(&p->threads)) {
+	if (atomic_fetch_add(&p->busy, 1) + 1 >= atomic_load(&p->threads) || atomic_load(&p->ending)) {
 		atomic_fetch_sub(&p->busy, 1);
 		return false;
 	}
@@ -360,10 +361,13 @@ static void work(void *arg)
 		if (!follow(p, atomic_load(&p->threads) > p->config.threads))
 			w->left = leave_pool(p);
 	}
+	if (w->left && p->config.shrunk && atomic_load(&p->threads) <= p->config.threads && !atomic_load(&p->ending))
+		p->config.shrunk(p->config.ctx);
 	cn_mutex_lock(&p->lock);
 	if (!w->left)
 		atomic_fetch_sub(&p->threads, 1);
 	w->gone = true;
+	cn_cond_broadcast(&p->ended);
 	cn_mutex_unlock(&p->lock);
 }
 
@@ -477,6 +481,15 @@ void cn_pool_wait(struct cn_pool *p)
 	cn_mutex_unlock(&p->lock);
 }
 
+void cn_pool_join_free(struct cn_pool *p)
+{
+	cn_mutex_lock(&p->lock);
+	while (atomic_load(&p->threads) > atomic_load(&p->busy))
+		cn_cond_wait(&p->ended, &p->lock);
+	cn_mutex_unlock(&p->lock);
+	join_gone(p);
+}
+
 void cn_pool_join(struct cn_pool *p)
 {
 	if (!p->started)
@@ -525,10 +538,4 @@ bool cn_pool_step(struct cn_pool *p)
 	while (w.normal-- > 0 && run_one(p, false))
 		continue;
 	return true;
-}
-
-void cn_pool_count(struct cn_pool *p, int *threads, int *busy)
-{
-	*threads = atomic_load(&p->threads);
-	*busy = atomic_load(&p->busy);
 }

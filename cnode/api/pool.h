@@ -31,6 +31,8 @@ struct cn_pool_config {
 	int max_threads;
 	/* Called by the holder of the lead after each round of the loop; true: the pool ends. */
 	bool (*turn)(void *ctx);
+	/* The last thread beyond the first ones leaves; by that thread. NULL: nobody wants to know. */
+	void (*shrunk)(void *ctx);
 	void *ctx;
 };
 
@@ -40,7 +42,9 @@ int cn_pool_new(const struct cn_pool_config *config, struct cn_pool **pool);
 int cn_pool_start(struct cn_pool *pool);
 /* Waits until `turn` has ended the pool; threads may still be in user code. Not by a thread of the pool. */
 void cn_pool_wait(struct cn_pool *pool);
-/* The same, and until the threads are gone. Not by a thread of the pool. */
+/* Behind cn_pool_wait: until those threads are gone that are not in user code. Not by a thread of the pool. */
+void cn_pool_join_free(struct cn_pool *pool);
+/* Until `turn` has ended the pool and all its threads are gone. Not by a thread of the pool. */
 void cn_pool_join(struct cn_pool *pool);
 /* Behind cn_pool_join, or if it was never started. Takes NULL. */
 void cn_pool_free(struct cn_pool *pool);
@@ -52,8 +56,5 @@ void cn_pool_due(struct cn_pool *pool);
 
 /* One round without threads of its own: never waits. False: `turn` has ended the pool. */
 bool cn_pool_step(struct cn_pool *pool);
-
-/* Threads there are now, and how many of them are in user code. */
-void cn_pool_count(struct cn_pool *pool, int *threads, int *busy);
 
 #endif

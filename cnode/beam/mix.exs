@@ -5,7 +5,7 @@ defmodule CNode.MixProject do
   def project do
     [
       app: :cnode,
-      version: "0.1.0",
+      version: "0.2.0",
       elixir: "~> 1.12",
       description: "C nodes: processes, programs and pools of libcnode for Erlang and Elixir",
       erlc_options: [:debug_info],

@@ -414,7 +414,7 @@ static int take_quota(struct making *m, const struct cn_conf_section *section, c
 	if (more == NULL)
 		return CNODE_ENOMEM;
 	m->lists->quota = more;
-	more[m->lists->quotas++] = (cnode_quota){
+	more[m->lists->quotas++] = (cnode_quota){ CNODE_QUOTA_INIT,
 		.factory = factory != NULL ? strdup(factory) : NULL, .who = strdup(who),
 		.processes = (uint32_t)amounts.processes, .spawns_per_second = (uint32_t)amounts.spawns_per_second,
 	};

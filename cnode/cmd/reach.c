@@ -101,7 +101,7 @@ static int show_peer(void *context, const cnode_peer *peer)
 		return 0;
 	printf("node: %s\n", peer->name);
 	if (peer->release > 0)
-		printf("capabilities: those of OTP %d\n", peer->release);
+		printf("capabilities: none newer than those of OTP %d\n", peer->release);
 	printf("creation: %u\n", peer->creation);
 	printf("flags: 0x%llx\n", (unsigned long long)peer->flags);
 	return 1;

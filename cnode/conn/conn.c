@@ -352,11 +352,6 @@ const char *cn_conn_peer(const struct cn_conn *c)
 	return c->peer;
 }
 
-const char *cn_conn_where(const struct cn_conn *c)
-{
-	return c->where;
-}
-
 const struct cn_conn_info *cn_conn_info(const struct cn_conn *c)
 {
 	return &c->info;

@@ -192,8 +192,6 @@ enum cn_conn_state cn_conn_state(const struct cn_conn *c);   /* Lead. */
 bool cn_conn_dialled(const struct cn_conn *c);               /* by us; immutable */
 /* The peer's node name: dialled, or once claimed; "" before. Borrowed from c. Lead, or any thread once it is up. */
 const char *cn_conn_peer(const struct cn_conn *c);
-/* Where the peer is, as text; "" while dialling. Borrowed from c. Lead. */
-const char *cn_conn_where(const struct cn_conn *c);
 
 /* What the handshake agreed upon. Immutable from `up` on. */
 struct cn_conn_info {
@@ -249,8 +247,6 @@ int cn_conn_send(struct cn_conn *c, uint64_t sender, const struct cn_control *co
  * wait too, without `drained`. Any thread.
  */
 bool cn_conn_busy(const struct cn_conn *c);
-/* Writes what is queued, as far as the socket takes it. Any thread. */
-void cn_conn_flush(struct cn_conn *c);
 
 /*
  * Between begin and end the calling thread's sends to connections of this net are only queued;

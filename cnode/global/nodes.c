@@ -76,5 +76,5 @@ int pids_compare(cnode_pid a, cnode_pid b)
 
 int lock_id_term(cnode_pid a, cnode_pid b, cnode_term *id)
 {
-	return pids_compare(a, b) <= 0 ? cnode_format(id, "[~p,~p]", a, b) : cnode_format(id, "[~p,~p]", b, a);
+	return (pids_compare(a, b) <= 0) != CN_MUTANT(global_lock_id_order) ? cnode_format(id, "[~p,~p]", a, b) : cnode_format(id, "[~p,~p]", b, a);
 }

@@ -72,7 +72,7 @@ static void report(struct server *s, struct node *n)
 	int64_t creation = (int64_t)cn_procs_creation(s->g->config.procs);
 	if (cnode_format(&message, "{lost_connection,~a,~q,~q,~a}", self ? n->text : s->g->own, creation, ++s->last_operation,
 			 self ? s->g->own : n->text) != 0) {
-		cn_log_line(s->g->config.log, CNODE_LOG_ERROR, "global: out of memory: the loss of %s is not told", n->text);
+		server_broken(s, "telling of a loss");
 		return;
 	}
 	multicast(s, n->name, message);
@@ -83,7 +83,7 @@ void overlap_down(struct server *s, struct node *n, enum gone how)
 {
 	session_cancel(s, n, n->my_tag, (cnode_term){ 0 });
 	if (cnode_send(s->self, s->g->locker, "{remove_from_known,~a}", n->text) != 0)
-		cn_log_line(s->g->config.log, CNODE_LOG_ERROR, "global: out of memory: the locker does not know that %s is gone", n->text);
+		server_broken(s, "the locker");
 	session_reset(n);
 	if (how == GONE_REMOVED)
 		n->removing = true;
@@ -102,7 +102,7 @@ static bool remember(struct server *s, cnode_name a, cnode_name b, int64_t creat
 	key.pair.a = a;
 	key.pair.b = b;
 	HASH_FIND(hh, s->lost, &key.pair, sizeof key.pair, l);
-	if (l && l->creation == creation && operation <= l->operation)
+	if (l && l->creation == creation && operation <= l->operation && !CN_MUTANT(global_lost_again))
 		return false;
 	uint64_t now = cn_now();
 	/* The oldest are first: one that is told of again moves to the end. */
@@ -148,7 +148,7 @@ void overlap_lost_connection(struct server *s, cnode_term message)
 	cnode_atom texts[2];
 	cnode_name a, b;
 	int64_t creation, operation;
-	if (s->g->config.overlap == CNODE_OVERLAP_IGNORE || atomic_load(&s->g->leaving))
+	if (s->g->config.overlap == CNODE_OVERLAP_IGNORE || CN_MUTANT(global_lost_ignored) || atomic_load(&s->g->leaving))
 		return;
 	if (cnode_scan(message, "{lost_connection,~a,~q,~q,~a}", &texts[0], &creation, &operation, &texts[1]) != 0 ||
 	    cnode_name_of(texts[0].text, &a) != 0 || cnode_name_of(texts[1].text, &b) != 0) {
@@ -157,7 +157,8 @@ void overlap_lost_connection(struct server *s, cnode_term message)
 	}
 	if (!remember(s, a, b, creation, operation))
 		return;
-	multicast(s, a, message);
+	if (!CN_MUTANT(global_lost_not_passed_on))
+		multicast(s, a, message);
 	struct node *n = node_find(s, b == s->g->self ? a : b);
 	if (n && (n->known >= 0 || n->pending >= 0))
 		let_go(s, n);
@@ -165,7 +166,7 @@ void overlap_lost_connection(struct server *s, cnode_term message)
 
 void overlap_remove_connection(struct server *s, struct node *n)
 {
-	if (n->known < 0 && n->pending < 0)
+	if ((n->known < 0 && n->pending < 0) || CN_MUTANT(global_remove_ignored))
 		return;
 	s->g->config.ops->disconnect(s->g->config.ctx, n->name);
 	cn_log_line(s->g->config.log, CNODE_LOG_WARNING, "global: disconnected node %s in order to prevent overlapping partitions", n->text);

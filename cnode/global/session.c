@@ -133,7 +133,7 @@ void session_cancel(struct server *s, struct node *n, int64_t tag, cnode_term ru
 	if (!tag)
 		return;
 	if (cnode_send(s->self, s->g->locker, "{cancel,~a,~q,~t}", n->text, tag, cn_term_is_none(run) ? empty_list() : run) != 0)
-		server_cut(s, n, cnode_strerror(CNODE_ENOMEM));
+		server_broken(s, "the locker");
 	if (tag != n->my_tag)
 		return;
 	if (n->pending >= PROTOCOL_TAGS)
@@ -204,7 +204,7 @@ void session_init_connect(struct server *s, struct node *n, cnode_term version, 
 		server_cut(s, n, cnode_strerror(CNODE_ENOMEM));
 		return;
 	}
-	if (his >= PROTOCOL_TAGS)
+	if (his >= PROTOCOL_TAGS && !CN_MUTANT(global_no_ack))
 		tell(s, n, "{init_connect_ack,~a,~t,~q}", s->g->own, tag, n->my_tag);
 	n->pending = his;
 }
@@ -225,7 +225,7 @@ void session_ack(struct server *s, struct node *n, cnode_term his_my, cnode_term
 
 void session_cancelled(struct server *s, struct node *n, cnode_term tag)
 {
-	if (n->my_tag && is_int(tag, n->my_tag))
+	if (n->my_tag && is_int(tag, n->my_tag) && !CN_MUTANT(global_cancel_ignored))
 		restart(s, n);
 }
 
@@ -235,7 +235,7 @@ static bool is_current(struct server *s, struct node *n, cnode_term tag)
 	int64_t t;
 	if (cnode_scan(tag, "~q", &t) != 0)
 		return false;
-	if (n->my_tag && t == n->my_tag)
+	if (n->my_tag && (t == n->my_tag || CN_MUTANT(global_stale_tag_taken)))
 		return true;
 	session_cancel(s, n, t, (cnode_term){ 0 });
 	return false;
@@ -249,7 +249,7 @@ static bool is_current(struct server *s, struct node *n, cnode_term tag)
  */
 static int compare_tables(struct server *s, struct node *n, cnode_builder *ops, cnode_builder *conflicts, size_t *count)
 {
-	bool decide = nodes_compare(s->g->self, n->name) < 0;
+	bool decide = nodes_compare(s->g->self, n->name) < 0 || CN_MUTANT(global_both_decide);
 	cnode_reader r = cnode_read(n->exchange);
 	size_t left;
 	*count = 0;
@@ -339,7 +339,7 @@ void session_lock_is_set(struct server *s, struct node *n, int64_t tag, const cn
 
 void session_exchange(struct server *s, struct node *n, cnode_term names, cnode_term tag)
 {
-	if (is_current(s, n, tag) && keep(s, n, names, &n->exchange))
+	if (is_current(s, n, tag) && (n->locked || !CN_MUTANT(global_early_exchange_lost)) && keep(s, n, names, &n->exchange))
 		resolve(s, n);
 }
 
@@ -526,6 +526,8 @@ static void each_node(struct server *s, cnode_term list, node_fn *fn)
 /* Whether it is known there, which stood in the third place once, no release looks at: see begin. */
 void session_say_in_sync(struct server *s, struct node *n)
 {
+	if (CN_MUTANT(global_no_in_sync))
+		return;
 	cast(s, n, "{in_sync,~a,~t}", s->g->own, overlap_term(s->g->config.overlap));
 }
 
@@ -536,8 +538,11 @@ void session_join(struct server *s, struct node *n)
 		return;
 	}
 	/* It is told when it is up, or given up when it cannot be reached. */
-	if (!n->joining && cnode_monitor_node(s->self, n->text, true) == 0)
-		n->joining = true;
+	if (n->joining)
+		return;
+	n->joining = cnode_monitor_node(s->self, n->text, true) == 0;
+	if (!n->joining)
+		server_broken(s, "dialling a node");
 }
 
 /* It was told to be known: to the locker too. */
@@ -550,7 +555,7 @@ static void add_to_known(struct server *s, struct node *n, int version)
 	}
 	n->known = version;
 	if (cnode_send(s->self, s->g->locker, "{add_to_known,[~a]}", n->text) != 0)
-		server_cut(s, n, cnode_strerror(CNODE_ENOMEM));
+		server_broken(s, "the locker");
 }
 
 static void join_third(struct server *s, struct node *n, int version)
@@ -625,7 +630,7 @@ static int build_run(struct server *s, struct node *n, cnode_term *list)
 	cnode_build_list(&b);
 	int rc = 0;
 	for (struct node *k = s->nodes; k && rc == 0; k = k->hh.next) {
-		if (k->known < 0)
+		if (k->known < 0 || CN_MUTANT(global_no_new_nodes))
 			continue;
 		cnode_term *message = k->known < PROTOCOL_NODES ? &old : &new;
 		if (cn_term_is_none(*message))

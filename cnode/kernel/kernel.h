@@ -48,23 +48,41 @@ struct cn_output {
 int cn_function_run(struct cn_functions *fs, cnode_process *self, const char *module, const char *name, cnode_term args,
 		    cnode_term *result);
 
+/* The services of one node. Each of them is started again when it ends; those whose leader was `user` get the new one. */
+struct cn_kernel;
+
+struct cn_kernel_config {
+	struct cn_procs *procs;             /* borrowed, all of them */
+	struct cn_supervisor *supervisor;
+	struct cn_cluster *cluster;
+	struct cn_factories *factories;
+	struct cn_functions *functions;
+	const struct cn_output *output;     /* of user */
+	struct cn_log *log;
+};
 /*
- * Adds the built-in functions, lets erpc's spawns reach all functions, and starts user, net_kernel and rex. Before the node
- * is known to anybody. 0, CNODE_ENOMEM, CNODE_ENAMETAKEN.
+ * Adds the built-in functions and those of the module cnode, which are closed, lets erpc's spawns reach all functions, and
+ * starts user, net_kernel, rex and cnode. Before the node is known to anybody. *kernel is yours, also if it fails: processes
+ * may have it. 0, CNODE_ENOMEM, CNODE_ENAMETAKEN.
  */
-int cn_kernel_start(struct cn_procs *procs, struct cn_cluster *cluster, struct cn_factories *factories,
-		    struct cn_functions *functions, const struct cn_output *output, cnode_pid *user);
+int cn_kernel_start(const struct cn_kernel_config *config, struct cn_kernel **kernel);
+/* Behind the end of all processes. Takes NULL. */
+void cn_kernel_free(struct cn_kernel *kernel);
+/* The io server of the node, the group leader of what the program starts. Any thread. */
+cnode_pid cn_kernel_user_pid(struct cn_kernel *kernel);
 
-/* Exports the functions of the module cnode, closed, and starts the service cnode. After cn_kernel_start. 0, CNODE_ENOMEM. */
-int cn_kernel_registry(struct cn_procs *procs, struct cn_factories *factories, struct cn_functions *functions);
+/* Exports the functions of the module cnode, closed. */
+int cn_kernel_registry(struct cn_factories *factories, struct cn_functions *functions);
 
+extern const cnode_behaviour cn_kernel_service;
 extern const cnode_behaviour cn_kernel_net_kernel;
 extern const cnode_behaviour cn_kernel_rex;
 extern const cnode_behaviour cn_kernel_erpc_call;
 extern const cnode_behaviour cn_kernel_erpc_cast;
 /*
  * Runs one function for a caller of rex; its arguments are [Whom, M, F, A], its context the functions.
- * Whom is {rex, Pid}, {from, From} of a call, or {leader, Pid}: by way of the group leader, behind what was written to it.
+ * Whom is {rex, Pid}, {from, From} of a call, nobody of a cast, or {leader, Pid}: by way of the group leader, behind what was
+ * written to it.
  */
 extern const cnode_behaviour cn_kernel_rex_call;
 /* Gives Whom what rpc:call would return. As cnode_send. */
@@ -76,5 +94,11 @@ extern const cnode_behaviour cn_kernel_rex_stdout;
 /* Of cn_service: may this peer call the function that the arguments name? */
 int cn_functions_may_call(void *functions, const char *peer, cnode_term args);
 int cn_functions_may_cast(void *functions, const char *peer, cnode_term args);
+/*
+ * A place in the peer's quotas for the process that runs a function for rex; the arguments are those of cn_kernel_rex_call. (Those
+ * of erpc are spawned, and counted there.) 0, CNODE_ESYSLIMIT, CNODE_ENOMEM. The place is given back by _leave, which takes NULL.
+ */
+int cn_functions_enter(struct cn_functions *fs, const char *peer, cnode_term args, struct cn_place **place);
+void cn_functions_leave(struct cn_functions *fs, struct cn_place *place);
 
 #endif

@@ -2,8 +2,11 @@
 /*
  * rex: the server of rpc. Visible peers ask it for its features when they connect;
  * erl_call and programs on plain ei call functions through it, and so does rpc:block_call.
+ * Names of hidden nodes (global:register_name_external, which erl_interface asks rex for) are passed on to
+ * global_name_server, for they take longer than a function may that others wait for.
  * Follows: lib/kernel/src/rpc.erl; ei_rpc (lib/erl_interface/src/connect/ei_connect.c)
- * for {Pid, {call, M, F, A, GroupLeader}}, which is answered with {rex, Result}.
+ * for {Pid, {call, M, F, A, GroupLeader}}, which is answered with {rex, Result}. rpc:cast of
+ * nodes without spawn is a cast {cast, M, F, A, GroupLeader}.
  */
 #include "cnode/kernel/kernel.h"
 
@@ -13,8 +16,15 @@ struct job {
 	cnode_term args;            /* [Whom, M, F, A] */
 	cnode_pid leader;
 	cnode_ref monitor;          /* of the process that runs it; words 0: it waits */
+	struct cn_place *place;     /* in the quota of the peer; NULL: a process of ours calls */
 	bool own_leader;            /* the leader is there for this job only */
 	bool blocks;                /* of block_call: one after the other */
+};
+
+/* A call that global_name_server answers. */
+struct external {
+	struct cn_gen_attachment attachment;
+	cnode_term args;            /* of take; its own */
 };
 
 struct rex {
@@ -40,16 +50,19 @@ static void rex_release(void *state)
 	struct rex *rex = state;
 	for (struct job *j = rex->jobs, *next; j; j = next) {
 		next = j->next;
+		cn_functions_leave(rex->functions, j->place);
 		cnode_term_drop(j->args);
 		cn_free(j);
 	}
 }
 
-/* {badrpc, Reason} for the one who waits for a job. */
+/* {badrpc, Reason} for the one who waits for a job; who casts does not. */
 static int refuse(cnode_process *self, cnode_term args, const char *format, ...)
 {
 	cnode_term whom, why, value;
 	va_list list;
+	if (cnode_scan(args, "[nobody|_]") == 0)
+		return 0;
 	va_start(list, format);
 	int rc = cnode_vformat(&why, format, list);
 	va_end(list);
@@ -77,8 +90,65 @@ static void forget(cnode_process *self, struct rex *rex, struct job *job, bool a
 	while (*at != job)
 		at = &(*at)->next;
 	*at = job->next;
+	cn_functions_leave(rex->functions, job->place);
 	cnode_term_drop(job->args);
 	cn_free(job);
+}
+
+/* What a job that cannot begin is answered with. */
+static const char *word_of(int code)
+{
+	return code == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(code);
+}
+
+/* ---- names of hidden nodes ---- */
+
+static void external_free(struct cn_gen_attachment *a)
+{
+	struct external *e = CN_CONTAINER(a, struct external, attachment);
+	cnode_term_drop(e->args);
+	cn_free(e);
+}
+
+/* The name server has answered, or is not there. */
+static int external_done(cnode_process *self, void *state, void *context, const cnode_answer *answer)
+{
+	struct external *waiting = context;
+	cnode_term whom;
+	(void)state;
+	int rc = cnode_scan(waiting->args, "[~t|_]", &whom);
+	if (rc == 0)
+		rc = answer->status == 0 ? cn_rex_answer(self, whom, answer->term)
+					 : refuse(self, waiting->args, "{'EXIT',~a}", cnode_error_atom(answer->status));
+	cn_gen_detach(&waiting->attachment);
+	external_free(&waiting->attachment);
+	return told(rc);
+}
+
+/* True if the arguments are those of a call of global for a hidden node's name: *rc is how it went then. */
+static bool external(cnode_process *self, cnode_term args, int *rc)
+{
+	cnode_atom module, function;
+	cnode_term list;
+	if (cnode_scan(args, "[_,~a,~a,~t]", &module, &function, &list) != 0 || strcmp(module.text, "global") != 0 ||
+	    (strcmp(function.text, "register_name_external") != 0 && strcmp(function.text, "unregister_name_external") != 0))
+		return false;
+	struct external *waiting = cn_calloc(1, sizeof *waiting);
+	*rc = waiting ? cnode_term_keep(args, &waiting->args) : CNODE_ENOMEM;
+	if (*rc == 0)
+		*rc = cn_gen_attach(self, &waiting->attachment, external_free);
+	if (*rc == 0) {
+		*rc = cnode_call_name_async(self, "global_name_server", NULL, CNODE_INFINITY, external_done, waiting, "{cnode,{~a,~t}}",
+					    function.text, list);
+		if (*rc != 0)
+			cn_gen_detach(&waiting->attachment);
+	}
+	if (*rc == 0)
+		return true;
+	if (waiting)
+		external_free(&waiting->attachment);
+	*rc = told(refuse(self, args, "~a", word_of(*rc)));
+	return true;
 }
 
 /* Starts the process of a job; its end comes as DOWN. */
@@ -109,7 +179,7 @@ static int run_blocked(cnode_process *self, struct rex *rex)
 		int rc = run(self, rex, first);
 		if (rc == 0)
 			break;
-		int sent = told(refuse(self, first->args, "{'EXIT',~a}", rc == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(rc)));
+		int sent = told(refuse(self, first->args, "{'EXIT',~a}", word_of(rc)));
 		struct job *next = first->next;
 		forget(self, rex, first, false);
 		if (sent != 0)
@@ -150,12 +220,17 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 		bool blocks)
 {
 	char node[CNODE_NAME_SIZE];
-	int rc = cnode_name_text(peer != 0 ? peer : cnode_self(self).node, node);
+	int rc;
+	if (external(self, args, &rc))
+		return rc;
+	rc = cnode_name_text(peer != 0 ? peer : cnode_self(self).node, node);
 	if (rc == 0)
 		rc = cn_functions_may_call(rex->functions, node, args);
 	struct job *job = rc == 0 ? cn_calloc(1, sizeof *job) : NULL;
 	if (rc == 0 && !job)
 		rc = CNODE_ENOMEM;
+	if (rc == 0 && peer != 0 && !CN_MUTANT(rex_unpaid))
+		rc = cn_functions_enter(rex->functions, node, args, &job->place);
 	if (rc == 0)
 		rc = leader_of(self, leader, caller, job);
 	if (rc == 0)
@@ -163,8 +238,10 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 	if (rc != 0) {
 		if (job && job->own_leader)
 			(void)cnode_exit(self, job->leader, "shutdown");
+		if (job)
+			cn_functions_leave(rex->functions, job->place);
 		cn_free(job);
-		return told(refuse(self, args, "~a", rc == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(rc)));
+		return told(refuse(self, args, rc == CNODE_ESYSLIMIT ? "{'EXIT',~a}" : "~a", word_of(rc)));
 	}
 	struct job **at = &rex->jobs;
 	while (*at)
@@ -177,7 +254,7 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 	if (rc == 0)
 		return 0;
 	forget(self, rex, job, false);
-	return told(refuse(self, args, "{'EXIT',~a}", rc == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(rc)));
+	return told(refuse(self, args, "{'EXIT',~a}", word_of(rc)));
 }
 
 /* A job's process has ended. If not normally it has not answered: as rpc.erl, the reason is the answer. */
@@ -215,6 +292,20 @@ static int rex_handle_call(cnode_process *self, void *state, cnode_from *from, c
 	if (rc != 0)
 		return told(rc);
 	rc = take(self, state, cnode_message_peer(self), args, leader, cnode_from_pid(from), blocks);
+	cnode_term_drop(args);
+	return rc;
+}
+
+/* rpc:cast of nodes that have no spawn. */
+static int rex_handle_cast(cnode_process *self, void *state, cnode_term request)
+{
+	cnode_term m, f, a, leader, args;
+	if (cnode_scan(request, "{cast,~t,~t,~t,~t}", &m, &f, &a, &leader) != 0)
+		return 0;               /* ignored, as rpc.erl does */
+	int rc = cnode_format(&args, "[nobody,~t,~t,~t]", m, f, a);
+	if (rc != 0)
+		return told(rc);
+	rc = take(self, state, cnode_message_peer(self), args, leader, cnode_self(self), false);
 	cnode_term_drop(args);
 	return rc;
 }
@@ -258,6 +349,7 @@ const cnode_behaviour cn_kernel_rex = {
 	.state_size = sizeof(struct rex),
 	.init = rex_init,
 	.handle_call = rex_handle_call,
+	.handle_cast = rex_handle_cast,
 	.handle_info = rex_info,
 	.release = rex_release,
 };

@@ -120,7 +120,7 @@ sub prose {
 			if ($literal ne '') { $out .= ".Bd -literal -offset indent\n$literal.Ed\n"; $literal = ''; $open = 1; }
 		};
 		for my $line (@lines) {
-			if ($line =~ /^(?: {3,}|\t)/) {
+			if ($line =~ /^(?: {2}|\t)/) {
 				$flush->() if $plain ne '';
 				$literal .= escape($line =~ s/^ {2}//r) . "\n";
 			} else {
@@ -140,7 +140,7 @@ my @functions = map { map { $_->[1] } @{ $_->{functions} } } map { @{ $_->[1] } 
 $about =~ s/\s*\n\s*/ /g;
 $about =~ s/^(.*?)\. .*/$1/;
 $about =~ s/\.$//;
-$about = lcfirst $about unless $about =~ /^[A-Z]{2}/;
+$about = lcfirst $about unless $about =~ /^(?:[A-Z]{2}|Erlang|Phoenix)/;
 
 my $print_name = sub {
 	my @names = @_ ? @_ : ($page);

@@ -34,8 +34,10 @@ struct cn_source {
 static void found(struct cn_source *s, const char *peer)
 {
 	struct cn_cluster *cluster = s->cluster;
-	size_t size = strcspn(peer, ":");
-	if (strncmp(peer, cluster->config.name, size) == 0 && cluster->config.name[size] == 0)
+	const char *own = cluster->config.name;
+	size_t size = strlen(own);
+	/* Itself, with its port or without; the host may be an IPv6 address. */
+	if (strncmp(peer, own, size) == 0 && (peer[size] == 0 || (peer[size] == ':' && !strchr(strchr(own, '@'), ':'))))
 		return;
 	int rc = cn_cluster_connect(cluster, peer, false, NULL, NULL);
 	if (rc != 0)
@@ -92,29 +94,6 @@ static void list_round(struct cn_source *s)
 	round_over(s);
 }
 
-/* '*' stands for any text. */
-static bool matches(const char *pattern, size_t size, const char *name, size_t length)
-{
-	size_t p = 0, n = 0, star = SIZE_MAX, mark = 0;
-	while (n < length) {
-		if (p < size && pattern[p] == '*') {
-			star = p++;
-			mark = n;
-		} else if (p < size && pattern[p] == name[n]) {
-			p++;
-			n++;
-		} else if (star != SIZE_MAX) {
-			p = star + 1;
-			n = ++mark;
-		} else {
-			return false;
-		}
-	}
-	while (p < size && pattern[p] == '*')
-		p++;
-	return p == size;
-}
-
 static void epmd_next(struct cn_source *s);
 
 static void epmd_answered(struct cn_epmd_query *q, int rc)
@@ -123,14 +102,16 @@ static void epmd_answered(struct cn_epmd_query *q, int rc)
 	struct cn_epmd_node node;
 	size_t size = entry(s->at);
 	const char *sign = memchr(s->at, '@', size);
-	const char *pattern = sign ? s->at : "*";
-	size_t pattern_size = sign ? (size_t)(sign - s->at) : 1;
-	char host[CNODE_NAME_SIZE];
-	snprintf(host, sizeof host, "%.*s", (int)(sign ? size - pattern_size - 1 : size), sign ? sign + 1 : s->at);
+	const char *begin = sign ? sign + 1 : s->at;
+	char host[CNODE_NAME_SIZE], pattern[CNODE_NAME_SIZE], name[CN_EPMD_NAME_BYTES + 1];
+	snprintf(host, sizeof host, "%.*s", (int)(size - (size_t)(begin - s->at)), begin);
+	snprintf(pattern, sizeof pattern, "%.*s", sign ? (int)(sign - s->at) : 1, sign ? s->at : "*");
 	int more = 0;
-	while (rc == 0 && (more = cn_epmd_next_name(&q->names, &node)) > 0)
-		if (matches(pattern, pattern_size, (const char *)node.name, node.name_size))
-			found_at(s, (const char *)node.name, node.name_size, host, 0);
+	while (rc == 0 && (more = cn_epmd_next_name(&q->names, &node)) > 0) {
+		snprintf(name, sizeof name, "%.*s", (int)node.name_size, (const char *)node.name);
+		if (cn_access_match(pattern, name))
+			found_at(s, name, strlen(name), host, 0);
+	}
 	if (rc == 0 && more < 0)
 		rc = more;
 	s->failed = s->failed ? s->failed : rc;

@@ -231,6 +231,8 @@ static bool down_slice(struct cn_peer *peer, uint32_t budget)
 			.reason = peer->reason,
 		};
 		cn_procs_node_event(peer->cluster->procs, &event);
+		if (CN_MUTANT(nodedown_twice))
+			cn_procs_node_event(peer->cluster->procs, &event);
 	}
 	return true;
 }
@@ -241,7 +243,7 @@ static cnode_term nodedown_reason(const struct cn_cluster *cluster, int code)
 #define REASON(size, text) cn_term_static("w" size text, sizeof("w" size text) - 1)
 	if (cluster->stopping)
 		return REASON("\25", "net_kernel_terminated");
-	switch (code) {
+	switch (CN_MUTANT(nodedown_reason) ? 0 : code) {
 	case 0:
 		return REASON("\12", "disconnect");
 	case CNODE_ETICK:

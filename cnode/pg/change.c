@@ -57,7 +57,7 @@ static bool is_watched(const struct scope *s, const struct group *group)
 
 static void tell(struct scope *s, const struct group *group, const char *what, const cnode_pid *pids, size_t count)
 {
-	if (count == 0 || !is_watched(s, group))
+	if (count == 0 || !is_watched(s, group) || CN_MUTANT(pg_monitor_silent))
 		return;
 	cnode_term list = { 0 };
 	int rc = list_of(pids, count, &list);

@@ -155,7 +155,7 @@ void cn_procs_node_event(struct cn_procs *procs, const struct cn_node_event *eve
 	procs->nodes_next = procs->nodes_first;
 	while ((r = procs->nodes_next)) {
 		procs->nodes_next = r->node_next;
-		if (!(r->mode & type))
+		if (!(r->mode & type) && !CN_MUTANT(node_types_ignored))
 			continue;
 		struct cnode_process *p = r->owner;
 		uint64_t times = r->times;

@@ -119,7 +119,12 @@ static void fire(struct cnode_process *p, const cnode_ref *ref, struct work *w)
 	if (r && r->mode == ENDS_START) {
 		rel_remove(p, r);
 		rel_free(r);
-		process_die(p, atom_timeout(), w);
+		if (CN_MUTANT(timeout_orphan) && p->started) {
+			p->start_pending = false;
+			p->started(p->started_ctx, p->pid, CNODE_ETIMEOUT, atom_timeout());
+		} else {
+			process_die(p, atom_timeout(), w);
+		}
 	} else if (r) {
 		rel_remove(p, r);
 		ready = mailbox_push(p, message_of_rel(r, CN_MSG_TIMER), w);

@@ -81,14 +81,17 @@ static size_t choose(struct pool *p, const size_t *candidates, size_t count)
 	case CNODE_PLACE_NODE:
 		break;
 	case CNODE_PLACE_BY: {
-		cnode_pool_node *shown = cn_calloc(count, sizeof *shown);
+		/* Pointers, not an array of structs: a program built with older headers steps as these say. */
+		cnode_pool_node *shown = cn_calloc(count, sizeof *shown + sizeof(cnode_pool_node *));
 		if (!shown)
 			break;
+		const cnode_pool_node **nodes = (const cnode_pool_node **)(void *)(shown + count);
 		for (size_t i = 0; i < count; i++) {
 			const struct place *n = &s->nodes[candidates[i]];
 			shown[i] = (cnode_pool_node){ sizeof *shown, n->name, n->local, n->processes, n->workers };
+			nodes[i] = &shown[i];
 		}
-		best = s->options.choose(s->options.context, shown, count);
+		best = s->options.choose(s->options.context, nodes, count);
 		cn_free(shown);
 		return candidates[best < count ? best : 0];
 	}

@@ -60,8 +60,14 @@ static void tell_failure(const struct cn_origin *r, cnode_term reason)
 	cnode_term message;
 	if (cnode_format(&message, "{spawn_failed,~r,~t}", r->id, reason) != 0)
 		return;                     /* the answer says that it failed, all the same */
+	const cnode_ref *alias = r->failure_to.words ? &r->failure_to : NULL;
 	struct cn_signal sig = { .kind = CN_SIG_MESSAGE, .to = r->from, .node = r->peer, .epoch = r->epoch, .term = message };
-	struct cn_target to = { .pid = r->from };
+	struct cn_target to = { .pid = r->from, .alias = alias };
+	if (alias) {
+		sig.from = cn_procs_root(r->factories->procs);
+		sig.to = to.pid = (cnode_pid){ 0 };
+		sig.alias = alias;
+	}
 	if (r->cluster)
 		cn_cluster_send(r->cluster, &sig, 0);
 	else
@@ -199,7 +205,7 @@ static int choose(struct cn_factories *f, const char *peer, const struct wanted 
 /* May the peer give a process this name? */
 static bool may_register(struct cn_factories *f, const char *peer, const char *name)
 {
-	if (cn_guard_ask(f->guard, CNODE_ACCESS_REGISTER, name, peer) != CN_ACCESS_NO)
+	if (cn_guard_ask(f->guard, CNODE_ACCESS_REGISTER, name, peer) != CN_ACCESS_NO || CN_MUTANT(register_list_ignored))
 		return true;
 	cn_guard_refused(f->guard, CN_REFUSED_REGISTER, peer, name, "it is not on the list of the name");
 	return false;
@@ -246,7 +252,7 @@ static int give(struct cn_origin *r, const struct cn_wishes *w)
 {
 	if (w->application.size && !(r->application = cn_strdup(w->application.text)))
 		return CNODE_ENOMEM;
-	return cn_term_is_none(w->env) ? 0 : cnode_term_keep(w->env, &r->env);
+	return cn_term_is_none(w->env) || CN_MUTANT(env_lost) ? 0 : cnode_term_keep(w->env, &r->env);
 }
 
 /* Starts the process; q->peer NULL: for one of ours. 0, or the code of the refusal; the origin is not taken then. */
@@ -271,13 +277,13 @@ static int start(struct cn_factories *f, const struct cn_spawn_request *q, const
 	struct cn_process_spec spec = {
 		.parent = q->from,
 		.leader = q->leader,
-		.name = named && !globally ? wishes->name.text : NULL,
+		.name = named && !globally && !CN_MUTANT(spawn_name_lost) ? wishes->name.text : NULL,
 		.origin = r,
-		.start_ns = wishes->start_ns,
-		.init_ns = wishes->init_ns,
+		.start_ns = CN_MUTANT(start_timeout_ignored) ? 0 : wishes->start_ns,
+		.init_ns = CN_MUTANT(init_timeout_ignored) ? 0 : wishes->init_ns,
 		.at_once = wishes->at_once && !globally,
-		.held = globally,
-		.max_messages = wishes->max_messages,
+		.held = globally && !CN_MUTANT(spawn_name_late),
+		.max_messages = CN_MUTANT(mailbox_limit_ignored) ? 0 : wishes->max_messages,
 		.drops = wishes->drops,
 		.log_level = wishes->says_level ? &wishes->level : NULL,
 		.link = wishes->link && !CN_MUTANT(spawn_link_lost),
@@ -330,6 +336,9 @@ void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, cons
 	if (rc == 0 && (rc = choose(f, q->peer, &w, &gen, &at_hand.factory)) == 0 &&
 	    (!cn_wishes_read(&w.wishes, q->options) || !cn_wishes_fit(&w.wishes)))
 		word = "badopt";
+	/* Nobody is told things by us in the name of a peer. */
+	if (rc == 0 && !word && w.wishes.failure_to.words && w.wishes.failure_to.node != q->peer_name)
+		word = "badopt";
 	if (rc == 0 && !word && w.wishes.registration == CN_REGISTER_GLOBAL && w.wishes.name.size && !f->global.register_name)
 		word = "no_global";
 	if (rc != 0 || word) {
@@ -346,6 +355,7 @@ void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, cons
 	at_hand.link = w.wishes.link;
 	at_hand.monitor = w.wishes.monitor;
 	at_hand.tells_failure = w.wishes.tells_failure;
+	at_hand.failure_to = w.wishes.failure_to;
 	struct cn_origin *r = rc == 0 ? cn_malloc(sizeof *r) : NULL;
 	if (r) {
 		*r = at_hand;
@@ -384,7 +394,7 @@ int cn_spawn_here(struct cn_factories *f, cnode_process *self, const char *modul
 	*ref = q.request = cn_procs_make_ref(f->procs);
 	*r = (struct cn_origin){
 		.factories = f, .id = *ref, .from = q.from, .link = o->link, .monitor = o->monitor,
-		.tells_failure = w.wishes.tells_failure,
+		.tells_failure = w.wishes.tells_failure, .failure_to = w.wishes.failure_to,
 	};
 	atomic_init(&r->refs, 2);
 	struct cn_gen_spec gen = { .factory = module, .args = args };
@@ -424,7 +434,8 @@ bool cn_spawn_may_exit(struct cn_factories *f, cnode_name peer, const struct cn_
 	enum cn_access_answer said = cn_guard_ask(f->guard, CNODE_ACCESS_EXIT, target->label, node);
 	const struct cn_origin *origin = target->origin;
 	/* Who spawned it may end it, also if the factory was closed to him since: his supervisor waits for its end. */
-	if (said == CN_ACCESS_YES || (said == CN_ACCESS_UNSAID && (target->parent.node == peer ||
+	if (said == CN_ACCESS_YES || CN_MUTANT(exit_list_ignored) ||
+	    (said == CN_ACCESS_UNSAID && ((target->parent.node == peer && !CN_MUTANT(exit_not_for_parent)) ||
 	    (origin && origin->factory && cn_access_allowed(&origin->factory->who, node)))))
 		return true;
 	cn_guard_refused(f->guard, CN_REFUSED_EXIT, node, target->label,

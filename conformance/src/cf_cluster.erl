@@ -4,10 +4,11 @@
 -module(cf_cluster).
 -export([with/3, finish/1, name/2, names/1, names/2, others/2, caps/2, ask/3, ask/4, later/4, answer/1, answer/2,
          puppet/1, watched/1]).
--export([connect/2, together/1, apart/1, settle/1, no_overlap/1, known/1, visible/1, free/2, kill/2, died/1, again/3, release/1, wait_known/2, twice/3]).
+-export([connect/2, together/1, apart/1, leave/2, settle/1, no_overlap/1, known/1, visible/1, free/2, kill/2, died/1, again/3, release/1, wait_known/2, twice/3]).
 
-%% Shape: a list of {Role, Prefix}, Role :: nut | hidden_nut | peer | {otp, Release}; or {net, List} with the connections between
-%% the nodes led through the suite's own relays (cf_net). The node's name begins with Prefix, so one says who sorts first.
+%% Shape: a list of {Role, Prefix} or {Role, Prefix, More}, Role :: nut | hidden_nut | peer | hidden_peer | {otp, Release}; or
+%% {net, List} with the connections between the nodes led through the suite's own relays (cf_net). The node's name begins with
+%% Prefix, so one says who sorts first. More: options => words for the command line; global_timeout => seconds (CONTRACT.md).
 %% Fun gets the cluster: #{nodes => [#{name, role, caps, ...}], net => Net | none}.
 with(T, Shape, Fun) ->
     Key = {maps:get(lane, T), Shape},
@@ -66,15 +67,19 @@ launch(T, Specs) -> launch(T, Specs, none).
 
 launch(T, Specs, Net) ->
     Launched = [begin
+                    {Role, Prefix, More} = spec(Spec),
                     Name = name(T, Prefix),
-                    {Role, cf_nut:launch(environment(Role, T, Name, Net), options(Role, Name, Net, maps:get(ticktime, T, 60)))}
-                end || {Role, Prefix} <- Specs],
+                    {Role, More, cf_nut:launch(environment(Role, T, More), options(Role, Name, Net, maps:get(ticktime, T, 60), More))}
+                end || Spec <- Specs],
     Nodes = [begin
                  #{nut := Name, proc := P} = cf_nut:ready(N),
                  hidden(Name),
-                 #{name => Name, role => Role, proc => P, caps => ask(Name, capabilities, [])}
-             end || {Role, N} <- Launched],
+                 #{name => Name, role => Role, more => More, proc => P, caps => ask(Name, capabilities, [])}
+             end || {Role, More, N} <- Launched],
     #{nodes => Nodes, net => Net}.
+
+spec({Role, Prefix}) -> {Role, Prefix, #{}};
+spec({_, _, _} = Spec) -> Spec.
 
 hidden(Name) ->
     true =:= net_kernel:hidden_connect_node(Name) orelse cf:fail("~s could not connect to ~s", [node(), Name]).
@@ -83,16 +88,17 @@ name(#{job := Job}, Prefix) ->
     list_to_atom(lists:concat([Prefix, "_", Job, "_", erlang:unique_integer([positive]), "@127.0.0.1"])).
 
 %% An OTP node that is no node under test gets no mutation.
-environment(nut, T, _, _) -> T#{visible => true};
-environment(hidden_nut, T, _, _) -> T#{visible => false};
-environment(Role, T, _, _) ->
-    {Erl, Beams} = release(case Role of peer -> maps:get(release, T); {otp, R} -> R end),
-    T#{visible => true, command => filename:join([cf:home(), "nodes", "otp", "start"]),
+environment(Role, #{env := Env} = T, More) when Role =:= nut; Role =:= hidden_nut ->
+    Timeout = case More of #{global_timeout := S} -> integer_to_list(S); _ -> false end,
+    T#{visible => Role =:= nut, env => [{"NUT_GLOBAL_TIMEOUT", Timeout} | Env]};
+environment(Role, T, _) ->
+    {Erl, Beams} = release(case Role of {otp, R} -> R; _ -> maps:get(release, T) end),
+    T#{visible => Role =/= hidden_peer, command => filename:join([cf:home(), "nodes", "otp", "start"]),
        env => [{"NUT_ERL", Erl}, {"NUT_BEAMS", Beams}, {"NUT_MUTANT", false}]}.
 
-options(Role, Name, Net, TickTime) ->
+options(Role, Name, Net, TickTime, More) ->
     [Short | _] = string:tokens(atom_to_list(Name), "@"),
-    O = #{name => Name, ticktime => TickTime, log => if Role =:= nut; Role =:= hidden_nut -> "nut.log"; true -> Short ++ ".log" end},
+    O = #{name => Name, ticktime => TickTime, options => maps:get(options, More, ""), log => if Role =:= nut; Role =:= hidden_nut -> "nut.log"; true -> Short ++ ".log" end},
     if Net =:= none -> O; true -> O#{epmd => cf_net:epmd(Net, Name)} end.
 
 %% {Erl, Beams} of an OTP release that is here; its beams are made when first asked for.
@@ -191,14 +197,15 @@ apart(C) ->
     cf:wait("all nodes are alone", fun() ->
         case [{N, V} || N <- Names, V <- [visible(N)], V =/= []] of
             [] -> [] =:= [K || N <- Names, K <- known(N)];
-            Left -> [leave(C, N, V) || {N, V} <- Left], Left
+            Left -> [leave(C, N) || {N, _} <- Left], Left
         end
     end, 20000).
 
-leave(C, Name, Visible) ->
+%% It ends its connections with all others, if it can as one who goes for good.
+leave(C, Name) ->
     case lists:member(global_disconnect, caps(C, Name)) of
         true -> ask(puppet(Name), global_disconnect, []);
-        false -> [ask(Name, disconnect, [V]) || V <- Visible]
+        false -> [ask(Name, disconnect, [V]) || V <- visible(Name)]
     end.
 
 %% Meetings after which OTP itself is not always of one mind (in some hundred of them one node misses a name): what fails
@@ -231,8 +238,8 @@ ready(#{net := Net} = C) ->
 
 %% A killed node again, under the same name; it ends with the case. The cluster with it.
 again(T, #{nodes := Nodes, net := Net} = C, Name) ->
-    {value, #{role := Role} = Node, Others} = take_named(Name, Nodes),
-    #{proc := P} = cf_nut:ready(cf_nut:launch(environment(Role, T, Name, Net), options(Role, Name, Net, 60))),
+    {value, #{role := Role, more := More} = Node, Others} = take_named(Name, Nodes),
+    #{proc := P} = cf_nut:ready(cf_nut:launch(environment(Role, T, More), options(Role, Name, Net, 60, More))),
     hidden(Name),
     C#{nodes => [Node#{proc => P} | Others]}.
 

@@ -7,7 +7,7 @@
 -export([his/1, hello/1, init_connect/1, init_connect/2, ack/2, got_ack/2, lock_id/2, version/2]).
 -export([lock_set/3, lock_set/4, got_lock_set/2, exchange/3, got_exchange/1, resolved/3, resolved/4, got_resolved/1]).
 -export([serve/2, aside/1, events/1, take_locks/2, give_locks/2, join/1, join/2, known/1]).
--export([cast/2, cast/3, plain/2, plain/3, call/2, call/3, call_from/3, reply_to/3, await/2, await/3, none/2, rule/2, asked/1]).
+-export([cast/2, cast/3, plain/2, plain/3, call/2, call/3, call_from/3, reply_to/3, await/2, await/3, none/2, rule/2, willing/1, asked/1]).
 
 %% Options: name, prefix, vsn (8), tag, release. Sorts before a node under test by its prefix "aa", after it by "zz".
 dial(T, Nut) -> dial(T, Nut, #{}).

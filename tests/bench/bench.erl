@@ -312,7 +312,20 @@ report(Results, Nodes) ->
         true -> targets(Results);
         false -> ok
     end,
-    ok.
+    readme(Results).
+
+%% The column of README.md's table, to be copied as it stands.
+readme(Results) ->
+    io:format("~nFor README.md, us per call: ~s~n",
+              [lists:join("; ", [[Name, $\s, short(values(Results, rt_p50, S))]
+                                 || {S, Name} <- [{cnode, "cnode"}, {nif, "NIF"}, {port, "port"}, {ei, "ei"}, {raw_beam, "TCP echo"}],
+                                    values(Results, rt_p50, S) =/= []])]).
+
+short(Vs) ->
+    case median(Vs) < 1 of
+        true -> number(median(Vs));
+        false -> io_lib:format("~b (~b to ~b)", [round(median(Vs)), round(lists:min(Vs)), round(lists:max(Vs))])
+    end.
 
 targets(Results) ->
     io:format("~nTargets (medians of the ratios within a round)~n"),

@@ -31,12 +31,18 @@ cases() ->
       {'acl.name_refused', "a name that the list refuses does not exist: noproc for calls and monitors, messages are lost", ?RULE, [gen], [], fun name_refused/1},
       {'acl.name_allowed', "a name that the list allows is there", ?RULE, [], [], fun name_allowed/1},
       {'acl.exit_refused', "exit/2 to a process of a factory that we may not spawn does nothing", ?RULE, [], [raw], fun exit_refused/1},
+      {'acl.sys_refused', "nor do sys:terminate, suspend and resume; they say so", ?RULE, [sys, gen], [raw], fun sys_refused/1},
       {'acl.exit_by_link', "exit/2 from a linked process ends it, whatever the list says", ?RULE, [link], [], fun exit_by_link/1},
       {'acl.exit_of_parent', "who spawned it may end it although the factory is closed by now", ?RULE, [], [], fun exit_of_parent/1},
       {'acl.register_refused', "a name that the list refuses: not_allowed, and no process", ?RULE, [spawn_options], [], fun register_refused/1},
       {'acl.quota_processes', "over the quota of processes: system_limit; one that ends makes room", ?RULE, [], [], fun quota_processes/1},
       {'acl.quota_rate', "over the quota of spawns per second: system_limit", ?RULE, [], [], fun quota_rate/1},
       {'acl.quota_erpc', "what erpc starts counts, too", ?RULE, [erpc], [], fun quota_erpc/1},
+      {'acl.quota_rex', "and what rex starts: for calls of ei, calls of OTP 23, block_call, and casts", ?RULE, [rex], [], fun quota_rex/1},
+      {'acl.quota_rex_over', "a call of rex that has ended makes room", ?RULE, [rex], [raw], fun quota_rex_over/1},
+      {'acl.quota_handshake', "(14) a peer that lies about its pid's node pays from its own quota", ?RULE, [rex], [raw], fun quota_handshake/1},
+      {'acl.rex_closed', "rex calls and casts no function that is closed to the peer, whatever pid it names", ?RULE, [rex], [raw], fun rex_closed/1},
+      {'acl.register_handshake', "(14) it gives no name with a pid of a node that may", ?RULE, [spawn_options], [raw], fun register_handshake/1},
       {'acl.unknown_dies', "a factory may answer as a BEAM does: a process that ends with undef", ?RULE, [], [], fun unknown_dies/1},
       {'acl.unknown_hidden', "or hide what is not there behind not_allowed", ?RULE, [], [], fun unknown_hidden/1},
       {'acl.counted', "every refusal is counted by its kind", ?RULE, [], [], fun counted/1},
@@ -300,6 +306,33 @@ exit_refused(T) ->
         ok = facl(C, [access, exit, set, '*', <<"*">>])
     end).
 
+%% What gen_server:stop sends, by one who may not spawn the factory, also in the name of one who may; and to a service of the node.
+sys_refused(T) ->
+    C = cf_fake:dial(T, #{}),
+    ok = facl(C, [access, exit, reset, '*', <<>>]),
+    ok = facl(C, [access, exit, set, counter, <<"friend@127.0.0.1">>]),
+    Friend = cf_fake:dial(T, #{name => 'friend@127.0.0.1', on_alive => true}),
+    Me = cf_fake:pid(Friend), Ref = cf_fake:ref(Friend),
+    cf_fake:send(Friend, {29, Ref, Me, Me, {counter, start, 1}, []}, [7]),
+    P = cf_fake:take(Friend, fun({signal, {31, R, _, _, X}, none, _}) when R =:= Ref -> X end),
+    [cf:same({error, not_allowed}, sys(C, Whom, What)) || Whom <- [P, rex], What <- [suspend, resume, {terminate, normal}]],
+    %% The answer to the pid of the friend goes to the friend.
+    R2 = cf_fake:ref(C),
+    cf_fake:send(C, {2, '', P}, {system, {Me, R2}, {terminate, normal}}),
+    {error, not_allowed} = cf_fake:take(Friend, fun({signal, _, {R, X}, _}) when R =:= R2 -> X end),
+    true = facl(C, is_alive, [P]),
+    cf:same(ok, sys(Friend, P, suspend)),
+    cf:same(ok, sys(Friend, P, resume)),
+    cf:same(ok, sys(Friend, P, {terminate, normal})),
+    cf:wait("it ends", fun() -> not facl(Friend, is_alive, [P]) end),
+    ok = facl(C, [access, exit, reset, counter, <<>>]),
+    ok = facl(C, [access, exit, set, '*', <<"*">>]).
+
+sys(C, Whom, What) ->
+    Me = cf_fake:pid(C), Ref = cf_fake:ref(C),
+    cf_fake:to(C, Whom, {system, {Me, Ref}, What}),
+    cf_fake:take(C, fun({signal, _, {R, X}, _}) when R =:= Ref -> X end).
+
 exit_by_link(T) ->
     process_flag(trap_exit, true),
     with(T, <<"*">>, fun(F) ->
@@ -364,6 +397,71 @@ quota_erpc(#{nut := Nut} = T) ->
     {error, {erpc, system_limit}} = Got,
     Nut = apply(erpc, call, [Nut, erlang, node, []]),
     exit(P, kill).
+
+quota_rex(#{nut := Nut} = T) ->
+    {ok, P} = spawned(T, starter),
+    Before = element(6, acl(T, [refusals])),
+    ok(T, [quota, all, {1, 0}, bin(node())]),
+    Over = {badrpc, {'EXIT', system_limit}},
+    %% The answers below are behind it; what it would write would be here.
+    ok = gen_server:cast({rex, Nut}, {cast, io, put_chars, [<<"x">>], self()}),
+    {rex, Nut} ! {self(), {call, erlang, node, [], user}},
+    Old = receive {rex, X} -> X after 8000 -> none end,
+    [Call, Blocked] = [gen_server:call({rex, Nut}, {How, erlang, node, [], group_leader()}, 8000) || How <- [call, block_call]],
+    After = element(6, acl(T, [refusals])),
+    ok(T, [quota_clear]),
+    cf:same({Over, Over, Over}, {Old, Call, Blocked}),
+    cf:not_got(fun({io_request, _, _, _}) -> ok end),
+    cf:same(Before + 4, After),
+    Nut = gen_server:call({rex, Nut}, {call, erlang, node, [], group_leader()}, 8000),
+    exit(P, kill).
+
+%% A peer that has nothing here, so that its quota is only for these calls.
+quota_rex_over(#{nut := Nut} = T) ->
+    Name = stranger(),
+    C = cf_fake:dial(T, #{name => Name, on_alive => true}),
+    Me = cf_fake:pid(C),
+    ok = facl(C, [quota, all, {2, 0}, bin(Name)]),
+    Got = [begin
+               cf_fake:to(C, rex, {Me, {call, M, node, [], user}}),
+               cf_fake:take(C, fun({signal, Ctl, {rex, R}, _}) when element(3, Ctl) =:= Me -> R end)
+           end || M <- [erlang, no_such_module], _ <- lists:seq(1, 20)],
+    ok = facl(C, [quota_clear]),
+    [Nut, {badrpc, {'EXIT', {undef, _}}}] = lists:usort(Got).
+
+quota_handshake(T) ->
+    Name = stranger(),
+    C = cf_fake:dial(T, #{name => Name, on_alive => true}),
+    Me = cf_fake:pid(C), Friend = {'$pid', 'friend@127.0.0.1', 5, 0, 77},
+    cf:same(ok, on(C, Me, starter)),
+    ok = facl(C, [quota, all, {1, 0}, bin(Name)]),
+    cf_fake:send(C, {6, Friend, '', rex}, {Me, {call, erlang, node, [], user}}),
+    Got = cf_fake:take(C, fun({signal, Ctl, {rex, R}, _}) when element(3, Ctl) =:= Me -> R end),
+    Spawned = on(C, Friend, starter),
+    ok = facl(cf_fake:dial(T, #{}), [quota_clear]),
+    cf:same({badrpc, {'EXIT', system_limit}}, Got),
+    cf:check(lists:member(Spawned, [system_limit, closed]), "a spawn in the name of another was ~p", [Spawned]).
+
+rex_closed(T) ->
+    C = cf_fake:dial(T, #{}),
+    Me = cf_fake:pid(C), Friend = {'$pid', 'friend@127.0.0.1', 5, 0, 77},
+    Before = element(2, facl(C, [refusals])),
+    cf_fake:send(C, {6, Friend, '', rex}, {'$gen_cast', {cast, conformance_closed, f, [], Me}}),
+    [begin
+         cf_fake:send(C, {6, From, '', rex}, {Me, {call, conformance_closed, f, [], user}}),
+         {badrpc, not_allowed} = cf_fake:take(C, fun({signal, Ctl, {rex, R}, _}) when element(3, Ctl) =:= Me -> R end)
+     end || From <- [Me, Friend]],
+    cf:same(Before + 3, element(2, facl(C, [refusals]))).
+
+register_handshake(T) ->
+    C = cf_fake:dial(T, #{}),
+    Name = cf:unique("name"), Friend = {'$pid', 'friend@127.0.0.1', 5, 0, 77}, Ref = cf_fake:ref(C),
+    ok = facl(C, [access, register, set, Name, <<"friend@127.0.0.1">>]),
+    cf_fake:send(C, {29, Ref, Friend, Friend, {starter, start, 0}, [{name, Name}]}, []),
+    cf_fake:take(C, fun({signal, {31, R, _, 0, not_allowed}, none, _}) when R =:= Ref -> ok; (closed) -> ok end),
+    Honest = cf_fake:dial(T, #{}),
+    undefined = cf_fake:call(Honest, whereis, [Name]),
+    ok = facl(Honest, [access, register, reset, Name, <<>>]).
 
 unknown_dies(#{nut := Nut} = T) ->
     with(T, <<"*">>, fun(F) ->

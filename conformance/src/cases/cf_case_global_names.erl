@@ -178,7 +178,14 @@ registration(C) ->
 it_registers(T, Nut, Prefix) ->
     C = dial(T, Nut, #{prefix => Prefix}), N = name(), P = cf_cluster:puppet(Nut), Pid = internal(P),
     cf_member:join(C), cf_member:asked(C),
+    %% The greater of the two is locked first (OTP asks it again when it locks all of them) and given back last.
+    Itself = fun() -> cf_cluster:free([Nut], global) =/= true end,
+    cf_member:rule(C, fun({set_lock, _} = R) -> get(first) =:= undefined andalso put(first, Itself()), cf_member:willing(R);
+                         ({del_lock, _} = R) -> put(last, Itself()), cf_member:willing(R);
+                         (R) -> cf_member:willing(R) end),
     yes = cf_member:serve(C, cf_cluster:later(P, global_register, [N, P, {global, random_exit_name}], self())),
+    Boss = Prefix =:= "aa",
+    cf:same({Boss, Boss}, {get(first), get(last)}, "it has itself locked while it locks us first, while it gives back last"),
     case registration(C) of
         [{set_lock, Id = {global, _}}, {register, N, Pid, Method}, {del_lock, Id}] -> cf:same(exit_name(), Method, "the method");
         Other -> cf:fail("expected set_lock, register and del_lock of one id, got ~p", [Other])

@@ -19,6 +19,7 @@ cases() ->
       {'io.rpc', "what a function prints comes to the leader of who called it by rpc", ?IO, [rpc], [], fun rpc/1},
       {'io.erpc', "and by erpc", ?IO, [erpc], [], fun erpc/1},
       {'io.block_call', "and by block_call", ?IO, [rex], [], fun block_call/1},
+      {'io.rex_cast', "and by a cast to rex, as rpc:cast once was", ?IO, [rex], [], fun cast/1},
       {'io.rex_stdout', "send_stdout_to_caller: {rex_stdout, Text} comes to the caller, before {rex, Result}", "rpc.erl (25)", [rex],
        [raw, {from, 25}], fun rex_stdout/1},
       {'io.spawned_leader', "what it spawns here has its spawner's group leader", ?IO, [spawn, spawn_out], [], fun spawned_leader/1},
@@ -136,6 +137,11 @@ block_call(#{nut := Nut}) ->
     L = leader(),
     ok = led_by(L, fun() -> rpc:block_call(Nut, io, put_chars, [<<"blocked">>]) end),
     cf:same(<<"blocked">>, wrote(L)).
+
+cast(#{nut := Nut}) ->
+    L = leader(),
+    ok = gen_server:cast({rex, Nut}, {cast, io, put_chars, [<<"by cast">>], L}),
+    cf:same(<<"by cast">>, wrote(L)).
 
 rex_stdout(T) ->
     C = cf_fake:dial(T, #{}), Me = cf_fake:pid(C),

@@ -237,11 +237,13 @@ wire_order(T) ->
     C = cf_fake:dial(T, #{}),
     [begin
          {Me, Ref} = request_on(C, {noop, start, 0}, [link, monitor], []),
-         cf_fake:take(C, fun({signal, Ctl, _, _}) when element(1, Ctl) =:= 21; element(1, Ctl) =:= 28 -> Ref = element(4, Ctl), ok end),
-         Order = cf_fake:seen(C, fun({signal, {31, R, _, 3, _}, _, _}) when R =:= Ref -> reply;
-                                    ({signal, {3, _, To, _}, _, _}) when To =:= Me -> exit;
-                                    ({signal, {24, _, To}, _, _}) when To =:= Me -> exit end),
-         cf:same([reply, exit], Order)
+         Said = fun() -> cf_fake:seen(C, fun({signal, {31, R, _, 3, _}, _, _}) when R =:= Ref -> reply;
+                                            ({signal, {3, _, To, _}, _, _}) when To =:= Me -> exit;
+                                            ({signal, {24, _, To}, _, _}) when To =:= Me -> exit;
+                                            ({signal, {21, _, _, R, _}, _, _}) when R =:= Ref -> down;
+                                            ({signal, {28, _, _, R}, _, _}) when R =:= Ref -> down end) end,
+         cf:wait("all three are here", fun() -> length(Said()) =:= 3 end),
+         cf:same([reply, exit, down], Said())
      end || _ <- lists:seq(1, 20)].
 
 wire_reply_before_message(T) ->
