@@ -130,6 +130,8 @@ static bool goes_on(struct cn_pool *p)
 /*
  * Runs a process, and the short ones that are behind it: where many have little to do (a burst
  * of spawns), a wake, a look at the loop and a write for each of them would cost more than they.
+ * One that takes longer than its forecast holds back what those before it sent: until the lead writes
+ * that, or, if the lead is lent, the watcher has taken it.
  */
 static bool run_some(struct cn_pool *p)
 {
