@@ -21,6 +21,8 @@ int cn_random(void *bytes, size_t size);
  * there is much. Any thread.
  */
 void cn_memory_trim(void);
+/* For a thread that begins: lets cn_memory_trim reach what the C library keeps for it, also once it has ended. */
+void cn_memory_know(void);
 
 /*
  * The handshake's digest, MD5(cookie ‖ decimal challenge): erl_dist_protocol, "Digest

@@ -351,6 +351,7 @@ static void work(void *arg)
 	struct cn_pool *p = w->pool;
 	me = w;
 	w->id = cn_thread_id();
+	cn_memory_know();
 	while (!w->left && !atomic_load(&p->ending)) {
 		if (take_lead(p)) {
 			lead_until_work(p);
