@@ -463,16 +463,16 @@ START_TEST(short_runs_are_left_to_who_is_at_them_and_long_ones_are_called_for)
 			tell(long_one, "x");
 		run();
 	}
-	int wakes = atomic_load(&W.wakes), soons = atomic_load(&W.soons);
+	int wakes = atomic_load(&W.wakes), briefs = atomic_load(&W.briefs);
 	for (int i = 0; i < 3; i++)
 		tell(quick[i], "x");
 	tell(long_one, "x");
 	ck_assert_int_eq(atomic_load(&W.wakes), wakes + 1);
-	ck_assert_int_eq(atomic_load(&W.soons), soons);
+	ck_assert_int_eq(atomic_load(&W.briefs), briefs);
 	run();
 	/* Behind the first two another short one is next; behind the third the long one. */
 	ck_assert_int_eq(atomic_load(&W.wakes), wakes + 4);
-	ck_assert_int_eq(atomic_load(&W.soons), soons + 2);
+	ck_assert_int_eq(atomic_load(&W.briefs), briefs + 2);
 }
 END_TEST
 

@@ -26,7 +26,7 @@ struct world {
 	_Atomic uint64_t total;         /* all, also those beyond the list */
 	_Atomic int answer;             /* what send returns */
 	_Atomic bool no_alias, drop;
-	_Atomic int prompt_wakes, wakes, soons, dues, connects;
+	_Atomic int prompt_wakes, wakes, briefs, dues, connects;
 	_Atomic int gone, left;
 	/* Of processes with a thread of their own, which the test is: there is one thread. */
 	int take_code;                  /* what thread_take returns */
@@ -108,11 +108,11 @@ static bool world_has_alias(void *ctx, cnode_name node)
 	struct world *w = ctx;
 	return node == w->peer && !atomic_load(&w->no_alias);
 }
-static void world_runnable(void *ctx, bool prompt, bool soon)
+static void world_runnable(void *ctx, bool prompt, enum cn_call how)
 {
 	struct world *w = ctx;
-	if (soon)
-		atomic_fetch_add(&w->soons, 1);
+	if (how == CN_CALL_BRIEF)
+		atomic_fetch_add(&w->briefs, 1);
 	atomic_fetch_add(prompt ? &w->prompt_wakes : &w->wakes, 1);
 }
 static void world_due(void *ctx)

@@ -67,11 +67,11 @@ static bool has_alias(void *ctx, cnode_name peer)
 	return cn_cluster_has_alias(node->cluster, peer);
 }
 
-static void runnable(void *ctx, bool prompt, bool soon)
+static void runnable(void *ctx, bool prompt, enum cn_call how)
 {
 	cnode_node *node = ctx;
 	if (node->pool)
-		cn_pool_runnable(node->pool, prompt, soon);
+		cn_pool_runnable(node->pool, prompt, how);
 }
 
 static void timers_due(void *ctx)

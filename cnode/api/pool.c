@@ -100,6 +100,12 @@ static bool leave_to_watcher(struct cn_pool *p)
 	return atomic_load(&p->watched) || wake_one(p);
 }
 
+/* More callbacks run than there are processors: whoever says that it comes back soon may have to wait for its turn on one. */
+static bool is_crowded(struct cn_pool *p)
+{
+	return atomic_load_explicit(&p->busy, memory_order_relaxed) > p->config.threads;
+}
+
 /* ---- running user code ---- */
 
 static bool run_one(struct cn_pool *p, bool prompt_only)
@@ -115,7 +121,7 @@ static bool goes_on(struct cn_pool *p)
 {
 	struct cn_sched_waiting w;
 	uint64_t entered = atomic_load_explicit(&me->entered, memory_order_relaxed);
-	if (entered <= LOWERED || cn_now() - entered >= TOGETHER_NS)
+	if (is_crowded(p) || entered <= LOWERED || cn_now() - entered >= TOGETHER_NS)
 		return false;
 	cn_sched_waiting(p->config.procs, &w);
 	return w.normal > 0 && w.forecast_ns < CN_SCHED_SHORT_NS;
@@ -124,6 +130,8 @@ static bool goes_on(struct cn_pool *p)
 /*
  * Runs a process, and the short ones that are behind it: where many have little to do (a burst
  * of spawns), a wake, a look at the loop and a write for each of them would cost more than they.
+ * One that takes longer than its forecast holds back what those before it sent: until the lead writes
+ * that, or, if the lead is lent, the watcher has taken it.
  */
 static bool run_some(struct cn_pool *p)
 {
@@ -413,16 +421,16 @@ static void add_worker(struct cn_pool *p)
 
 /* ---- from outside ---- */
 
-void cn_pool_runnable(struct cn_pool *p, bool prompt, bool soon)
+void cn_pool_runnable(struct cn_pool *p, bool prompt, enum cn_call how)
 {
 	if (leading == p)
 		return;                     /* looked at when the round is over */
 	if (prompt) {
-		if (!soon)
+		if (how == CN_CALL_NOW)
 			cn_wake_post(p->config.loop, &p->nudge);
 		return;
 	}
-	if (soon) {
+	if (how == CN_CALL_SOON || (how == CN_CALL_BRIEF && !is_crowded(p))) {
 		leave_to_watcher(p);
 		return;
 	}

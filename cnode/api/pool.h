@@ -50,7 +50,7 @@ void cn_pool_join(struct cn_pool *pool);
 void cn_pool_free(struct cn_pool *pool);
 
 /* Something can be run (cn_procs_ops.runnable). Any thread. */
-void cn_pool_runnable(struct cn_pool *pool, bool prompt, bool soon);
+void cn_pool_runnable(struct cn_pool *pool, bool prompt, enum cn_call how);
 /* The earliest timer moved (cn_procs_ops.due). Any thread. */
 void cn_pool_due(struct cn_pool *pool);
 

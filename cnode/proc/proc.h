@@ -101,6 +101,13 @@ struct cn_exit_target {
 	cnode_term reason;
 };
 
+/* How urgently a thread is needed for a process that is ready. */
+enum cn_call {
+	CN_CALL_NOW,
+	CN_CALL_SOON,               /* this thread is inside cn_sched_run and will come back for it */
+	CN_CALL_BRIEF,              /* this thread has taken one, and others are left: that and the next one are forecast to be short */
+};
+
 /*
  * Called by any thread, also by the holder of the lead, with locks of this room held:
  * they never block and never call back into this room, and whoever calls this room holds
@@ -127,10 +134,9 @@ struct cn_procs_ops {
 	bool (*has_alias)(void *ctx, cnode_name node);
 	/*
 	 * A process became ready, or one was taken and others are left: somebody should call
-	 * cn_sched_run. `soon`: this thread is inside cn_sched_run and will come back for it; of what
-	 * is left: both the one taken and the next are forecast to be short.
+	 * cn_sched_run.
 	 */
-	void (*runnable)(void *ctx, bool prompt, bool soon);
+	void (*runnable)(void *ctx, bool prompt, enum cn_call how);
 	/* cn_sched_due has become earlier. */
 	void (*due)(void *ctx);
 	/* A process and its state are gone, its callbacks returned; cn_procs_count is without it (not by cn_procs_free). May be NULL. */

@@ -25,7 +25,7 @@ void run_ready(struct cnode_process *p, const struct work *w)
 	q->count++;
 	cn_mutex_unlock(&q->lock);
 	if (first)
-		procs->ops->runnable(procs->ctx, q == &procs->prompt, w->inside);
+		procs->ops->runnable(procs->ctx, q == &procs->prompt, w->inside ? CN_CALL_SOON : CN_CALL_NOW);
 }
 
 static uint64_t forecast(const struct cnode_process *p)
@@ -400,7 +400,7 @@ bool cn_sched_run(struct cn_procs *procs, bool prompt_only, uint64_t budget_ns)
 	if (!p && !prompt_only) {
 		p = runq_pop(&procs->normal, &left, &brief);
 		if (left)
-			procs->ops->runnable(procs->ctx, false, brief);
+			procs->ops->runnable(procs->ctx, false, brief ? CN_CALL_BRIEF : CN_CALL_NOW);
 	}
 	if (!p)
 		return false;
