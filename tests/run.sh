@@ -66,7 +66,7 @@ build() { build_in build-test; }
 compiled_tests() {
 	for t in $(make -s -C "$1" list-tests); do
 		case $1/$t in
-		*/layers.t | */headers.t | */release.t | */symbols.t | */install.t | */readme.t | */load.t | */deps.t | *.sh | */man.t) ;;
+		*/layers.t | */headers.t | */musl.t | */release.t | */symbols.t | */install.t | */readme.t | */load.t | */deps.t | *.sh | */man.t) ;;
 		*) printf '%s ' "$t" ;;
 		esac
 	done
