@@ -3,7 +3,7 @@
 # run.sh: sets up everything and runs all tests. What CI runs.
 #
 #   run.sh            build, tests under ASan and UBSan and under TSan, packaging, every OTP release, RabbitMQ, Elixir, tshark's
-#                     view, 20 mutants
+#                     view, 28 mutants
 #   run.sh --quick    for work in progress: one build, its tests, one OTP release
 #   run.sh --long     everything, also a whole live release under each sanitizer, all mutants, and what takes hours
 #   run.sh --list     the names of the stages
@@ -138,9 +138,10 @@ mutants() {
 		conformance/mutants --node cnode --jobs "$jobs" && conformance/mutants --node otp --jobs "$jobs"
 	else
 		conformance/mutants --node cnode --jobs "$jobs" acl_ignored alias_answers_twice cache_slot_off_by_one down_twice \
-			epmd_old_versions erpc_result_thrown fragment_order kill_is_trapped late_spawn_reply late_ticks \
-			link_without_noproc no_cookie_check no_flag_check no_nodedown no_unlink_ack ping_says_no reply_tag_lost \
-			spoofed_sender suspend_ignored wrong_creation
+			epmd_old_versions erpc_result_thrown fragment_order global_lost_ignored global_no_in_sync global_wrong_winner \
+			init_timeout_ignored kill_is_trapped late_spawn_reply late_ticks link_without_noproc no_cookie_check \
+			no_flag_check no_nodedown no_unlink_ack nodedown_twice pg_leave_untold ping_says_no quota_ignored \
+			reply_tag_lost spawn_name_lost spoofed_sender suspend_ignored wrong_creation
 	fi
 }
 
