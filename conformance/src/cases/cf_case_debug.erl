@@ -12,7 +12,7 @@ cases() ->
       {'sys.log_off', "sys:log with false forgets", ?SYS, [], [], fun log_off/1},
       {'sys.log_print', "sys:log with print writes to the group leader", ?SYS, [io], [], fun log_print/1},
       {'sys.trace', "sys:trace writes each event to the group leader as it happens, until it is off", ?SYS, [io], [], fun trace/1},
-      {'sys.statistics', "sys:statistics counts messages from when it is on", ?SYS, [], [], fun statistics/1},
+      {'sys.statistics', "sys:statistics counts messages from when it is on", ?SYS, [], [], fun counts/1},
       {'sys.statistics_off', "sys:statistics that is off is no_statistics", ?SYS, [], [], fun statistics_off/1},
       {'sys.no_debug', "sys:no_debug ends all of it", ?SYS, [io], [], fun no_debug/1},
       {'sys.log_to_file', "sys:log_to_file of what cannot be opened is open_file", ?SYS, [], [], fun log_to_file/1},
@@ -105,7 +105,7 @@ trace(T) ->
     cf:same(ok, sys:trace(P, false)),
     silence(P).
 
-statistics(T) ->
+counts(T) ->
     P = counter(T),
     1 = gen_server:call(P, {add, 1}),
     cf:same(ok, sys:statistics(P, true)),
