@@ -123,11 +123,11 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 		epmd = none
 		listen = 127.0.0.1
 		load = { shop }
-		net_ticktime = 30 shutdown_timeout=7
+		net_ticktime = 30 shutdown_timeout=7 overlap = report global_timeout = 20
 		route = { a@10.0.0.1=10.0.0.1:9100, "b@::1=[::1]:9100" }
 		factory closed { allow = { worker*@127.0.0.*, "a@10.0.0.1" } deny = worker7@127.0.0.1 }
 		function shop:* { allow = all }
-		limits { global_timeout = 30 max_message = 64M max_processes = 5000 out_limit = 1G }
+		limits { max_message = 64M max_processes = 5000 out_limit = 1G }
 	EOF
 	daemon 4 /nonexistent -check -config "$conf"
 	sed -i /cookie_file/d "$conf"
@@ -234,6 +234,8 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 @test "words, numbers and sizes are checked" {
 	wrong 2 "$conf:2: visible maybe: yes or no is wanted" 'visible = maybe'
 	wrong 2 "$conf:2: epmd maybe: auto, external, embedded or none" 'epmd = maybe'
+	wrong 2 "$conf:2: overlap maybe: obey, report or ignore" 'overlap = maybe'
+	wrong 2 "$conf:2: global_timeout x: a whole number from 1" 'global_timeout = x'
 	wrong 2 "$conf:2: net_ticktime 0: a whole number from 1" 'net_ticktime = 0'
 	wrong 2 "$conf:2: limits: max_message 1X: bytes from 65536" 'limits { max_message = 1X }'
 	wrong 2 "$conf:2: limits: max_message 4G: bytes" 'limits { max_message = 4G }'

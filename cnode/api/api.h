@@ -65,18 +65,26 @@ struct cnode_node {
 	struct cn_factories *factories;
 	struct cn_functions *functions;
 	struct cn_output output;    /* immutable */
-	cnode_pid user;             /* its io server; immutable */
+	struct cn_kernel *kernel;
+	struct supervision {        /* of the kernel services, global and the scopes of pg */
+		struct cn_supervisor *supervisor;
+		struct cn_task task;
+		struct cn_timer timer;
+	} supervision;
 	struct cn_cluster *cluster;
 	struct cn_pg *pg;
 	struct cn_global *global;
+	struct cn_timer global_beat;
 	bool hidden;
 	struct drops {              /* connections that global wants to end */
 		struct cn_task task;
 		struct cn_mutex lock;
 		cnode_name *names;
 		size_t count, room;
+		_Atomic bool all;       /* all of them */
 	} drops;
 	struct cn_pool *pool;
+	struct cn_threads *threads; /* own.h; NULL: threadless */
 	_Atomic bool stop;          /* asked to stop */
 	_Atomic uint32_t mailboxes; /* open ones */
 	int stop_fd;                /* set by cnode_node_stop, also in a signal handler */
@@ -126,6 +134,8 @@ int cn_mailbox_fail(cnode_mailbox *mb, int code, const char *fmt, ...) CN_PRINTF
 
 /* global.c: the room's object, and what it needs of the cluster. 0, CNODE_ENOMEM. */
 int cn_api_global(cnode_node *node, const cnode_config *cfg);
+/* When the node starts: sees to it that others do not wait for a global here that does not get on. Lead. */
+void cn_api_global_watch(cnode_node *node);
 
 /* ask.c: questions that only the holder of the lead can answer, from other threads. */
 

@@ -163,15 +163,31 @@ int cnode_spawn_request_options(cnode_process *self, const char *node, const cha
 	return spawn_request(self, node, module, o.function ? o.function : "start", args, &o, ref);
 }
 
+/* Is there a thread for `run`, and nothing beside it that would never be called? Says so. */
+static int check_run(cnode_node *node, const char *what, const char *name, const cnode_behaviour *behaviour)
+{
+	if (!behaviour || !cn_gen_is_straight(behaviour))
+		return 0;
+	if (node->threadless)
+		return cn_api_fail(node, CNODE_ENOTSUP, "%s %s: a node with CNODE_THREADS_NONE has no threads for behaviours with run", what, name);
+	if (cn_gen_check(behaviour) != 0)
+		return cn_api_fail(node, CNODE_EBADARG,
+				   "%s %s: a behaviour with run has no handle_ callbacks, no idle timeout, and is not CNODE_PROMPT", what, name);
+	return 0;
+}
+
 int cnode_process_start(cnode_node *node, const char *name, const cnode_behaviour *behaviour, void *context,
 			cnode_term args, cnode_pid *pid)
 {
 	cnode_pid started;
 	struct cn_gen_spec gen = { .behaviour = behaviour, .context = context, .args = args };
-	struct cn_process_spec spec = { .name = name, .label = name, .leader = node->user };
+	struct cn_process_spec spec = { .name = name, .label = name, .leader = cn_kernel_user_pid(node->kernel) };
 	if (!behaviour)
 		return cn_api_fail(node, CNODE_EBADARG, "a process needs a behaviour");
-	int rc = cn_gen_spawn(node->procs, &gen, &spec, &started);
+	int rc = check_run(node, "process", name ? name : "without name", behaviour);
+	if (rc != 0)
+		return rc;
+	rc = cn_gen_spawn(node->procs, &gen, &spec, &started);
 	if (rc != 0)
 		return cn_api_fail(node, rc, "process %s cannot be started: %s", name ? name : "without name", cnode_strerror(rc));
 	if (pid)
@@ -196,6 +212,9 @@ static int told(cnode_node *node, int rc, const char *what, const char *name, co
 int cnode_factory_add(cnode_node *node, const char *name, const cnode_behaviour *behaviour, void *context,
 		      const char *who)
 {
+	int rc = check_run(node, "factory", name ? name : "(null)", behaviour);
+	if (rc != 0)
+		return rc;
 	return told(node, cn_factory_add(node->factories, name, behaviour, context, who), "factory", name, who);
 }
 
