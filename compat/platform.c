@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <openssl/evp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -149,6 +150,14 @@ void cn_event_clear(int fd)
 	uint64_t count;
 	while (read(fd, &count, sizeof count) < 0 && errno == EINTR)
 		continue;
+}
+
+void cn_event_wait(int fd, uint64_t ns)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct timespec most = { .tv_nsec = (long)ns };
+	/* Whatever ends it early, a signal too, the caller goes on. */
+	(void)!ppoll(&p, 1, &most, NULL);
 }
 
 static void stop_signals(sigset_t *set)
