@@ -259,9 +259,10 @@ reach(#program{node = Node, listens = Listens} = Program, Options) ->
         none -> cnode_epmd:route(Node, {address(Node, Options), Listens});
         _ -> ok
     end,
-    case net_kernel:connect_node(Node) of
+    %% An attempt of somebody else's that began before the node was ready may be the one that fails here; then ours is next.
+    case net_kernel:connect_node(Node) =:= true orelse net_kernel:connect_node(Node) =:= true of
         true -> {ok, Program};
-        _ ->
+        false ->
             end_it(Program),
             {stop, {not_reachable, Node, lines(Program)}}
     end.

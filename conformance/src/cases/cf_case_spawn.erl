@@ -49,7 +49,7 @@ cases() ->
       {'spawn.wire_order', "the reply comes before EXIT, EXIT before DOWN", ?DOC, [], [raw], fun wire_order/1},
       {'spawn.wire_reply_before_message', "the reply comes before the first message of the new process", ?DOC, [], [raw], fun wire_reply_before_message/1},
       {'spawn.wire_arity_mismatch', "the argument list counts, not the arity of the request", "dist.c", [], [raw], fun wire_arity_mismatch/1},
-      {'spawn.wire_tt', "SPAWN_REQUEST_TT (30) is understood", ?DOC, [seq_trace], [raw], fun wire_tt/1},
+      {'spawn.wire_tt', "(27) SPAWN_REQUEST_TT is understood", ?DOC, [seq_trace], [raw], fun wire_tt/1},
       {'spawn.wire_ref_kept', "a request id of 5 words is echoed", ?DOC, [], [raw, {from, 24}], fun wire_ref_kept/1},
       {'spawn.wire_string_arguments', "arguments encoded as a string or as a list are the same", ?DOC, [gen], [raw], fun wire_string_arguments/1},
       {'spawn.wire_peer_gone', "a peer that leaves right after its request disturbs nobody", ?DOC, [], [raw], fun wire_peer_gone/1},
