@@ -22,9 +22,9 @@
  * cnode/mailbox.h: CNODE_ETIMEOUT and the sentence in cnode_mailbox_error. What was asked for may still
  * happen after a timeout. All: CNODE_ENOMEM.
  *
- * A hidden node has no part in this. Its cnode_global_register goes through the first BEAM node that is
+ * A hidden node has no part in this. Its cnode_global_register goes through the first node that is
  * connected (register_name_external), which the name is lost with; its table has no names of others: ask a
- * BEAM node, by cnode_rpc of global:whereis_name. Since 0.2.
+ * visible node, by cnode_rpc of global:whereis_name. Since 0.2.
  * Follows: global (kernel) of OTP 23 to 29, its protocol in versions 5 to 8.
  */
 #ifndef CNODE_GLOBAL_H
@@ -121,6 +121,20 @@ CNODE_API int cnode_global_trans(cnode_mailbox *mailbox, cnode_term resource, cn
 CNODE_API int cnode_global_locks(cnode_node *node,
 				 int (*each)(void *context, cnode_term resource, cnode_term requester, cnode_pid holder),
 				 void *context);
+
+/* ---- looking in ---- */
+
+typedef struct cnode_global_info {
+	size_t size;                    /* of this struct; set it before the call: the library fills no more */
+	uint64_t nodes;                 /* whose table is one with this node's, without this one */
+	uint64_t names;                 /* in that table */
+	uint64_t locks;                 /* that are held on this node */
+	uint64_t stalled;               /* connections that were closed because a node let the others wait (global_timeout) */
+	uint64_t restarts;              /* times that the services of global have ended and were started again */
+} cnode_global_info;
+
+/* What global has now, and has counted since the node was made. 0, CNODE_EBADARG. Any thread. Since 0.2. */
+CNODE_API int cnode_global_look(cnode_node *node, cnode_global_info *info);
 
 /* ---- how a node behaves when others lose each other (cnode_config) ---- */
 

@@ -131,6 +131,8 @@ teardown_file() {
 	daemon 2 "-setcookie and -cookie_file contradict each other" -sname x -setcookie a -cookie_file b
 	daemon 2 "what is 'word'?" -sname x word
 	daemon 2 "-epmd maybe: auto" -sname x -epmd maybe
+	daemon 2 "-overlap maybe: obey, report or ignore" -sname x -overlap maybe
+	daemon 2 "-global_timeout 0: a whole number from 1" -sname x -global_timeout 0
 	daemon 2 "-log loud: error" -sname x -log loud
 }
 
@@ -791,7 +793,9 @@ start_stuck() {
 
 @test "a crash is logged with what OTP's crash report has" {
 	needs_beam
-	start N ready "$bin/cnoded" -name crashes@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder" -allow adder
+	echo 'access adder { exit = all }' >"$BATS_TEST_TMPDIR/exit.conf"
+	start N ready "$bin/cnoded" -config "$BATS_TEST_TMPDIR/exit.conf" -name crashes@127.0.0.1 \
+		-load "$BATS_FILE_TMPDIR/modules/adder" -allow adder
 	run "$bin/cnode" rpc beam@127.0.0.1 erlang spawn "['crashes@127.0.0.1',adder,start,[one]]"
 	tool 0 "" rpc beam@127.0.0.1 sys terminate "[{adder,'crashes@127.0.0.1'},{why,so}]"
 	stop "$N"

@@ -123,11 +123,11 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 		epmd = none
 		listen = 127.0.0.1
 		load = { shop }
-		net_ticktime = 30 shutdown_timeout=7
+		net_ticktime = 30 shutdown_timeout=7 overlap = report global_timeout = 20
 		route = { a@10.0.0.1=10.0.0.1:9100, "b@::1=[::1]:9100" }
 		factory closed { allow = { worker*@127.0.0.*, "a@10.0.0.1" } deny = worker7@127.0.0.1 }
 		function shop:* { allow = all }
-		limits { global_timeout = 30 max_message = 64M max_processes = 5000 out_limit = 1G }
+		limits { max_message = 64M max_processes = 5000 out_limit = 1G }
 	EOF
 	daemon 4 /nonexistent -check -config "$conf"
 	sed -i /cookie_file/d "$conf"
@@ -234,6 +234,8 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 @test "words, numbers and sizes are checked" {
 	wrong 2 "$conf:2: visible maybe: yes or no is wanted" 'visible = maybe'
 	wrong 2 "$conf:2: epmd maybe: auto, external, embedded or none" 'epmd = maybe'
+	wrong 2 "$conf:2: overlap maybe: obey, report or ignore" 'overlap = maybe'
+	wrong 2 "$conf:2: global_timeout x: a whole number from 1" 'global_timeout = x'
 	wrong 2 "$conf:2: net_ticktime 0: a whole number from 1" 'net_ticktime = 0'
 	wrong 2 "$conf:2: limits: max_message 1X: bytes from 65536" 'limits { max_message = 1X }'
 	wrong 2 "$conf:2: limits: max_message 4G: bytes" 'limits { max_message = 4G }'
@@ -463,9 +465,6 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 }
 
 @test "systemd hears that cnoded reloads, and how it went" {
-	! ldd "$bin/cnoded" 2>/dev/null | grep -q libsystemd && ! ldd "$bin/.libs/cnoded" 2>/dev/null | grep -q libsystemd &&
-		skip "built without libsystemd"
-	command -v perl >/dev/null || skip "no perl here"
 	printf 'sname = x\nepmd = none\nsetcookie = c\n' >"$conf"; chmod o-r "$conf"
 	start SYSTEMD listening perl -MIO::Socket::UNIX -e '
 		$| = 1; $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => $ARGV[0]) or die; print "listening\n";
@@ -478,4 +477,18 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 	echo '}' >>"$conf"; kill -HUP "$N"
 	heard SYSTEMD "told READY=1 STATUS=could not read the configuration again: $conf:4"
 	stop "$N"; kill "$SYSTEMD"
+}
+
+@test "a socket for systemd in the abstract namespace is told, and one that nobody has changes nothing" {
+	printf 'sname = x\nepmd = none\nsetcookie = c\n' >"$conf"; chmod o-r "$conf"
+	start SYSTEMD listening perl -MIO::Socket::UNIX -e '
+		$| = 1; $s = IO::Socket::UNIX->new(Type => SOCK_DGRAM, Local => "\0$ARGV[0]") or die; print "listening\n";
+		while (1) { $s->recv($m, 4096); $m =~ s/\n/ /g; print "told $m\n" }' "cnode-$$"
+	NOTIFY_SOCKET=@cnode-$$ start N ready "$bin/cnoded" -config "$conf"
+	heard SYSTEMD "told READY=1 STATUS=port"
+	stop "$N"; kill "$SYSTEMD"
+	for at in "$dir/nobody" @cnode-nobody nonsense "$(printf '/%0300d' 1)" ""; do
+		NOTIFY_SOCKET=$at start N ready "$bin/cnoded" -config "$conf"
+		stop "$N"
+	done
 }

@@ -470,9 +470,9 @@ START_TEST(a_spawn_registers_its_process_before_it_is_answered)
 }
 END_TEST
 
-START_TEST(a_hidden_node_has_names_by_a_beam_node_only)
+START_TEST(a_hidden_node_has_names_by_a_visible_node)
 {
-	open_nodes();
+	open_cluster();
 	cnode_node *hidden = open_node("h@127.0.0.1", true);
 	cnode_mailbox *mb;
 	cnode_term name = term("x");
@@ -482,9 +482,23 @@ START_TEST(a_hidden_node_has_names_by_a_beam_node_only)
 	ck_assert_ptr_nonnull(strstr(cnode_mailbox_error(mb), "hidden"));
 	ck_assert_int_eq(cnode_global_re_register(mb, name, self, NULL, WAIT), CNODE_ENOTSUP);
 	route(hidden, names[0], node[0]);
+	for (int i = 0; i < NODES; i++)
+		route(node[i], "h@127.0.0.1", hidden);
 	ck_assert_int_eq(cnode_connect_wait(mb, names[0], WAIT), 0);
 	ck_assert_int_eq(cnode_global_sync(mb, WAIT), 0);
 	ck_assert_int_eq(cnode_global_sync(box[0], WAIT), 0);
+	/* That one asks its rex, as a BEAM node would; all of them watch the process then. */
+	ck_assert_msg(cnode_global_register(mb, name, self, NULL, WAIT) == 0, "%s", cnode_mailbox_error(mb));
+	all_agree(name, self);
+	ck_assert_int_eq(cnode_global_register(box[1], name, self_of(1), NULL, WAIT), CNODE_ENAMETAKEN);
+	ck_assert_int_eq(cnode_global_unregister(mb, name, WAIT), 0);
+	all_agree(name, (cnode_pid){ 0 });
+	cnode_mailbox *other;
+	ck_assert_int_eq(cnode_mailbox_open(hidden, NULL, &other), 0);
+	ck_assert_int_eq(cnode_global_register(other, name, cnode_self(cnode_mailbox_process(other)), NULL, WAIT), 0);
+	all_agree(name, cnode_self(cnode_mailbox_process(other)));
+	cnode_mailbox_close(other);
+	all_agree(name, (cnode_pid){ 0 });
 	cnode_term_drop(name);
 	cnode_mailbox_close(mb);
 	cnode_node_free(hidden);
@@ -508,6 +522,71 @@ START_TEST(a_node_that_leaves_the_cluster_is_alone)
 	cnode_term_drop(x);
 	cnode_term_drop(y);
 	close_nodes();
+}
+END_TEST
+
+/* What a kernel service has told the others is lost with it: they must not wait for what it does not know any more. */
+START_TEST(a_name_server_that_has_ended_joins_anew)
+{
+	open_cluster();
+	cnode_term mine = term("mine"), theirs = term("theirs");
+	ck_assert_int_eq(cnode_global_register(box[0], mine, self_of(0), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(box[1], theirs, self_of(1), NULL, WAIT), 0);
+	all_agree(mine, self_of(0));
+	all_agree(theirs, self_of(1));
+	cnode_pid old, pid;
+	ck_assert_int_eq(cnode_whereis(node[0], SERVER, &old), 0);
+	ck_assert_int_eq(cnode_exit(cnode_mailbox_process(box[0]), old, "kill"), 0);
+	/* The others lose its names with the connection, and go on. */
+	ck_assert(agrees(1, mine, (cnode_pid){ 0 }));
+	ck_assert(agrees(2, mine, (cnode_pid){ 0 }));
+	ck_assert_int_eq(cnode_global_unregister(box[2], theirs, WAIT), 0);
+	ck_assert(agrees(1, theirs, (cnode_pid){ 0 }));
+	/* It has its own, and forgot theirs. */
+	ck_assert(agrees(0, mine, self_of(0)));
+	ck_assert(agrees(0, theirs, (cnode_pid){ 0 }));
+	ck_assert_int_eq(cnode_whereis(node[0], SERVER, &pid), 0);
+	ck_assert(!cnode_pid_equal(pid, old));
+	/* And all is one again when they meet. */
+	connect_nodes(0, 1);
+	all_joined();
+	all_agree(mine, self_of(0));
+	ck_assert_int_eq(cnode_global_register(box[1], theirs, self_of(1), NULL, WAIT), 0);
+	all_agree(theirs, self_of(1));
+	cnode_term_drop(mine);
+	cnode_term_drop(theirs);
+	close_nodes();
+}
+END_TEST
+
+/* Each of the others is there again too, and does its work. */
+START_TEST(every_kernel_service_is_there_again)
+{
+	static const char *const services[] = { "net_kernel", "rex", "user", "cnode", "global_name_server" };
+	cnode_node *n = open_node("s@127.0.0.1", false);
+	cnode_mailbox *mb;
+	cnode_term reply;
+	ck_assert_int_eq(cnode_mailbox_open(n, NULL, &mb), 0);
+	for (size_t i = 0; i < CN_ARRAY_SIZE(services); i++) {
+		cnode_pid old, pid = { 0 };
+		ck_assert_int_eq(cnode_whereis(n, services[i], &old), 0);
+		ck_assert_int_eq(cnode_exit(cnode_mailbox_process(mb), old, "kill"), 0);
+		/* The name is nobody's for a moment: a turn of another service lets that pass. */
+		while (cnode_whereis(n, services[i], &pid) != 0 || cnode_pid_equal(pid, old))
+			if (cnode_call_name(mb, services[(i + 1) % CN_ARRAY_SIZE(services)], NULL, 100, &reply, "processes") == 0)
+				cnode_term_drop(reply);
+		ck_assert_msg(!cnode_pid_is_none(pid) && !cnode_pid_equal(pid, old), "%s", services[i]);
+	}
+	ck_assert_int_eq(cnode_call_name(mb, "net_kernel", NULL, WAIT, &reply, "{is_auth,'s@127.0.0.1'}"), 0);
+	cnode_term_drop(reply);
+	ck_assert_int_eq(cnode_call_name(mb, "cnode", NULL, WAIT, &reply, "processes"), 0);
+	cnode_term_drop(reply);
+	/* Who wrote to the user before writes to the new one. */
+	cnode_pid user;
+	ck_assert_int_eq(cnode_whereis(n, "user", &user), 0);
+	ck_assert(cnode_pid_equal(cnode_group_leader(cnode_mailbox_process(mb)), user));
+	cnode_mailbox_close(mb);
+	cnode_node_free(n);
 }
 END_TEST
 
@@ -557,8 +636,10 @@ int main(void)
 	tcase_add_test(t, of_two_processes_with_one_name_the_method_chooses);
 	tcase_add_test(t, by_default_the_process_of_the_greater_node_is_killed);
 	tcase_add_test(t, a_spawn_registers_its_process_before_it_is_answered);
-	tcase_add_test(t, a_hidden_node_has_names_by_a_beam_node_only);
+	tcase_add_test(t, a_hidden_node_has_names_by_a_visible_node);
 	tcase_add_test(t, a_node_that_leaves_the_cluster_is_alone);
+	tcase_add_test(t, a_name_server_that_has_ended_joins_anew);
+	tcase_add_test(t, every_kernel_service_is_there_again);
 	tcase_add_test(t, whereis_is_quick);
 	suite_add_tcase(s, t);
 	return tap_run(s);

@@ -220,6 +220,100 @@ START_TEST(a_node_that_stalls_is_disconnected)
 }
 END_TEST
 
+static void pass(uint64_t seconds)
+{
+	cn_sched_expire(W.procs, cn_now() + seconds * CN_NS_PER_S, 1000);
+	run();
+}
+
+static cnode_global_info looked(void)
+{
+	cnode_global_info info = { .size = sizeof info };
+	ck_assert_int_eq(cn_global_look(G, &info), 0);
+	return info;
+}
+
+START_TEST(a_node_that_holds_the_lock_and_stalls_is_disconnected)
+{
+	event("r1@vm", true);
+	event("r2@vm", true);
+	at("r1@vm");
+	tell_server("r1@vm", "{'$gen_call',{~p,~r},{set_lock,{global,me}}}", remote(55), remote_ref(1));
+	ck_assert_uint_eq(looked().locks, 1);
+	pass(61);
+	/* It is asked for something that is answered at once elsewhere; then its time is over. */
+	ck_assert_ptr_nonnull(was_said("get_protocol_version}"));
+	ck_assert_str_eq(dropped, "");
+	pass(61);
+	ck_assert_str_eq(dropped, "r1@vm ");
+	ck_assert_uint_eq(looked().stalled, 1);
+	at("r1@vm");
+	ck_assert(cn_procs_nodedown(W.procs, W.peer, UINT64_MAX, "noconnection", 1000));
+	event("r1@vm", false);
+	ck_assert(!locks_global_is_set(G));
+	/* Nobody is asked while nobody has it, or only for a short time. */
+	forget();
+	at("r2@vm");
+	tell_server("r2@vm", "{'$gen_call',{~p,~r},{set_lock,{global,me}}}", remote(55), remote_ref(1));
+	tell_server("r2@vm", "{'$gen_call',{~p,~r},{del_lock,{global,me}}}", remote(55), remote_ref(2));
+	pass(61);
+	pass(61);
+	ck_assert_ptr_null(was_said("get_protocol_version}"));
+	ck_assert_str_eq(dropped, "r1@vm ");
+}
+END_TEST
+
+/* The tag of the last call that was made. */
+static cnode_ref call_ref;
+static void remember_call(struct world *w, const struct cn_signal *sig)
+{
+	cnode_term tag;
+	remember(w, sig);
+	if (sig->kind == CN_SIG_MESSAGE && cnode_scan(sig->term, "{'$gen_call',{_,~t},get_protocol_version}", &tag) == 0)
+		ck_assert(cnode_scan(tag, "~r", &call_ref) == 0 || cnode_scan(tag, "[alias|~r]", &call_ref) == 0);
+}
+
+START_TEST(a_node_that_holds_the_lock_and_answers_is_at_work)
+{
+	W.hook = remember_call;
+	event("r1@vm", true);
+	at("r1@vm");
+	tell_server("r1@vm", "{'$gen_call',{~p,~r},{set_lock,{global,me}}}", remote(55), remote_ref(1));
+	for (int i = 0; i < 3; i++) {
+		forget();
+		pass(61);
+		ck_assert_ptr_nonnull(was_said("get_protocol_version}"));
+		cnode_term answer;
+		ck_assert_int_eq(cnode_format(&answer, "{~r,8}", call_ref), 0);
+		from("r1@vm", 56, G->server, answer);
+		cnode_term_drop(answer);
+	}
+	ck_assert_str_eq(dropped, "");
+	ck_assert(locks_global_is_set(G));
+}
+END_TEST
+
+START_TEST(a_node_whose_own_server_stalls_lets_all_go)
+{
+	uint64_t now = cn_now();
+	ck_assert(!cn_global_stalls(G, now));
+	run();
+	ck_assert(!cn_global_stalls(G, now + 100 * CN_NS_PER_S));
+	/* It does not run any more. */
+	ck_assert(!cn_global_stalls(G, now + 159 * CN_NS_PER_S));
+	ck_assert_str_eq(dropped, "");
+	ck_assert(cn_global_stalls(G, now + 161 * CN_NS_PER_S));
+	ck_assert_str_eq(dropped, "all ");
+	ck_assert_uint_eq(looked().stalled, 1);
+	/* And again: it is well. */
+	run();
+	ck_assert(!cn_global_stalls(G, now + 162 * CN_NS_PER_S));
+	run();
+	ck_assert(!cn_global_stalls(G, now + 300 * CN_NS_PER_S));
+	ck_assert_str_eq(dropped, "all ");
+}
+END_TEST
+
 START_TEST(version_5_is_spoken_from_locker_to_locker)
 {
 	cnode_pid locker;
@@ -442,6 +536,9 @@ int main(void)
 	tcase_add_test(t, a_session_with_wrong_tags_is_begun_anew_with_another);
 	tcase_add_test(t, a_flood_of_init_connects_is_put_off);
 	tcase_add_test(t, a_node_that_stalls_is_disconnected);
+	tcase_add_test(t, a_node_that_holds_the_lock_and_stalls_is_disconnected);
+	tcase_add_test(t, a_node_that_holds_the_lock_and_answers_is_at_work);
+	tcase_add_test(t, a_node_whose_own_server_stalls_lets_all_go);
 	tcase_add_test(t, version_5_is_spoken_from_locker_to_locker);
 	tcase_add_test(t, a_version_before_5_is_left_alone);
 	tcase_add_test(t, a_locker_that_does_not_know_a_session_refuses_it);

@@ -52,18 +52,31 @@ static inline void on_disconnect(void *ctx, cnode_name node)
 	strcat(dropped, " ");
 }
 
+static inline void on_disconnect_all(void *ctx)
+{
+	(void)ctx;
+	strcat(dropped, "all ");
+}
+
+static struct cn_supervisor *V;
 static struct cn_global *G;
 static struct cn_functions *F;
 
+static uint64_t supervised;
 static inline void run(void)
 {
-	while (cn_sched_run(W.procs, false, 0))
-		continue;
+	do {
+		while (cn_sched_run(W.procs, false, 0))
+			continue;
+		/* What ended too often is started again as well: its time passes quickly. */
+		supervised += 10 * CN_NS_PER_S;
+		cn_supervisor_run(V, cn_now() + supervised);
+	} while (cn_sched_run(W.procs, false, 0));
 }
 
 static inline void setup(void)
 {
-	static const struct cn_global_ops ops = { .disconnect = on_disconnect };
+	static const struct cn_global_ops ops = { .disconnect = on_disconnect, .disconnect_all = on_disconnect_all };
 	cnode_name px;
 	ck_assert_int_eq(world_open(NULL), 0);
 	ck_assert_int_eq(cnode_name_of("px@vm", &px), 0);
@@ -72,7 +85,9 @@ static inline void setup(void)
 	W.hook = remember;
 	dropped[0] = 0;
 	ck_assert_int_eq(cn_functions_new(NULL, &F), 0);
-	struct cn_global_config config = { .procs = W.procs, .functions = F, .ops = &ops };
+	const struct cn_supervisor_config supervision = { .procs = W.procs };
+	ck_assert_int_eq(cn_supervisor_new(&supervision, &V), 0);
+	struct cn_global_config config = { .procs = W.procs, .supervisor = V, .functions = F, .ops = &ops };
 	ck_assert_int_eq(cn_global_new(&config, &G), 0);
 	G->first_tag = INT64_C(-576460752303423488);    /* so that the first session has the tag of the frames */
 	ck_assert_int_eq(cn_global_start(G), 0);
@@ -83,6 +98,7 @@ static inline void teardown(void)
 {
 	world_close();
 	cn_global_free(G);
+	cn_supervisor_free(V);
 	cn_functions_free(F);
 	forget();
 }
@@ -124,8 +140,8 @@ static inline void tell_server(const char *node, const char *format, ...)
 	cnode_term_drop(t);
 }
 
-/* The pass-through frame of a BEAM node: 112, control, message. Its message goes to whom it was sent. */
-static inline void frame(const char *node, const char *hex)
+/* The message in a pass-through frame of a BEAM node: 112, control, message. */
+static inline cnode_term frame_term(const char *hex)
 {
 	uint8_t bytes[1024];
 	size_t size = 0;
@@ -139,9 +155,16 @@ static inline void frame(const char *node, const char *hex)
 	ck_assert_int_eq(bytes[0], 112);
 	cn_verify_init(&v, NULL, 0);
 	ck_assert_int_eq(cn_verify_all(&v, bytes + 2, size - 2), 0);
-	size_t at = 2 + v.offset;
+	size_t begin = 2 + v.offset;
 	cn_verify_fini(&v);
-	ck_assert_int_eq(cnode_term_from_bytes(bytes + at, size - at, &t), 0);
+	ck_assert_int_eq(cnode_term_from_bytes(bytes + begin, size - begin, &t), 0);
+	return t;
+}
+
+/* It goes to whom it was sent. */
+static inline void frame(const char *node, const char *hex)
+{
+	cnode_term t = frame_term(hex);
 	from(node, 55, (cnode_pid){ 0 }, t);
 	cnode_term_drop(t);
 }

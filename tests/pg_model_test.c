@@ -11,10 +11,8 @@ static void life(void)
 	cnode_term now;
 	if (world_open(NULL) != 0)
 		goto close;
-	if (cn_pg_new(W.procs, NULL, &ops, NULL, &P) != 0) {
-		P = NULL;
+	if (pg_open() != 0)
 		goto close;
-	}
 	A = hand(NULL);
 	B = hand(NULL);
 	cnode_term g = text_term("{group,1}");
@@ -72,6 +70,8 @@ close:
 	world_close();
 	cn_pg_free(P);
 	P = NULL;
+	cn_supervisor_free(V);
+	V = NULL;
 }
 
 START_TEST(every_failed_allocation_is_survived)

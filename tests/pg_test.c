@@ -2,6 +2,8 @@
 /* Process groups: what a scope says, takes in and shows. Without memory, and at random: pg_model_test.c. */
 #include "tests/pg_world.h"
 
+#include <time.h>
+
 /* ---- discovery ---- */
 
 START_TEST(a_scope_discovers_the_connected_nodes_and_those_that_come)
@@ -303,6 +305,115 @@ START_TEST(a_node_has_so_many_servers_at_most)
 }
 END_TEST
 
+/* `groups` groups of `each` processes of r@h, {group,N}. */
+static cnode_term large_sync(int groups, int each)
+{
+	cnode_term t;
+	cnode_builder *b = cnode_builder_new();
+	cnode_build_tuple(b, 2);
+	cnode_build_atom(b, "$gen_cast");
+	cnode_build_tuple(b, 3);
+	cnode_build_atom(b, "sync");
+	cnode_build_pid(b, R(9));
+	cnode_build_list(b);
+	for (int g = 0; g < groups; g++) {
+		cnode_build_tuple(b, 2);
+		cnode_build_format(b, "{group,~i}", g);
+		cnode_build_list(b);
+		for (int i = 0; i < each; i++)
+			cnode_build_pid(b, R(100 + (uint32_t)i));
+		cnode_build_list_end(b);
+	}
+	cnode_build_list_end(b);
+	ck_assert_int_eq(cnode_builder_term(b, &t), 0);
+	cnode_builder_free(b);
+	return t;
+}
+
+static size_t count_of(const char *group)
+{
+	size_t count;
+	cnode_term g = text_term(group);
+	ck_assert_int_eq(cn_pg_members(P, "sc", false, g, NULL, 0, &count), 0);
+	cnode_term_drop(g);
+	return count;
+}
+
+static void tell(cnode_term t)
+{
+	struct cn_signal sig = FROM_PEER(MESSAGE, remote(9), S, .term = t);
+	deliver(&sig);
+}
+
+static void tell_text(const char *format)
+{
+	cnode_term t;
+	ck_assert_int_eq(cnode_format(&t, format, R(9), R(50)), 0);
+	tell(t);
+	cnode_term_drop(t);
+}
+
+/* Of this thread: others may use the machine too. */
+static uint64_t cpu_time(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * CN_NS_PER_S + (uint64_t)t.tv_nsec;
+}
+
+/* Its server must not stay away from the sockets for as long as 100,000 members take. */
+START_TEST(a_large_sync_is_taken_in_slice_by_slice)
+{
+	static const struct { int groups, each; } shapes[] = { { 1, 100000 }, { 30000, 1 }, { 300, 100 } };
+	cnode_term large = large_sync(shapes[_i].groups, shapes[_i].each), small = large_sync(1, 1);
+	meet();
+	tell(large);
+	/* What it says before it is done comes behind it, and in order. */
+	tell_text("{join,~p,{group,0},~p}");
+	tell_text("{leave,~p,~p,[{group,0}]}");
+	tell_text("{join,~p,late,~p}");
+	int turns = 0;
+	uint64_t longest = 0;
+	for (uint64_t at = cpu_time(); cn_sched_run(W.procs, false, 0); at = cpu_time()) {
+		uint64_t took = cpu_time() - at;
+		longest = took > longest ? took : longest;
+		/* Another process has its turn in between, and sees a part of it. */
+		if (++turns == 2)
+			ck_assert_uint_eq(count_of("late"), 0);
+	}
+	ck_assert_int_ge(turns, 3);
+	/* It is 2 ms; a machine may be slow. */
+	ck_assert_msg(longest < 30 * CN_NS_PER_MS, "a turn took %.1f ms", (double)longest / 1e6);
+	ck_assert_uint_eq(count_of("{group,0}"), (size_t)shapes[_i].each);
+	ck_assert_uint_eq(count_of("late"), 1);
+	/* The next one takes nearly all away; a third comes while it is at it. */
+	tell(large);
+	tell(small);
+	tell_text("{join,~p,late,~p}");
+	run();
+	ck_assert_uint_eq(count_of("{group,0}"), 1);
+	ck_assert_uint_eq(count_of("late"), 1);
+	ck_assert_ptr_null(strchr(groups(false), '7'));
+	/* Its connection ends in the midst of one, and nonsense is nothing. */
+	tell(large);
+	cn_sched_run(W.procs, false, 0);
+	tell_text("{'$gen_cast',{sync,~p,[{a,[~p]},b]}}");
+	cn_sched_run(W.procs, false, 0);
+	ck_assert(cn_procs_nodedown(W.procs, W.peer, W.epoch, "noconnection", 1000));
+	run();
+	ck_assert_str_eq(groups(false), "");
+	meet();
+	tell(large);
+	tell_text("{'$gen_cast',{sync,~p,[{a,[~p]},b]}}");
+	tell_text("{join,~p,late,~p}");
+	run();
+	ck_assert_uint_eq(count_of("{group,0}"), (size_t)shapes[_i].each);
+	ck_assert_uint_eq(count_of("late"), 1);
+	cnode_term_drop(large);
+	cnode_term_drop(small);
+}
+END_TEST
+
 START_TEST(a_leave_of_everything_is_quick)
 {
 	enum { N = 20000 };
@@ -423,18 +534,59 @@ START_TEST(a_scope_that_is_stopped_is_gone_and_can_be_started_again)
 	cn_procs_whereis(W.procs, "sc", &S);
 	ck_assert_str_eq(members("g"), "");
 	ck_assert_int_eq(join("g", A), 0);
-	/* A kill, too, and one before it ever ran. */
-	for (int i = 0; i < 2; i++) {
-		deliver_term(FROM_PEER(EXIT2, remote(9), S), "kill");
-		if (i == 0)
-			run();
-		ck_assert_int_eq(cn_pg_start(P, "sc", 0), 0);
-		cn_procs_whereis(W.procs, "sc", &S);
-	}
-	run();
-	ck_assert_int_eq(join("g", A), 0);
-	ck_assert_str_eq(members("g"), "A");
 	cnode_term_drop(g);
+}
+END_TEST
+
+/* scope_restart of OTP's pg_SUITE; the members of this node stay. */
+START_TEST(a_server_that_has_ended_is_started_again)
+{
+	cnode_ref ref;
+	cnode_term now;
+	meet();
+	join("g", A);
+	join("g", B);
+	say("{join,~p,g,~p}", R(9), R(20), NONE);
+	ck_assert_str_eq(members("g"), "A B 20");
+	cnode_term g = text_term("g");
+	ck_assert_int_eq(cn_pg_monitor(P, B, "sc", g, &ref, &now), 0);
+	cnode_term_drop(now);
+	cnode_term_drop(g);
+	out();
+	cnode_pid old = S;
+	deliver_term(FROM_PEER(EXIT2, remote(9), S), "kill");
+	ck_assert_int_eq(join("h", A), 0);      /* nobody is there to tell it */
+	run();
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "sc", &S), 0);
+	ck_assert(!cnode_pid_equal(old, S));
+	ck_assert_str_eq(members("g"), "A B");
+	ck_assert_ptr_nonnull(strstr(heard(B), "leave g [<r@h.20."));
+	/* The others are asked anew, and told all of this node when they ask. */
+	ck_assert_ptr_nonnull(strstr(out(), " -> sc {discover,S}"));
+	say("{discover,~p}", R(9), NONE, NONE);
+	const char *text = out();
+	ck_assert_msg(strstr(text, "{g,[A,B]}") && strstr(text, "{h,[A]}"), "%s", text);
+	say("{'$gen_cast',{sync,~p,[{g,[~p]}]}}", R(9), R(20), NONE);
+	ck_assert_str_eq(members("g"), "A B 20");
+	ck_assert_ptr_nonnull(strstr(heard(B), "join g [<r@h.20."));
+	out();
+	/* Their ends are noticed by the new one: of members, and of who ended while there was none. */
+	deliver_term(FROM_PEER(EXIT2, remote(9), S), "kill");
+	hand_exit(A, "boom");
+	A = NULL;
+	run();
+	cn_procs_whereis(W.procs, "sc", &S);
+	ck_assert_str_eq(members("g"), "B");
+	ck_assert_str_eq(groups(false), "g");
+	/* And one that ends before it ever ran. */
+	deliver_term(FROM_PEER(EXIT2, remote(9), S), "kill");
+	cn_supervisor_run(V, cn_now());
+	cn_procs_whereis(W.procs, "sc", &S);
+	deliver_term(FROM_PEER(EXIT2, remote(9), S), "kill");
+	run();
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "sc", &S), 0);
+	ck_assert_str_eq(members("g"), "B");
+	ck_assert_int_eq(cn_pg_start(P, "sc", 0), CNODE_EEXIST);
 }
 END_TEST
 
@@ -569,23 +721,52 @@ START_TEST(pubsub_refuses_what_cannot_be)
 END_TEST
 
 /* Its joins are gone with the scope; Phoenix's supervisor would start all of them again. */
-START_TEST(pubsub_workers_join_again_when_the_scope_was_ended)
+static size_t workers_in(const char *group)
 {
-	cnode_pid scope, again;
 	size_t count;
+	cnode_term g = text_term(group);
+	ck_assert_int_eq(cn_pg_members(P, WORKERS, false, g, NULL, 0, &count), 0);
+	cnode_term_drop(g);
+	return count;
+}
+
+START_TEST(pubsub_workers_are_members_whatever_has_ended)
+{
+	static const char group[] = "'Elixir.MyApp.PubSub.Adapter_2'";
+	cnode_pid scope, again, worker;
 	ck_assert_int_eq(cn_pubsub_start(P, "MyApp.PubSub", 2, 0), 0);
 	run();
+	ck_assert_int_eq(cn_pubsub_subscribe(P, A, "MyApp.PubSub", "t"), 0);
+	/* The scope's server: it is started again, and they are still members, once. */
 	ck_assert_int_eq(cn_procs_whereis(W.procs, WORKERS, &scope), 0);
 	deliver_term(FROM_PEER(EXIT2, remote(8), scope), "kill");
 	run();
+	cn_sched_expire(W.procs, cn_now() + CN_NS_PER_S, 100);
+	run();
 	ck_assert_int_eq(cn_procs_whereis(W.procs, WORKERS, &again), 0);
 	ck_assert(!cnode_pid_equal(scope, again));
-	cnode_term g = text_term("'Elixir.MyApp.PubSub.Adapter_2'");
-	ck_assert_int_eq(cn_pg_members(P, WORKERS, false, g, NULL, 0, &count), 0);
-	ck_assert_uint_eq(count, 1);
-	cnode_term_drop(g);
+	ck_assert_uint_eq(workers_in(group), 1);
+	/* The scope, by the program: they start it. */
+	ck_assert_int_eq(cn_pg_stop(P, WORKERS), 0);
+	run();
+	cn_sched_expire(W.procs, cn_now() + CN_NS_PER_S, 100);
+	run();
+	ck_assert_uint_eq(workers_in(group), 1);
+	/* A worker: another one is a member in its place, and gives broadcasts to who had subscribed. */
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "Elixir.MyApp.PubSub.Adapter_2", &worker), 0);
+	deliver_term(FROM_PEER(EXIT2, remote(8), worker), "kill");
+	run();
+	ck_assert_uint_eq(workers_in(group), 1);
+	ck_assert_int_eq(cn_procs_whereis(W.procs, "Elixir.MyApp.PubSub.Adapter_2", &again), 0);
+	ck_assert(!cnode_pid_equal(worker, again));
+	deliver_term(FROM_PEER(MESSAGE, remote(8), again), "{forward_to_local,<<\"t\">>,hello,x}");
+	ck_assert_str_eq(message_of(A), "hello");
+	ck_assert_int_eq(cn_pubsub_stop(P, "MyApp.PubSub"), 0);
+	run();
+	ck_assert_uint_eq(workers_in(group), 0);
 }
 END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("pg");
@@ -606,14 +787,16 @@ int main(void)
 	tcase_add_test(t, junk_is_dropped_and_the_scope_lives);
 	tcase_add_test(t, floods_of_discover_are_answered_together);
 	tcase_add_test(t, a_node_has_so_many_servers_at_most);
+	tcase_add_loop_test(t, a_large_sync_is_taken_in_slice_by_slice, 0, 3);
 	tcase_add_test(t, a_leave_of_everything_is_quick);
 	tcase_add_test(t, a_monitor_tells_of_every_change_after_the_list_it_gave);
 	tcase_add_test(t, a_scope_that_is_stopped_is_gone_and_can_be_started_again);
+	tcase_add_test(t, a_server_that_has_ended_is_started_again);
 	tcase_add_test(t, a_taken_name_is_said);
 	tcase_add_test(t, a_local_scope_speaks_with_nobody);
 	tcase_add_test(t, pubsub_gives_broadcasts_to_subscribers_and_workers);
 	tcase_add_test(t, pubsub_refuses_what_cannot_be);
-	tcase_add_test(t, pubsub_workers_join_again_when_the_scope_was_ended);
+	tcase_add_test(t, pubsub_workers_are_members_whatever_has_ended);
 	suite_add_tcase(s, t);
 	return tap_run(s);
 }

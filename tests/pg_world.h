@@ -7,6 +7,7 @@
 #include "tests/proc_world.h"
 #include "tests/tap.h"
 
+static struct cn_supervisor *V;
 static struct cn_pg *P;
 static struct cnode_process *A, *B;     /* processes of this node */
 static cnode_pid S;                     /* the server of the scope sc */
@@ -20,16 +21,29 @@ static int peers(void *ctx, int (*each)(void *context, const char *name, bool vi
 }
 static const struct cn_pg_ops ops = { .peers = peers };
 
+static uint64_t supervised;
 static inline void run(void)
 {
-	while (cn_sched_run(W.procs, false, 0))
-		continue;
+	do {
+		while (cn_sched_run(W.procs, false, 0))
+			continue;
+		/* What ended too often is started again as well: its time passes quickly. */
+		supervised += 10 * CN_NS_PER_S;
+		cn_supervisor_run(V, cn_now() + supervised);
+	} while (cn_sched_run(W.procs, false, 0));
+}
+
+static inline int pg_open(void)
+{
+	const struct cn_supervisor_config config = { .procs = W.procs };
+	int rc = cn_supervisor_new(&config, &V);
+	return rc != 0 ? rc : cn_pg_new(W.procs, V, NULL, &ops, NULL, &P);
 }
 
 static inline void setup(void)
 {
 	ck_assert_int_eq(world_open(NULL), 0);
-	ck_assert_int_eq(cn_pg_new(W.procs, NULL, &ops, NULL, &P), 0);
+	ck_assert_int_eq(pg_open(), 0);
 	A = hand(NULL);
 	B = hand(NULL);
 	ck_assert_int_eq(cn_pg_start(P, "sc", 0), 0);
@@ -44,6 +58,7 @@ static inline void teardown(void)
 		hand_exit(B, "normal");
 	world_close();
 	cn_pg_free(P);
+	cn_supervisor_free(V);
 }
 
 /* What left; the server is <S>, A is <A>, B is <B>. */

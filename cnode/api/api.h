@@ -65,18 +65,26 @@ struct cnode_node {
 	struct cn_factories *factories;
 	struct cn_functions *functions;
 	struct cn_output output;    /* immutable */
-	cnode_pid user;             /* its io server; immutable */
+	struct cn_kernel *kernel;
+	struct supervision {        /* of the kernel services, global and the scopes of pg */
+		struct cn_supervisor *supervisor;
+		struct cn_task task;
+		struct cn_timer timer;
+	} supervision;
 	struct cn_cluster *cluster;
 	struct cn_pg *pg;
 	struct cn_global *global;
+	struct cn_timer global_beat;
 	bool hidden;
 	struct drops {              /* connections that global wants to end */
 		struct cn_task task;
 		struct cn_mutex lock;
 		cnode_name *names;
 		size_t count, room;
+		_Atomic bool all;       /* all of them */
 	} drops;
 	struct cn_pool *pool;
+	struct cn_threads *threads; /* own.h; NULL: threadless */
 	_Atomic bool stop;          /* asked to stop */
 	_Atomic uint32_t mailboxes; /* open ones */
 	int stop_fd;                /* set by cnode_node_stop, also in a signal handler */
@@ -108,10 +116,11 @@ void cn_api_drive(cnode_node *node, uint64_t deadline);
 
 /*
  * Asks for a spawn, here (node NULL) or elsewhere; the answer is a message to self. *why gets the key of a
- * value that cannot be sent.
+ * value that cannot be sent. failure_to: an alias of self that is told why an init has failed, or NULL.
  */
 int cn_api_spawn(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
-		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, struct cn_buf *why, cnode_ref *ref);
+		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, const cnode_ref *failure_to,
+		 struct cn_buf *why, cnode_ref *ref);
 /* mailbox.c and call.c, for global.c */
 
 /* cnode_multi_call of a request that is built. */
@@ -125,6 +134,8 @@ int cn_mailbox_fail(cnode_mailbox *mb, int code, const char *fmt, ...) CN_PRINTF
 
 /* global.c: the room's object, and what it needs of the cluster. 0, CNODE_ENOMEM. */
 int cn_api_global(cnode_node *node, const cnode_config *cfg);
+/* When the node starts: sees to it that others do not wait for a global here that does not get on. Lead. */
+void cn_api_global_watch(cnode_node *node);
 
 /* ask.c: questions that only the holder of the lead can answer, from other threads. */
 

@@ -12,6 +12,8 @@ static void run_drops(struct cn_task *task)
 {
 	struct drops *d = CN_CONTAINER(task, struct drops, task);
 	cnode_node *node = CN_CONTAINER(d, cnode_node, drops);
+	if (atomic_exchange(&d->all, false))
+		cn_cluster_drop_visible(node->cluster);
 	for (;;) {
 		cn_mutex_lock(&d->lock);
 		cnode_name name = d->count > 0 ? d->names[--d->count] : 0;
@@ -45,6 +47,13 @@ static void disconnect(void *ctx, cnode_name name)
 		cn_log_line(node->log, CNODE_LOG_ERROR, "global: out of memory: a connection that should be closed stays");
 }
 
+static void disconnect_all(void *ctx)
+{
+	cnode_node *node = ctx;
+	atomic_store(&node->drops.all, true);
+	cn_wake_post(node->loop, &node->drops.task);
+}
+
 /* For spawns with {registration, global}. */
 static int register_name(void *ctx, cnode_term name, cnode_pid pid, void (*done)(void *done_ctx, int code), void *done_ctx)
 {
@@ -54,11 +63,12 @@ static int register_name(void *ctx, cnode_term name, cnode_pid pid, void (*done)
 
 int cn_api_global(cnode_node *node, const cnode_config *cfg)
 {
-	static const struct cn_global_ops ops = { .disconnect = disconnect };
+	static const struct cn_global_ops ops = { .disconnect = disconnect, .disconnect_all = disconnect_all };
 	if ((unsigned)cfg->overlap > CNODE_OVERLAP_IGNORE)
 		return cn_api_fail(node, CNODE_EBADARG, "%s: unknown overlap %d", node->name, (int)cfg->overlap);
 	struct cn_global_config config = {
 		.procs = node->procs,
+		.supervisor = node->supervision.supervisor,
 		.functions = node->functions,
 		.log = node->log,
 		.overlap = cfg->overlap,
@@ -75,6 +85,29 @@ int cn_api_global(cnode_node *node, const cnode_config *cfg)
 	if (rc == 0)
 		cn_factories_register_by(node->factories, &registers);
 	return rc;
+}
+
+/* ---- the watchdog ---- */
+
+#define BEAT_NS (5 * CN_NS_PER_S)
+
+static void beat(struct cn_timer *timer)
+{
+	cnode_node *node = CN_CONTAINER(timer, cnode_node, global_beat);
+	uint64_t now = cn_loop_now(node->loop);
+	(void)cn_global_stalls(node->global, now);      /* it does what is to be done */
+	cn_timer_set(timer, now + BEAT_NS);
+}
+
+void cn_api_global_watch(cnode_node *node)
+{
+	cn_timer_init(&node->global_beat, node->loop, beat);
+	cn_timer_set(&node->global_beat, cn_loop_clock(node->loop) + BEAT_NS);
+}
+
+int cnode_global_look(cnode_node *node, cnode_global_info *info)
+{
+	return cn_global_look(node->global, info);
 }
 
 /* ---- the table ---- */
@@ -100,11 +133,9 @@ int cnode_global_send(cnode_process *self, cnode_term name, const char *format, 
 	cnode_pid pid;
 	cnode_term message;
 	int rc = cn_global_whereis(cnode_process_node(self)->global, name, &pid);
-	if (rc != 0)
-		return rc;
 	va_list args;
 	va_start(args, format);
-	rc = cnode_vformat(&message, format, args);
+	rc = rc != 0 ? cn_format_refused(rc, format, args) : cnode_vformat(&message, format, args);
 	va_end(args);
 	if (rc != 0)
 		return rc;
@@ -220,7 +251,7 @@ static int cannot(cnode_mailbox *mb, const char *what, cnode_term name, int rc)
 	cn_term_brief(name, text, sizeof text);
 	return cn_mailbox_fail(mb, rc, "global name %s cannot be %s: %s", text, what,
 			       rc == CNODE_ENOTSUP ? "this node is hidden, and its names are another node's"
-			       : rc == CNODE_ENOCONNECTION ? "this node is hidden, and no BEAM node is connected that would do it"
+			       : rc == CNODE_ENOCONNECTION ? "this node is hidden, and no node is connected that would do it"
 			       : rc == CNODE_EBADARG ? "the method must be MODULE:FUNCTION" : cnode_strerror(rc));
 }
 

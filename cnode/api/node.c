@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "cnode/api/cookie.h"
+#include "cnode/api/mailbox.h"
+#include "cnode/api/own.h"
 #include "compat/compat.h"
 
 #define LEAVE_NS (2 * CN_NS_PER_S)      /* for what is queued to peers to be written */
@@ -97,9 +99,22 @@ static void process_gone(void *ctx, cnode_pid pid, void *origin)
 		cn_wake_post(node->loop, &node->look);
 }
 
+static int thread_take(void *ctx, struct cnode_process *self, cnode_mailbox **mailbox)
+{
+	cnode_node *node = ctx;
+	return node->threads ? cn_threads_take(node->threads, self, mailbox) : CNODE_ENOTSUP;
+}
+
+static void thread_wait(cnode_mailbox *mailbox)
+{
+	(void)cn_mailbox_wait(mailbox, CN_NEVER);
+}
+
 static const struct cn_procs_ops procs_ops = {
 	.send = send_signal, .epoch = epoch_of, .connect = want, .has_alias = has_alias,
 	.runnable = runnable, .due = timers_due, .gone = process_gone, .may_exit = may_exit,
+	.thread_take = thread_take, .thread_run = cn_threads_run, .thread_give = cn_threads_give,
+	.thread_wake = cn_mailbox_wake, .thread_wait = thread_wait,
 };
 
 static void spawn_request(void *ctx, const struct cn_spawn_request *request)
@@ -151,6 +166,37 @@ static int all_peers(void *ctx, int (*each)(void *context, const char *name, boo
 
 static const struct cn_pg_ops pg_ops = { .peers = all_peers };
 
+/* ---- services that have ended are started again, by the holder of the lead ---- */
+
+static void supervise(struct supervision *s)
+{
+	cn_timer_set(&s->timer, cn_supervisor_run(s->supervisor, cn_loop_now(s->timer.loop)));
+}
+
+static void supervise_task(struct cn_task *task)
+{
+	supervise(CN_CONTAINER(task, struct supervision, task));
+}
+
+static void supervise_timer(struct cn_timer *timer)
+{
+	supervise(CN_CONTAINER(timer, struct supervision, timer));
+}
+
+static void supervise_wake(void *ctx)
+{
+	cnode_node *node = ctx;
+	cn_wake_post(node->loop, &node->supervision.task);
+}
+
+static int make_supervisor(cnode_node *node)
+{
+	const struct cn_supervisor_config config = { .procs = node->procs, .log = node->log, .wake = supervise_wake, .ctx = node };
+	cn_task_init(&node->supervision.task, supervise_task);
+	cn_timer_init(&node->supervision.timer, node->loop, supervise_timer);
+	return cn_supervisor_new(&config, &node->supervision.supervisor);
+}
+
 /* ---- stopping, by the holder of the lead ---- */
 
 static void begin_stage(cnode_node *node, enum cn_life life, uint64_t ns)
@@ -161,10 +207,9 @@ static void begin_stage(cnode_node *node, enum cn_life life, uint64_t ns)
 	cn_wake_post(node->loop, &node->look);  /* the stage may be over already */
 }
 
-static void exit_all(cnode_node *node, bool all)
+static void exit_all(cnode_node *node, cnode_term reason, bool all)
 {
-	static const uint8_t shutdown[] = { CN_SMALL_ATOM_UTF8, 8, 's', 'h', 'u', 't', 'd', 'o', 'w', 'n' };
-	if (cn_procs_exit_all(node->procs, cn_term_static(shutdown, sizeof shutdown), all) != 0)
+	if (cn_procs_exit_all(node->procs, reason, all) != 0)
 		cn_log_line(node->log, CNODE_LOG_ERROR, "out of memory: some processes were not told of the shutdown");
 }
 
@@ -174,6 +219,9 @@ static void shrunk(void *ctx)
 	cnode_node *node = ctx;
 	cn_trim_shrunk(&node->trim);
 }
+
+static const uint8_t shutdown_atom[] = { CN_SMALL_ATOM_UTF8, 8, 's', 'h', 'u', 't', 'd', 'o', 'w', 'n' };
+static const uint8_t kill_atom[] = { CN_SMALL_ATOM_UTF8, 4, 'k', 'i', 'l', 'l' };
 
 /* cn_pool_config.turn: true when the node is down. */
 static bool turn(void *ctx)
@@ -190,21 +238,25 @@ static bool turn(void *ctx)
 	case CN_LIFE_STARTING:
 	case CN_LIFE_RUNNING:
 		cn_global_leave(node->global);
+		cn_supervisor_close(node->supervision.supervisor);
 		cn_procs_close(node->procs);
 		node->spared = cn_procs_count_prompt(node->procs);
 		begin_stage(node, CN_LIFE_STOPPING, node->shutdown_ns);
-		exit_all(node, false);
+		exit_all(node, cn_term_static(shutdown_atom, sizeof shutdown_atom), false);
 		return false;
 	case CN_LIFE_STOPPING:
 		if (left > node->spared && now < node->deadline)
 			return false;
 		node->left_behind = left > node->spared;
 		begin_stage(node, CN_LIFE_CLEARING, node->shutdown_ns);
-		exit_all(node, true);
+		exit_all(node, cn_term_static(shutdown_atom, sizeof shutdown_atom), true);
 		return false;
 	case CN_LIFE_CLEARING:
 		if (left > 0 && now < node->deadline && !node->left_behind)
 			return false;
+		/* Whoever trapped the exits and went on waiting waits no longer: nothing will come any more. */
+		if (left > 0 || mailboxes > 0)
+			exit_all(node, cn_term_static(kill_atom, sizeof kill_atom), true);
 		begin_stage(node, CN_LIFE_LEAVING, LEAVE_NS);
 		cn_cluster_leave(node->cluster, LEAVE_NS);
 		return cn_cluster_is_alone(node->cluster);
@@ -403,7 +455,9 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	if (rc == 0)
 		rc = cn_functions_new(node->guard, &node->functions);
 	if (rc == 0)
-		rc = cn_pg_new(node->procs, node->log, &pg_ops, node, &node->pg);
+		rc = make_supervisor(node);
+	if (rc == 0)
+		rc = cn_pg_new(node->procs, node->supervision.supervisor, node->log, &pg_ops, node, &node->pg);
 	if (rc == 0)
 		rc = cn_factories_new(node->procs, node->log, node->guard, &node->factories);
 	if (rc == 0)
@@ -425,10 +479,19 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 		.ctx = node,
 	};
 	rc = cn_pool_new(&pool, &node->pool);
+	if (rc == 0 && !node->threadless)
+		rc = cn_threads_new(node, cfg->max_run_threads > 0 ? cfg->max_run_threads : 256, &node->threads);
+	struct cn_kernel_config kernel = {
+		.procs = node->procs,
+		.supervisor = node->supervision.supervisor,
+		.cluster = node->cluster,
+		.factories = node->factories,
+		.functions = node->functions,
+		.output = &node->output,
+		.log = node->log,
+	};
 	if (rc == 0)
-		rc = cn_kernel_start(node->procs, node->cluster, node->factories, node->functions, &node->output, &node->user);
-	if (rc == 0)
-		rc = cn_kernel_registry(node->procs, node->factories, node->functions);
+		rc = cn_kernel_start(&kernel, &node->kernel);
 	return rc == 0 ? cn_api_global(node, cfg) : rc;
 }
 
@@ -512,6 +575,7 @@ static int start_rooms(cnode_node *node)
 	cn_lead_take(node->loop);
 	cn_timer_init(&node->timer, node->loop, timer_fired);
 	cn_trim_init(&node->trim, node);
+	cn_api_global_watch(node);
 	cn_io_init(&node->stop_io, node->loop, node->stop_fd, stop_asked);
 	cn_io_set(&node->stop_io, CN_READ);
 	if (node->stop_at_eof) {
@@ -594,10 +658,12 @@ int cnode_node_wait(cnode_node *node)
 	} else {
 		cn_pool_wait(node->pool);
 		/* Callbacks that were left behind keep their threads: cnode_node_free waits for those. */
-		if (node->left_behind)
+		if (node->left_behind) {
 			cn_pool_join_free(node->pool);
-		else
+		} else {
 			cn_pool_join(node->pool);
+			cn_threads_join(node->threads);
+		}
 		set_life(node, CN_LIFE_DOWN);
 	}
 	cn_log_flush(node->log);
@@ -643,11 +709,17 @@ void cnode_node_free(cnode_node *node)
 	}
 	if (node->pool)
 		cn_pool_join(node->pool);
+	cn_threads_join(node->threads);
 	if (node->loop) {
 		cn_lead_take(node->loop);
+		if (node->supervision.supervisor) {
+			cn_supervisor_close(node->supervision.supervisor);
+			cn_timer_stop(&node->supervision.timer);
+		}
 		if (life != CN_LIFE_NEW) {
 			cn_timer_stop(&node->timer);
 			cn_timer_stop(&node->trim.timer);
+			cn_timer_stop(&node->global_beat);
 			cn_io_forget(&node->stop_io);
 			if (node->stop_at_eof)
 				cn_io_forget(&node->eof_io);
@@ -665,10 +737,13 @@ void cnode_node_free(cnode_node *node)
 	cn_global_free(node->global);
 	cn_mutex_fini(&node->drops.lock);
 	cn_free(node->drops.names);
+	cn_threads_free(node->threads);
 	cn_pool_free(node->pool);
 	cn_factories_free(node->factories);
 	cn_functions_free(node->functions);
+	cn_kernel_free(node->kernel);
 	cn_pg_free(node->pg);
+	cn_supervisor_free(node->supervision.supervisor);
 	cn_guard_free(node->guard);
 	cn_loop_free(node->loop);
 	if (node->stop_fd >= 0)

@@ -49,6 +49,11 @@ const struct cn_opt cn_options_table[] = {
 	  "where a node listens, instead of asking epmd; may be repeated" },
 	{ "net_ticktime", "SECONDS", CN_OPT_NUMBER, AT(net_ticktime), 1, 86400,
 	  "how long a peer may be silent; the same on all nodes; default: 60" },
+	{ "overlap", "MODE", CN_OPT_TEXT, AT(overlap), 0, 0,
+	  "when nodes have lost each other: obey (the default): as the others say; report: as a BEAM node, tell of own "
+	  "losses too; ignore: let partitions overlap" },
+	{ "global_timeout", "SECONDS", CN_OPT_NUMBER, AT(global_timeout), 1, 86400,
+	  "how long a peer may take to answer global, or to go on with joining, before its connection is closed; default: 60" },
 	{ "threads", "N", CN_OPT_NUMBER, AT(threads), 1, 1024,
 	  "threads to begin with; default: one more than there are processors" },
 	{ "log", "LEVEL", CN_OPT_TEXT, AT(log), 0, 0,
@@ -79,8 +84,8 @@ static const char *const rivals[][2] = {
 #define MUCH ((long)(UINT64_C(1) << (sizeof(long) > 4 ? 40 : 30)))
 static const struct cn_opt limits_table[] = {
 	{ "max_threads", "N", CN_OPT_NUMBER, AT(max_threads), 1, 4096, "" },
+	{ "max_run_threads", "N", CN_OPT_NUMBER, AT(max_run_threads), 1, 100000, "" },
 	{ "net_setuptime", "SECONDS", CN_OPT_NUMBER, AT(net_setuptime), 1, 120, "" },
-	{ "global_timeout", "SECONDS", CN_OPT_NUMBER, AT(global_timeout), 1, 86400, "" },
 	{ "max_message", "BYTES", CN_OPT_SIZE, AT(max_message), 65536, 0x7fffffff, "" },
 	{ "max_connections", "N", CN_OPT_NUMBER, AT(max_connections), 1, 1000000, "" },
 	{ "max_processes", "N", CN_OPT_NUMBER, AT(max_processes), 16, 100000000, "" },
@@ -93,8 +98,15 @@ static const struct cn_opt limits_table[] = {
 #undef AT
 
 static const struct cn_conf_field limits_fields[] = {
-	{ "max_threads", false }, { "net_setuptime", false }, { "global_timeout", false }, { "max_message", false }, { "max_connections", false },
-	{ "max_processes", false }, { "max_mailbox", false }, { "out_high_water", false }, { "out_limit", false },
+	{ "max_threads", false },
+	{ "max_run_threads", false },
+	{ "net_setuptime", false },
+	{ "max_message", false },
+	{ "max_connections", false },
+	{ "max_processes", false },
+	{ "max_mailbox", false },
+	{ "out_high_water", false },
+	{ "out_limit", false },
 	{ NULL, false },
 };
 static const struct cn_conf_field factory_fields[] = {
@@ -139,6 +151,23 @@ bool cn_epmd_mode_read(const char *word, enum cnode_epmd_mode *mode)
 	for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
 		if (strcmp(modes[i].word, word) == 0) {
 			*mode = modes[i].mode;
+			return true;
+		}
+	return false;
+}
+
+bool cn_overlap_read(const char *word, enum cnode_overlap *overlap)
+{
+	static const char *const words[] = {
+		[CNODE_OVERLAP_OBEY] = "obey", [CNODE_OVERLAP_REPORT] = "report", [CNODE_OVERLAP_IGNORE] = "ignore",
+	};
+
+	*overlap = CNODE_OVERLAP_OBEY;
+	if (word == NULL)
+		return true;
+	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+		if (strcmp(words[i], word) == 0) {
+			*overlap = (enum cnode_overlap)i;
 			return true;
 		}
 	return false;
@@ -211,6 +240,7 @@ static int check_settings(const struct cn_settings *s, char message[CN_SETTINGS_
 	const struct cn_options *o = &s->o;
 	const char *host = o->sname != NULL ? strchr(o->sname, '@') : NULL;
 	enum cnode_epmd_mode mode;
+	enum cnode_overlap overlap;
 	enum cnode_log_level level;
 	size_t room = CN_SETTINGS_MESSAGE;
 
@@ -227,6 +257,8 @@ static int check_settings(const struct cn_settings *s, char message[CN_SETTINGS_
 			 cn_settings_label(s, "sname", o->sname), o->sname);
 	else if (!cn_epmd_mode_read(o->epmd, &mode))
 		snprintf(message, room, "%s %s: auto, external, embedded or none is wanted", cn_settings_label(s, "epmd", o->epmd), o->epmd);
+	else if (!cn_overlap_read(o->overlap, &overlap))
+		snprintf(message, room, "%s %s: obey, report or ignore is wanted", cn_settings_label(s, "overlap", o->overlap), o->overlap);
 	else if (!cn_log_level_read(o->log, &level))
 		snprintf(message, room, "%s %s: error, warning, notice, info, debug or none is wanted",
 			 cn_settings_label(s, "log", o->log), o->log);

@@ -21,14 +21,22 @@ struct cn_options {
 	const char *setcookie, *cookie_file;
 	bool hidden, visible;
 	struct cn_opt_list load, allow, allow_fun, connect, discover, route;
-	const char *listen, *epmd, *dns, *log, *config;
-	long net_ticktime, shutdown_timeout, threads;
+	const char *listen, *epmd, *dns, *log, *config, *overlap;
+	long net_ticktime, global_timeout, shutdown_timeout, threads;
 	bool stop_at_eof, check, help, version;
 };
 
 /* Limits of the node; 0: the library's default. */
 struct cn_limits {
-	long max_threads, net_setuptime, global_timeout, max_message, max_connections, max_processes, max_mailbox, out_high_water, out_limit;
+	long max_threads;
+	long max_run_threads;
+	long net_setuptime;
+	long max_message;
+	long max_connections;
+	long max_processes;
+	long max_mailbox;
+	long out_high_water;
+	long out_limit;
 };
 
 struct cn_settings {
@@ -52,8 +60,9 @@ void cn_settings_free(struct cn_settings *s, const struct cn_options *flags);
 /* "FILE:LINE: KEY" or "-KEY": where a text of the settings stands. Valid until the next call. */
 const char *cn_settings_label(const struct cn_settings *s, const char *key, const char *text);
 
-/* The words for -epmd and -log; NULL is the default. "none" is CNODE_LOG_NONE. False: there is no such word. */
+/* The words for -epmd, -overlap and -log; NULL is the default. "none" is CNODE_LOG_NONE. False: there is no such word. */
 bool cn_epmd_mode_read(const char *word, enum cnode_epmd_mode *mode);
+bool cn_overlap_read(const char *word, enum cnode_overlap *overlap);
 bool cn_log_level_read(const char *word, enum cnode_log_level *level);
 
 /* Says what differs between two settings that a running node does not take over. */

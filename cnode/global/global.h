@@ -9,6 +9,11 @@
  * never block and run no code of users. A resolver of conflicting names, which is such code, runs in
  * a process of its own; and the connection of a node that does not get on with a joining is closed.
  *
+ * The three live and end together, as there, where the node ends with them. Here they are started again when one of
+ * them has ended, which only memory that lacks makes them do: names and locks of processes of this node stay, those of
+ * others are forgotten, and the connections to all visible nodes are closed, for what these have told is lost; so the
+ * tables are joined anew when the nodes meet again, and no node waits for an answer that will not come.
+ *
  * Follows: lib/kernel/src/global.erl of OTP 23 to 29 (protocol versions 5 to 8), rpc.erl for resolvers.
  */
 #ifndef CN_GLOBAL_H
@@ -27,10 +32,13 @@ struct cn_global;
 struct cn_global_ops {
 	/* Ends the connection to a node, if there is one. */
 	void (*disconnect)(void *ctx, cnode_name node);
+	/* The same for all visible nodes, whoever they are. Cannot fail. */
+	void (*disconnect_all)(void *ctx);
 };
 
 struct cn_global_config {
-	struct cn_procs *procs;             /* borrowed, as the next two */
+	struct cn_procs *procs;             /* borrowed, as the next three */
+	struct cn_supervisor *supervisor;   /* starts the three processes again */
 	struct cn_functions *functions;     /* resolvers are exported functions */
 	struct cn_log *log;
 	enum cnode_overlap overlap;
@@ -38,7 +46,7 @@ struct cn_global_config {
 	const struct cn_global_ops *ops;
 	void *ctx;
 };
-/* Stops a node that begins to join and does not go on from holding the cluster's lock. */
+/* Stops a node that begins to join, or holds the cluster's lock, and does not go on: all others wait for it. */
 #define CN_GLOBAL_STALL_MS 60000u
 #define CN_GLOBAL_MAX_NAMES 500000u         /* stops a peer that registers without end: each name is a monitor */
 #define CN_GLOBAL_MAX_NODES 10000u          /* stops a peer that tells of nodes without end: each is dialled */
@@ -52,6 +60,14 @@ int cn_global_start(struct cn_global *global);
 /* This node is about to leave: from now on it accuses nobody of having lost a connection. Any thread. */
 void cn_global_leave(struct cn_global *global);
 
+/*
+ * Looks whether the name server of this node gets on; called every few seconds. True: it has not for the time that others
+ * are given too, and the connections to all visible nodes are closed, which wait for it. Lead.
+ */
+bool cn_global_stalls(struct cn_global *global, uint64_t now);
+/* Of cnode_global_look. Any thread. */
+int cn_global_look(struct cn_global *global, cnode_global_info *info);
+
 /* Of the public functions of similar names (cnode/global.h). Any thread. */
 int cn_global_whereis(struct cn_global *global, cnode_term name, cnode_pid *pid);
 int cn_global_names(struct cn_global *global, int (*each)(void *context, cnode_term name, cnode_pid pid), void *context);
@@ -63,11 +79,11 @@ int cn_global_locks(struct cn_global *global, int (*each)(void *context, cnode_t
  */
 bool cn_global_may_exit(struct cn_global *global, cnode_pid pid, cnode_term reason);
 /* The process that answers {register, Name, Pid, Method} and the like with yes, no or ok. */
-cnode_pid cn_global_registrar(const struct cn_global *global);
+cnode_pid cn_global_registrar(struct cn_global *global);
 /* The fun of a method's text ("module:function"; NULL: the default). *method is yours. CNODE_EBADARG, CNODE_ENOMEM. */
 int cn_global_method(const char *text, cnode_term *method);
 
-/* Told once how it ended: 0 (yes), CNODE_ENAMETAKEN (no), CNODE_ESHUTDOWN. Called inside of a prompt process: does not block. */
+/* Told once how it ended: 0 (yes), CNODE_ENAMETAKEN (no), CNODE_ESHUTDOWN (also when the registrar ended in the midst of it). Called inside of a prompt process: does not block. */
 typedef void cn_global_done_fn(void *ctx, int code);
 /*
  * global:register_name/2 from any thread that holds no lock of proc. `name` is kept. 0: `done` will be

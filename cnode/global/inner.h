@@ -81,8 +81,15 @@ struct cn_global {
 	struct cn_global_config config;
 	cnode_name self;
 	char own[CNODE_NAME_SIZE];
+	struct cn_unit unit;        /* its three processes */
+	unsigned incarnation;       /* of these, from 1; before they run */
+	/* Of the present three, who read them in their callbacks; others by global_pid. */
 	cnode_pid server, locker, registrar;
 	_Atomic bool leaving;
+	_Atomic uint64_t stalled;   /* connections that the watchdog closed */
+	/* Of the watchdog for this node: whoever calls cn_global_stalls asks, the server answers. */
+	_Atomic uint64_t beats, beaten;
+	uint64_t beat_at;
 	int64_t first_tag;          /* sessions have greater ones */
 	struct names_shard names[SHARDS];
 	struct cn_mutex locks_lock;
@@ -108,12 +115,15 @@ struct server {
 	struct cnode_process *self;
 	struct watch *watches;      /* by ref */
 	size_t name_count;
+	uintptr_t lock_turn;        /* how often `global` was locked */
+	bool watching;              /* the watchdog looks at it later */
 	bool global_lock_down;      /* the last holder of `global` ended without deleting it */
 	struct node *nodes;         /* by name */
 	struct syncer *syncers;
 	struct lost *lost;          /* by both nodes, the oldest first */
 	int64_t last_tag;
 	int64_t last_operation;
+	bool broken;                /* memory lacked for what others rely on: the process ends, and all begins anew */
 	struct cn_log_gate gate;
 };
 
@@ -123,8 +133,13 @@ struct word {
 	cnode_term lock;            /* the requester that the joining locked with */
 };
 
+/* start.c: a pid of the three, by a thread that is none of them. */
+cnode_pid global_pid(struct cn_global *g, const cnode_pid *which);
+
 int names_init(struct cn_global *g);
 void names_fini(struct cn_global *g);
+/* A name server that was started again: the names of this node's processes become its own, the others go. 0, CNODE_ENOMEM. */
+int names_adopt(struct server *s);
 struct name *names_find(struct cn_global *g, cnode_term name);          /* by the name server's process only */
 /*
  * Inserts or replaces; if the word does not hold, neither is there then. external 0: none.
@@ -133,6 +148,7 @@ struct name *names_find(struct cn_global *g, cnode_term name);          /* by th
 int names_insert(struct server *s, cnode_term name, cnode_pid pid, cnode_term method, cnode_name external,
 		 const struct word *word);
 void names_delete(struct server *s, cnode_term name);
+uint64_t names_count(struct cn_global *g);                /* any thread */
 size_t names_of(struct cn_global *g, cnode_pid pid);      /* how many; any thread */
 /* The method a name was registered with; *method is yours. CNODE_ENOENT, CNODE_ENOMEM. Any thread. */
 int names_method(struct cn_global *g, cnode_term name, cnode_term *method);
@@ -142,10 +158,12 @@ void names_build_external(struct cn_global *g, cnode_builder *b);
 
 int locks_init(struct cn_global *g);
 void locks_fini(struct cn_global *g);
+int locks_adopt(struct server *s);      /* as names_adopt */
 /* 1 granted, 0 refused, or a code. */
 int locks_set(struct server *s, cnode_term resource, cnode_term requester, cnode_pid pid);
 void locks_del(struct server *s, cnode_term resource, cnode_term requester, cnode_pid pid);
 bool locks_still_set(struct server *s, const struct word *word);
+struct lock *locks_find_global(struct cn_global *g);     /* by the name server's process only; NULL */
 bool locks_global_is_set(struct cn_global *g);
 cnode_term locks_global(void);          /* the atom global */
 
@@ -159,7 +177,7 @@ void watch_fini(struct server *s);
 
 /* ---- multi.c: gen_server:multi_call without waiting ---- */
 
-enum reply { REPLY_NONE, REPLY_TRUE, REPLY_FALSE, REPLY_OTHER };
+enum reply { REPLY_NONE, REPLY_TRUE, REPLY_FALSE, REPLY_OTHER, REPLY_UNASKED };
 struct multi;
 /* As a completion: state is the process's. The multi is freed behind it. */
 typedef int multi_done(struct cnode_process *self, void *state, struct multi *m);
@@ -176,9 +194,15 @@ struct multi {
 	size_t left, count;
 	struct leg legs[];
 };
-/* Calls the name servers of the nodes, all at once. One that is not there has REPLY_NONE; one that takes longer is disconnected. */
+/*
+ * Calls the name servers of the nodes, all at once. One that is not there has REPLY_NONE, one that memory lacked for
+ * REPLY_UNASKED; one that takes longer is disconnected.
+ */
 int multi_call(struct cn_global *g, struct cnode_process *self, void *state, const cnode_name *nodes, size_t count,
 	       uint64_t timeout_ms, cnode_term request, multi_done *done, void *context);
+
+/* Of what all have to be told: who was not asked is disconnected. False if it was our own server, or that has just ended. */
+bool multi_told_all(struct multi *m);
 
 /*
  * set_lock once, on all the nodes or none: what was granted is given back when one refuses. A node
@@ -253,6 +277,7 @@ struct node *node_find(struct server *s, cnode_name name);
 void node_forget_idle(struct server *s, struct node *n);
 void server_publish(struct server *s);          /* the lists of known and connected nodes */
 void server_cut(struct server *s, struct node *n, const char *why);
+void server_broken(struct server *s, const char *what);
 /* Plain messages to a name server elsewhere, and casts; none if it is not connected. */
 void tell(struct server *s, struct node *n, const char *format, ...);
 void cast(struct server *s, struct node *n, const char *format, ...);
@@ -287,6 +312,12 @@ void overlap_down(struct server *s, struct node *n, enum gone how);
 void overlap_lost_connection(struct server *s, cnode_term message);
 void overlap_remove_connection(struct server *s, struct node *n);
 void overlap_fini(struct server *s);
+
+/* watchdog.c */
+/* A node does not do what others wait for: closes its connection. Any thread. */
+void global_stalled(struct cn_global *g, cnode_name node, const char *what);
+void watchdog_locked(struct server *s);         /* `global` has a new requester */
+bool watchdog_message(struct server *s, cnode_term message);     /* of this node; true: it was for the watchdog */
 
 /* inspect.c */
 int inspect_call(struct server *s, cnode_from *from, cnode_term what);

@@ -7,6 +7,9 @@
  *     {cnode, locks}                       [{Resource, Requester, Pid}]
  *     {cnode, {register, Name, Process}}   yes | no | noproc; Process: a registered name of this node
  *     {cnode, {unregister, Name}}          ok
+ * and rex passes on what hidden nodes ask of global:
+ *     {cnode, {register_name_external, [Name, Pid | [Method]]}}       yes | no
+ *     {cnode, {unregister_name_external, [Name]}}                     ok
  * Any node that may connect can do all this with the protocol of global itself.
  */
 #include "cnode/global/inner.h"
@@ -95,6 +98,22 @@ int inspect_call(struct server *s, cnode_from *from, cnode_term what)
 		return reply_list(s, from, LIST_LOCKS);
 	if (cnode_scan(what, "{unregister,~t}", &name) == 0) {
 		rc = cnode_format(&request, "{unregister,~t}", name);
+		return rc != 0 ? rc : pass_on(s, from, request);
+	}
+	if (cnode_scan(what, "{unregister_name_external,[~t]}", &name) == 0) {
+		rc = cnode_format(&request, "{unregister,~t}", name);
+		return rc != 0 ? rc : pass_on(s, from, request);
+	}
+	if (cnode_scan(what, "{register_name_external,[~t,~p,~t]}", &name, &pid, &method) == 0) {
+		rc = cnode_format(&request, "{register_ext,~t,~p,~t}", name, pid, method);
+		return rc != 0 ? rc : pass_on(s, from, request);
+	}
+	if (cnode_scan(what, "{register_name_external,[~t,~p]}", &name, &pid) == 0) {
+		rc = cn_global_method(NULL, &method);
+		if (rc == 0) {
+			rc = cnode_format(&request, "{register_ext,~t,~p,~t}", name, pid, method);
+			cnode_term_drop(method);
+		}
 		return rc != 0 ? rc : pass_on(s, from, request);
 	}
 	if (cnode_scan(what, "{register,~t,~a}", &name, &process) != 0) {

@@ -570,15 +570,10 @@ static int from_server(struct locker *l, cnode_term message)
 	return run(l);
 }
 
+/* Its nodedown makes the name server cancel; if it is gone already, that is on its way. */
 static int stalled(struct locker *l)
 {
-	char node[CNODE_NAME_SIZE];
-	if (CN_MUTANT(global_waits_for_ever))
-		return 0;
-	(void)cnode_name_text(l->node, node);
-	cn_log_line(l->g->config.log, CNODE_LOG_WARNING, "global: %s began to join and does not go on: closing its connection", node);
-	l->g->config.ops->disconnect(l->g->config.ctx, l->node);
-	/* Its nodedown makes the name server cancel; if it is gone already, that is on its way. */
+	global_stalled(l->g, l->node, "began to join and does not go on");
 	return 0;
 }
 

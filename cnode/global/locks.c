@@ -63,6 +63,11 @@ bool locks_global_is_set(struct cn_global *g)
 	return set;
 }
 
+struct lock *locks_find_global(struct cn_global *g)
+{
+	return find(g, locks_global());
+}
+
 bool locks_still_set(struct server *s, const struct word *word)
 {
 	struct lock *l = find(s->g, locks_global());
@@ -135,6 +140,8 @@ int locks_set(struct server *s, cnode_term resource, cnode_term requester, cnode
 	h->next = l->holders;
 	l->holders = h;
 	cn_mutex_unlock(&s->g->locks_lock);
+	if (fresh && cnode_term_equal(resource, locks_global()))
+		watchdog_locked(s);
 	return 1;
 }
 
@@ -166,6 +173,39 @@ void locks_del(struct server *s, cnode_term resource, cnode_term requester, cnod
 			release(s, h, false);
 			return;
 		}
+}
+
+/* A holder of this node that lives keeps its lock; the others are gone, or have lost it with their connection. */
+static int adopt(struct server *s, struct holder *h)
+{
+	if (h->pid.node == s->g->self && cn_procs_is_alive(s->g->config.procs, h->pid))
+		return watch_add(s, &h->watch);
+	struct lock *l = h->lock;
+	struct holder **at = &l->holders;
+	cn_mutex_lock(&s->g->locks_lock);
+	while (*at != h)
+		at = &(*at)->next;
+	*at = h->next;
+	cn_mutex_unlock(&s->g->locks_lock);
+	cn_free(h);
+	if (!l->holders)
+		lock_drop(s->g, l);
+	return 0;
+}
+
+int locks_adopt(struct server *s)
+{
+	const struct table *t = &s->g->locks;
+	int rc = 0;
+	for (size_t b = 0; b <= t->mask; b++)
+		for (struct item *item = t->buckets[b], *next; item && rc == 0; item = next) {
+			next = item->next;
+			for (struct holder *h = CN_CONTAINER(item, struct lock, item)->holders, *more; h && rc == 0; h = more) {
+				more = h->next;
+				rc = adopt(s, h);
+			}
+		}
+	return rc;
 }
 
 /* One holder of a lock, copied so that `each` finds nothing locked. */

@@ -24,11 +24,8 @@ static int leg_done(cnode_process *self, void *state, void *context, const cnode
 {
 	struct leg *leg = context;
 	struct cn_global *g = leg->multi->g;
-	if (answer->status == CNODE_ETIMEOUT && !CN_MUTANT(global_waits_for_ever)) {
-		char node[CNODE_NAME_SIZE];
-		(void)cnode_name_text(leg->node, node);
-		cn_log_line(g->config.log, CNODE_LOG_WARNING, "global: %s does not answer: closing its connection", node);
-		g->config.ops->disconnect(g->config.ctx, leg->node);
+	if (answer->status == CNODE_ETIMEOUT) {
+		global_stalled(g, leg->node, "does not answer");
 	} else if (answer->status == 0) {
 		leg->reply = cn_term_is_atom(answer->term, "true") ? REPLY_TRUE
 			: cn_term_is_atom(answer->term, "false") ? REPLY_FALSE : REPLY_OTHER;
@@ -63,10 +60,37 @@ int multi_call(struct cn_global *g, struct cnode_process *self, void *state, con
 						   &m->legs[i], "~t", request);
 		if (rc == CNODE_EEXITED)
 			return rc;              /* m is freed with the process */
+		if (rc == CNODE_ENOMEM)
+			m->legs[i].reply = REPLY_UNASKED;
 		if (rc != 0)
 			m->left--;              /* as a node that is not there */
 	}
 	return leg_ended(self, state, m);
+}
+
+/* Our own server is always there, unless it has just ended and is started again. */
+static bool is_missed(const struct multi *m, const struct leg *leg)
+{
+	return leg->reply == REPLY_UNASKED || (leg->reply == REPLY_NONE && leg->node == m->g->self);
+}
+
+bool multi_told_all(struct multi *m)
+{
+	struct cn_global *g = m->g;
+	bool all = true;
+	for (size_t i = 0; i < m->count; i++) {
+		char node[CNODE_NAME_SIZE];
+		if (!is_missed(m, &m->legs[i]))
+			continue;
+		if (m->legs[i].node == g->self) {
+			all = false;
+			continue;
+		}
+		(void)cnode_name_text(m->legs[i].node, node);
+		cn_log_line(g->config.log, CNODE_LOG_ERROR, "global: out of memory to tell %s: closing its connection", node);
+		g->config.ops->disconnect(g->config.ctx, m->legs[i].node);
+	}
+	return all;
 }
 
 /* ---- locks ---- */
@@ -77,6 +101,7 @@ struct locking {
 	struct cn_global *g;
 	uint64_t timeout_ms;
 	cnode_term resource, requester; /* its own */
+	bool refused;                   /* what was granted is given back */
 	locked_fn *done;
 	void *context;
 };
@@ -133,9 +158,21 @@ static int locking_send(struct cnode_process *self, void *state, struct locking 
 	return rc;
 }
 
-static int given_back(struct cnode_process *self, void *state, struct multi *m)
+#define AGAIN_MS 100            /* after which our own server is told what it missed */
+
+static int unlock_answered(struct cnode_process *self, void *state, struct multi *m);
+
+static int unlock_again(cnode_process *self, void *state, void *context, const cnode_answer *answer)
 {
-	return locking_end(self, state, m->context, false);
+	struct locking *l = context;
+	(void)answer;
+	return locking_send(self, state, l, "del_lock", &l->g->self, 1, unlock_answered);
+}
+
+static int unlock_answered(struct cnode_process *self, void *state, struct multi *m)
+{
+	struct locking *l = m->context;
+	return multi_told_all(m) ? locking_end(self, state, l, !l->refused) : cnode_after(self, AGAIN_MS, unlock_again, l);
 }
 
 static int lock_answered(struct cnode_process *self, void *state, struct multi *m)
@@ -144,7 +181,7 @@ static int lock_answered(struct cnode_process *self, void *state, struct multi *
 	size_t granted = 0;
 	bool refused = false;
 	for (size_t i = 0; i < m->count; i++)
-		refused = refused || m->legs[i].reply == REPLY_FALSE || m->legs[i].reply == REPLY_OTHER;
+		refused = refused || is_missed(m, &m->legs[i]) || (m->legs[i].reply != REPLY_NONE && m->legs[i].reply != REPLY_TRUE);
 	if (!refused)
 		return locking_end(self, state, l, true);
 	cnode_name *nodes = cn_calloc(m->count, sizeof *nodes);
@@ -153,8 +190,9 @@ static int lock_answered(struct cnode_process *self, void *state, struct multi *
 	for (size_t i = 0; i < m->count; i++)
 		if (m->legs[i].reply == REPLY_TRUE)
 			nodes[granted++] = m->legs[i].node;
+	l->refused = true;
 	int rc = granted == 0 ? locking_end(self, state, l, false)
-			      : locking_send(self, state, l, "del_lock", nodes, granted, given_back);
+			      : locking_send(self, state, l, "del_lock", nodes, granted, unlock_answered);
 	cn_free(nodes);
 	return rc;
 }
@@ -178,11 +216,6 @@ int lock_nodes(struct cn_global *g, struct cnode_process *self, void *state, con
 	struct locking *l;
 	int rc = locking_new(g, self, timeout_ms, resource, requester, done, context, &l);
 	return rc != 0 ? rc : locking_send(self, state, l, "set_lock", nodes, count, lock_answered);
-}
-
-static int unlock_answered(struct cnode_process *self, void *state, struct multi *m)
-{
-	return locking_end(self, state, m->context, true);
 }
 
 int unlock_nodes(struct cn_global *g, struct cnode_process *self, void *state, const cnode_name *nodes, size_t count,

@@ -87,6 +87,17 @@ int names_method(struct cn_global *g, cnode_term name, cnode_term *method)
 	return rc;
 }
 
+uint64_t names_count(struct cn_global *g)
+{
+	uint64_t count = 0;
+	for (size_t i = 0; i < SHARDS; i++) {
+		cn_mutex_lock(&g->names[i].lock);
+		count += g->names[i].table.count;
+		cn_mutex_unlock(&g->names[i].lock);
+	}
+	return count;
+}
+
 /* ---- how many names a process has ---- */
 
 size_t names_of(struct cn_global *g, cnode_pid pid)
@@ -252,6 +263,39 @@ int names_insert(struct server *s, cnode_term name, cnode_pid pid, cnode_term me
 	cn_mutex_unlock(&shard->lock);
 	s->name_count++;
 	return 0;
+}
+
+/* What the server before this one has left; its monitors and links went with it. */
+static int adopt(struct server *s, struct name *n)
+{
+	int rc = n->pid.node == s->g->self ? watch_add(s, &n->watch) : CNODE_ENOPROC;
+	if (rc == 0) {
+		s->name_count++;
+		return 0;
+	}
+	if (rc != CNODE_ENOPROC)
+		return rc;
+	struct names_shard *shard = shard_of(s->g, n->item.hash);
+	cn_mutex_lock(&shard->lock);
+	table_remove(&shard->table, &n->item);
+	cn_mutex_unlock(&shard->lock);
+	pid_unnamed(s->g, n->pid, n->mortal);
+	name_free(n);
+	return 0;
+}
+
+int names_adopt(struct server *s)
+{
+	int rc = 0;
+	for (size_t i = 0; i < SHARDS; i++) {
+		const struct table *t = &s->g->names[i].table;
+		for (size_t b = 0; b <= t->mask; b++)
+			for (struct item *item = t->buckets[b], *next; item && rc == 0; item = next) {
+				next = item->next;
+				rc = adopt(s, CN_CONTAINER(item, struct name, item));
+			}
+	}
+	return rc;
 }
 
 /* ---- lists ---- */

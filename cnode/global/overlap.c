@@ -72,7 +72,7 @@ static void report(struct server *s, struct node *n)
 	int64_t creation = (int64_t)cn_procs_creation(s->g->config.procs);
 	if (cnode_format(&message, "{lost_connection,~a,~q,~q,~a}", self ? n->text : s->g->own, creation, ++s->last_operation,
 			 self ? s->g->own : n->text) != 0) {
-		cn_log_line(s->g->config.log, CNODE_LOG_ERROR, "global: out of memory: the loss of %s is not told", n->text);
+		server_broken(s, "telling of a loss");
 		return;
 	}
 	multicast(s, n->name, message);
@@ -83,7 +83,7 @@ void overlap_down(struct server *s, struct node *n, enum gone how)
 {
 	session_cancel(s, n, n->my_tag, (cnode_term){ 0 });
 	if (cnode_send(s->self, s->g->locker, "{remove_from_known,~a}", n->text) != 0)
-		cn_log_line(s->g->config.log, CNODE_LOG_ERROR, "global: out of memory: the locker does not know that %s is gone", n->text);
+		server_broken(s, "the locker");
 	session_reset(n);
 	if (how == GONE_REMOVED)
 		n->removing = true;

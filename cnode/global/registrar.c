@@ -105,7 +105,8 @@ static int done_everywhere(struct cnode_process *self, void *state, struct multi
 	struct registrar *r = m->context;
 	(void)self;
 	(void)state;
-	return give_back(r);
+	/* Without our own server there is no table that the name could be in: all three begin anew. */
+	return multi_told_all(m) ? give_back(r) : CNODE_ENOMEM;
 }
 
 static int request_of(struct registrar *r, const struct job *j, cnode_term *request)
@@ -309,6 +310,20 @@ const cnode_behaviour registrar_behaviour = {
 	.release = registrar_release,
 };
 
+/* False: the registrar has it already, woken by somebody else. */
+static bool take_back(struct cn_global *g, struct job *j)
+{
+	cn_mutex_lock(&g->lock);
+	struct job **at = &g->jobs;
+	while (*at && *at != j)
+		at = &(*at)->next;
+	bool there = *at != NULL;
+	if (there)
+		*at = j->next;
+	cn_mutex_unlock(&g->lock);
+	return there;
+}
+
 int cn_global_register(struct cn_global *g, cnode_term name, cnode_pid pid, cn_global_done_fn *done, void *ctx)
 {
 	struct job *j = cn_calloc(1, sizeof *j);
@@ -335,11 +350,12 @@ int cn_global_register(struct cn_global *g, cnode_term name, cnode_pid pid, cn_g
 		job_free(j);
 		return CNODE_ESHUTDOWN;
 	}
-	/* A message only to wake it: without memory for it the job goes with the next one. */
+	/* A message only to wake it. */
 	static const uint8_t jobs[] = { CN_SMALL_ATOM_UTF8, 4, 'j', 'o', 'b', 's' };
-	struct cn_target to = { .pid = g->registrar };
+	struct cn_target to = { .pid = global_pid(g, &g->registrar) };
 	rc = cn_procs_send(g->config.procs, &to, cn_term_static(jobs, sizeof jobs), 0);
-	if (rc != 0)
-		cn_log_line(g->config.log, CNODE_LOG_ERROR, "global: a registration is put off: %s", cnode_strerror(rc));
-	return 0;
+	if (rc == 0 || !take_back(g, j))
+		return 0;
+	job_free(j);
+	return rc;
 }

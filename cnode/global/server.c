@@ -54,6 +54,7 @@ struct node *node_get(struct server *s, cnode_name name)
 		cn_name_unpin(name);
 		cn_free(n ? n->text : NULL);
 		cn_free(n);
+		server_broken(s, "a node");
 		return NULL;
 	}
 	return n;
@@ -66,6 +67,19 @@ void node_forget_idle(struct server *s, struct node *n)
 		return;
 	HASH_DEL(s->nodes, n);
 	node_free(n);
+}
+
+void server_broken(struct server *s, const char *what)
+{
+	if (!s->broken)
+		cn_log_line(s->g->config.log, CNODE_LOG_ERROR, "global: out of memory for %s: it begins anew, without the other nodes", what);
+	s->broken = true;
+}
+
+/* The result of a callback. */
+static int ended(const struct server *s, int rc)
+{
+	return rc == 0 && s->broken ? CNODE_ENOMEM : rc;
 }
 
 /* The node of a name in a message; NULL: none, or not one we have heard of. */
@@ -84,7 +98,7 @@ void server_publish(struct server *s)
 	size_t count = HASH_COUNT(s->nodes);
 	cnode_name *known = cn_calloc(count + 1, sizeof *known), *up = cn_calloc(count + 1, sizeof *up);
 	if (!known || !up) {
-		cn_log_line(g->config.log, CNODE_LOG_ERROR, "global: out of memory for the list of nodes");
+		server_broken(s, "the list of nodes");
 		cn_free(known);
 		cn_free(up);
 		return;
@@ -219,16 +233,22 @@ void server_unexpected(struct server *s, const char *what, cnode_term message)
 		    held ? " (and others before it)" : "", text);
 }
 
-/* What a failed answer or insertion means: memory is short, so the node that asked must not believe anything. */
+/*
+ * What a failed answer or insertion means. A node that asked must not believe anything: its connection is closed.
+ * A process of this node would wait for ever: with the server's end it hears that there is no answer.
+ */
 static int failed(struct server *s, int rc, const char *what)
 {
 	if (rc == 0 || rc == CNODE_EEXITED)
 		return rc;
-	struct node *n = cnode_message_peer(s->self) ? node_find(s, cnode_message_peer(s->self)) : NULL;
-	if (n)
-		server_cut(s, n, cnode_strerror(rc));
-	else
-		cn_log_line(s->g->config.log, CNODE_LOG_ERROR, "global: %s failed: %s", what, cnode_strerror(rc));
+	cnode_name peer = cnode_message_peer(s->self);
+	char node[CNODE_NAME_SIZE] = "this node";
+	if (peer)
+		(void)cnode_name_text(peer, node);
+	cn_log_line(s->g->config.log, CNODE_LOG_ERROR, "global: %s for %s failed: %s", what, node, cnode_strerror(rc));
+	if (!peer)
+		return rc;
+	s->g->config.ops->disconnect(s->g->config.ctx, peer);
 	return 0;
 }
 
@@ -237,6 +257,11 @@ static int register_call(struct server *s, cnode_from *from, cnode_term name, cn
 {
 	struct word word = { .pid = cnode_from_pid(from) };
 	int rc = names_insert(s, name, pid, method, external, &word);
+	/* Of this node, too many names or a pid that nothing can be sent to: that is no fault of the server's. */
+	if (rc != 0 && rc != CNODE_ENOMEM && cnode_message_peer(s->self) == 0) {
+		cn_log_line(s->g->config.log, CNODE_LOG_ERROR, "global: a registration failed: %s", cnode_strerror(rc));
+		rc = 0;
+	}
 	return failed(s, rc == 0 ? cnode_reply(from, "yes") : rc, "a registration");
 }
 
@@ -303,9 +328,8 @@ static int disconnect_call(struct server *s, cnode_from *from)
 	return failed(s, rc, "an answer");
 }
 
-static int server_call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
+static int call(cnode_process *self, struct server *s, cnode_from *from, cnode_term request)
 {
-	struct server *s = state;
 	cnode_name peer = cnode_message_peer(self);
 	cnode_pid caller = cnode_from_pid(from), pid;
 	cnode_term name, method, list;
@@ -349,6 +373,12 @@ static int server_call(cnode_process *self, void *state, cnode_from *from, cnode
 		return disconnect_call(s, from);
 	server_unexpected(s, "call", request);
 	return 0;                       /* no answer at all, as there */
+}
+
+static int server_call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
+{
+	int rc = call(self, state, from, request);
+	return ended(state, rc);
 }
 
 /* ---- casts of other name servers ---- */
@@ -398,7 +428,7 @@ static int server_cast(cnode_process *self, void *state, cnode_term m)
 		return failed(s, lock_set(s, pid, set.text, none), "a message");
 	else if (cnode_scan(m, "{async_del_name,_,_}") != 0 && cnode_scan(m, "{async_del_lock,_,_}") != 0)
 		server_unexpected(s, "cast", m);
-	return 0;
+	return ended(s, 0);
 }
 
 /* ---- messages ---- */
@@ -407,7 +437,7 @@ static void nodeup(struct server *s, const cnode_info *info)
 {
 	struct node *n = node_get(s, info->peer);
 	if (!n) {
-		cn_log_line(s->g->config.log, CNODE_LOG_ERROR, "global: out of memory, or too many nodes: one is not joined");
+		cn_log_line(s->g->config.log, CNODE_LOG_ERROR, "global: more than %u nodes: one is not joined", CN_GLOBAL_MAX_NODES);
 		s->g->config.ops->disconnect(s->g->config.ctx, info->peer);
 		return;
 	}
@@ -474,7 +504,7 @@ static void message(struct server *s, const cnode_info *info)
 	cnode_term m = info->message, a, b;
 	cnode_atom node;
 	struct node *n;
-	if (info->peer == 0 && own_message(s, m))
+	if (info->peer == 0 && (own_message(s, m) || watchdog_message(s, m)))
 		return;
 	if (cnode_scan(m, "{init_connect_ack,~a,~t,~t}", &node, &a, &b) == 0 && (n = sender(s, &node)))
 		session_ack(s, n, a, b);
@@ -514,7 +544,7 @@ static int server_info(cnode_process *self, void *state, const cnode_info *info)
 	case CNODE_TIMEOUT:
 		break;
 	}
-	return 0;
+	return ended(s, 0);
 }
 
 static int server_init(cnode_process *self, void *state, const cnode_start *how)
@@ -524,8 +554,18 @@ static int server_init(cnode_process *self, void *state, const cnode_start *how)
 	s->self = self;
 	s->last_tag = s->g->first_tag;
 	int rc = cnode_trap_exit(self, true);
-	/* Before anybody can connect: the node is started behind its services. */
-	return rc != 0 ? rc : cnode_monitor_nodes(self, CNODE_NODES_VISIBLE, true);
+	if (rc == 0)
+		rc = cnode_monitor_nodes(self, CNODE_NODES_VISIBLE, true);
+	/* Before anybody can connect, unless it is not the first: the node is started behind its services. */
+	if (rc != 0 || s->g->incarnation == 1)
+		return rc;
+	rc = names_adopt(s);
+	if (rc == 0)
+		rc = locks_adopt(s);
+	/* Of those that come from now on it is told; of the others none is left behind this. */
+	if (rc == 0)
+		s->g->config.ops->disconnect_all(s->g->config.ctx);
+	return rc;
 }
 
 static void server_release(void *state)

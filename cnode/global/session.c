@@ -133,7 +133,7 @@ void session_cancel(struct server *s, struct node *n, int64_t tag, cnode_term ru
 	if (!tag)
 		return;
 	if (cnode_send(s->self, s->g->locker, "{cancel,~a,~q,~t}", n->text, tag, cn_term_is_none(run) ? empty_list() : run) != 0)
-		server_cut(s, n, cnode_strerror(CNODE_ENOMEM));
+		server_broken(s, "the locker");
 	if (tag != n->my_tag)
 		return;
 	if (n->pending >= PROTOCOL_TAGS)
@@ -538,8 +538,11 @@ void session_join(struct server *s, struct node *n)
 		return;
 	}
 	/* It is told when it is up, or given up when it cannot be reached. */
-	if (!n->joining && cnode_monitor_node(s->self, n->text, true) == 0)
-		n->joining = true;
+	if (n->joining)
+		return;
+	n->joining = cnode_monitor_node(s->self, n->text, true) == 0;
+	if (!n->joining)
+		server_broken(s, "dialling a node");
 }
 
 /* It was told to be known: to the locker too. */
@@ -552,7 +555,7 @@ static void add_to_known(struct server *s, struct node *n, int version)
 	}
 	n->known = version;
 	if (cnode_send(s->self, s->g->locker, "{add_to_known,[~a]}", n->text) != 0)
-		server_cut(s, n, cnode_strerror(CNODE_ENOMEM));
+		server_broken(s, "the locker");
 }
 
 static void join_third(struct server *s, struct node *n, int version)

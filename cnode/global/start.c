@@ -35,32 +35,48 @@ void cn_global_free(struct cn_global *g)
 	cn_free(g);
 }
 
+/* The server is last: the others have their pids when somebody can talk to it. */
+static const struct cn_unit_process processes[] = {
+	{ NULL, "global_locker", &locker_behaviour },
+	{ NULL, "global_registrar", &registrar_behaviour },
+	{ SERVER, SERVER, &server_behaviour },
+};
+
+static void started(void *owner, size_t which, cnode_pid pid)
+{
+	struct cn_global *g = owner;
+	cnode_pid *const pids[] = { &g->locker, &g->registrar, &g->server };
+	cn_mutex_lock(&g->lock);
+	*pids[which] = pid;
+	if (which == 0)
+		g->incarnation++;
+	cn_mutex_unlock(&g->lock);
+}
+
+/* No node has a part in this any more: the server sees to it that none is connected when it begins. */
+static void again(void *owner)
+{
+	struct cn_global *g = owner;
+	cn_mutex_lock(&g->lock);
+	g->known_count = g->up_count = 0;
+	g->down = false;
+	cn_mutex_unlock(&g->lock);
+	/* What is still on its way to those that were before is of no session of these. */
+	g->first_tag += INT64_C(1) << 40;
+}
+
 int cn_global_start(struct cn_global *g)
 {
-	const struct {
-		const char *name, *label;
-		const cnode_behaviour *behaviour;
-		cnode_pid *pid;
-	} processes[] = {
-		/* The server is last: the others have their pids when somebody can talk to it. */
-		{ NULL, "global_locker", &locker_behaviour, &g->locker },
-		{ NULL, "global_registrar", &registrar_behaviour, &g->registrar },
-		{ SERVER, SERVER, &server_behaviour, &g->server },
-	};
 	int rc = cn_function_export(g->config.functions, "global", "resolve_it", 4, resolve_it, g, CNODE_ALL_NODES);
 	if (rc == 0)
 		rc = inspect_export(g);
-	for (size_t i = 0; i < CN_ARRAY_SIZE(processes) && rc == 0; i++) {
-		cnode_term args;
-		rc = cnode_format(&args, "[]");
-		if (rc != 0)
-			break;
-		struct cn_gen_spec gen = { .behaviour = processes[i].behaviour, .context = g, .args = args };
-		struct cn_process_spec spec = { .name = processes[i].name, .label = processes[i].label };
-		rc = cn_gen_spawn(g->config.procs, &gen, &spec, processes[i].pid);
-		cnode_term_drop(args);
-	}
-	return rc;
+	if (rc != 0)
+		return rc;
+	g->unit = (struct cn_unit){
+		.title = "global", .processes = processes, .count = CN_ARRAY_SIZE(processes), .context = g, .owner = g,
+		.started = started, .again = again,
+	};
+	return cn_unit_start(g->config.supervisor, &g->unit);
 }
 
 void cn_global_leave(struct cn_global *g)
@@ -68,9 +84,17 @@ void cn_global_leave(struct cn_global *g)
 	atomic_store(&g->leaving, true);
 }
 
-cnode_pid cn_global_registrar(const struct cn_global *g)
+cnode_pid global_pid(struct cn_global *g, const cnode_pid *which)
 {
-	return g->registrar;
+	cn_mutex_lock(&g->lock);
+	cnode_pid pid = *which;
+	cn_mutex_unlock(&g->lock);
+	return pid;
+}
+
+cnode_pid cn_global_registrar(struct cn_global *g)
+{
+	return global_pid(g, &g->registrar);
 }
 
 int cn_global_nodes(struct cn_global *g, cnode_name **nodes, size_t *count)
@@ -83,4 +107,22 @@ int cn_global_nodes(struct cn_global *g, cnode_name **nodes, size_t *count)
 		memcpy(*nodes, g->up, g->up_count * sizeof **nodes);
 	cn_mutex_unlock(&g->lock);
 	return *nodes ? 0 : CNODE_ENOMEM;
+}
+
+int cn_global_look(struct cn_global *g, cnode_global_info *info)
+{
+	cnode_global_info now = { .stalled = atomic_load(&g->stalled) };
+	if (!info || info->size < sizeof info->size)
+		return CNODE_EBADARG;
+	cn_mutex_lock(&g->lock);
+	now.nodes = g->known_count;
+	now.restarts = g->incarnation - 1;
+	cn_mutex_unlock(&g->lock);
+	now.names = names_count(g);
+	cn_mutex_lock(&g->locks_lock);
+	now.locks = g->locks.count;
+	cn_mutex_unlock(&g->locks_lock);
+	now.size = info->size;
+	memcpy(info, &now, info->size < sizeof now ? info->size : sizeof now);
+	return 0;
 }

@@ -48,16 +48,33 @@ struct cn_output {
 int cn_function_run(struct cn_functions *fs, cnode_process *self, const char *module, const char *name, cnode_term args,
 		    cnode_term *result);
 
+/* The services of one node. Each of them is started again when it ends; those whose leader was `user` get the new one. */
+struct cn_kernel;
+
+struct cn_kernel_config {
+	struct cn_procs *procs;             /* borrowed, all of them */
+	struct cn_supervisor *supervisor;
+	struct cn_cluster *cluster;
+	struct cn_factories *factories;
+	struct cn_functions *functions;
+	const struct cn_output *output;     /* of user */
+	struct cn_log *log;
+};
 /*
- * Adds the built-in functions, lets erpc's spawns reach all functions, and starts user, net_kernel and rex. Before the node
- * is known to anybody. 0, CNODE_ENOMEM, CNODE_ENAMETAKEN.
+ * Adds the built-in functions and those of the module cnode, which are closed, lets erpc's spawns reach all functions, and
+ * starts user, net_kernel, rex and cnode. Before the node is known to anybody. *kernel is yours, also if it fails: processes
+ * may have it. 0, CNODE_ENOMEM, CNODE_ENAMETAKEN.
  */
-int cn_kernel_start(struct cn_procs *procs, struct cn_cluster *cluster, struct cn_factories *factories,
-		    struct cn_functions *functions, const struct cn_output *output, cnode_pid *user);
+int cn_kernel_start(const struct cn_kernel_config *config, struct cn_kernel **kernel);
+/* Behind the end of all processes. Takes NULL. */
+void cn_kernel_free(struct cn_kernel *kernel);
+/* The io server of the node, the group leader of what the program starts. Any thread. */
+cnode_pid cn_kernel_user_pid(struct cn_kernel *kernel);
 
-/* Exports the functions of the module cnode, closed, and starts the service cnode. After cn_kernel_start. 0, CNODE_ENOMEM. */
-int cn_kernel_registry(struct cn_procs *procs, struct cn_factories *factories, struct cn_functions *functions);
+/* Exports the functions of the module cnode, closed. */
+int cn_kernel_registry(struct cn_factories *factories, struct cn_functions *functions);
 
+extern const cnode_behaviour cn_kernel_service;
 extern const cnode_behaviour cn_kernel_net_kernel;
 extern const cnode_behaviour cn_kernel_rex;
 extern const cnode_behaviour cn_kernel_erpc_call;

@@ -186,9 +186,9 @@ static int service_call(cnode_process *self, void *state, cnode_from *from, cnod
 	return cnode_reply(from, "{error,bad_request}");
 }
 
-static const cnode_behaviour service = { CNODE_BEHAVIOUR_INIT, .flags = CNODE_PROMPT, .handle_call = service_call };
+const cnode_behaviour cn_kernel_service = { CNODE_BEHAVIOUR_INIT, .flags = CNODE_PROMPT, .handle_call = service_call };
 
-int cn_kernel_registry(struct cn_procs *procs, struct cn_factories *table, struct cn_functions *functions)
+int cn_kernel_registry(struct cn_factories *table, struct cn_functions *functions)
 {
 	static const struct {
 		const char *name;
@@ -202,13 +202,5 @@ int cn_kernel_registry(struct cn_procs *procs, struct cn_factories *table, struc
 	for (size_t i = 0; i < CN_ARRAY_SIZE(exported) && rc == 0; i++)
 		rc = cn_function_export(functions, "cnode", exported[i].name, exported[i].arity, exported[i].function, table,
 					CNODE_NO_NODES);
-	cnode_term none;
-	if (rc == 0 && (rc = cnode_format(&none, "[]")) == 0) {
-		cnode_pid pid;
-		struct cn_gen_spec gen = { .behaviour = &service, .args = none };
-		struct cn_process_spec spec = { .name = CNODE_SERVICE, .label = CNODE_SERVICE };
-		rc = cn_gen_spawn(procs, &gen, &spec, &pid);
-		cnode_term_drop(none);
-	}
 	return rc;
 }

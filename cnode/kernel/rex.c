@@ -2,6 +2,8 @@
 /*
  * rex: the server of rpc. Visible peers ask it for its features when they connect;
  * erl_call and programs on plain ei call functions through it, and so does rpc:block_call.
+ * Names of hidden nodes (global:register_name_external, which erl_interface asks rex for) are passed on to
+ * global_name_server, for they take longer than a function may that others wait for.
  * Follows: lib/kernel/src/rpc.erl; ei_rpc (lib/erl_interface/src/connect/ei_connect.c)
  * for {Pid, {call, M, F, A, GroupLeader}}, which is answered with {rex, Result}. rpc:cast of
  * nodes without spawn is a cast {cast, M, F, A, GroupLeader}.
@@ -17,6 +19,12 @@ struct job {
 	struct cn_place *place;     /* in the quota of the peer; NULL: a process of ours calls */
 	bool own_leader;            /* the leader is there for this job only */
 	bool blocks;                /* of block_call: one after the other */
+};
+
+/* A call that global_name_server answers. */
+struct external {
+	struct cn_gen_attachment attachment;
+	cnode_term args;            /* of take; its own */
 };
 
 struct rex {
@@ -93,6 +101,56 @@ static const char *word_of(int code)
 	return code == CNODE_ENOMEM ? "system_limit" : cnode_error_atom(code);
 }
 
+/* ---- names of hidden nodes ---- */
+
+static void external_free(struct cn_gen_attachment *a)
+{
+	struct external *e = CN_CONTAINER(a, struct external, attachment);
+	cnode_term_drop(e->args);
+	cn_free(e);
+}
+
+/* The name server has answered, or is not there. */
+static int external_done(cnode_process *self, void *state, void *context, const cnode_answer *answer)
+{
+	struct external *waiting = context;
+	cnode_term whom;
+	(void)state;
+	int rc = cnode_scan(waiting->args, "[~t|_]", &whom);
+	if (rc == 0)
+		rc = answer->status == 0 ? cn_rex_answer(self, whom, answer->term)
+					 : refuse(self, waiting->args, "{'EXIT',~a}", cnode_error_atom(answer->status));
+	cn_gen_detach(&waiting->attachment);
+	external_free(&waiting->attachment);
+	return told(rc);
+}
+
+/* True if the arguments are those of a call of global for a hidden node's name: *rc is how it went then. */
+static bool external(cnode_process *self, cnode_term args, int *rc)
+{
+	cnode_atom module, function;
+	cnode_term list;
+	if (cnode_scan(args, "[_,~a,~a,~t]", &module, &function, &list) != 0 || strcmp(module.text, "global") != 0 ||
+	    (strcmp(function.text, "register_name_external") != 0 && strcmp(function.text, "unregister_name_external") != 0))
+		return false;
+	struct external *waiting = cn_calloc(1, sizeof *waiting);
+	*rc = waiting ? cnode_term_keep(args, &waiting->args) : CNODE_ENOMEM;
+	if (*rc == 0)
+		*rc = cn_gen_attach(self, &waiting->attachment, external_free);
+	if (*rc == 0) {
+		*rc = cnode_call_name_async(self, "global_name_server", NULL, CNODE_INFINITY, external_done, waiting, "{cnode,{~a,~t}}",
+					    function.text, list);
+		if (*rc != 0)
+			cn_gen_detach(&waiting->attachment);
+	}
+	if (*rc == 0)
+		return true;
+	if (waiting)
+		external_free(&waiting->attachment);
+	*rc = told(refuse(self, args, "~a", word_of(*rc)));
+	return true;
+}
+
 /* Starts the process of a job; its end comes as DOWN. */
 static int run(cnode_process *self, struct rex *rex, struct job *job)
 {
@@ -162,7 +220,10 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 		bool blocks)
 {
 	char node[CNODE_NAME_SIZE];
-	int rc = cnode_name_text(peer != 0 ? peer : cnode_self(self).node, node);
+	int rc;
+	if (external(self, args, &rc))
+		return rc;
+	rc = cnode_name_text(peer != 0 ? peer : cnode_self(self).node, node);
 	if (rc == 0)
 		rc = cn_functions_may_call(rex->functions, node, args);
 	struct job *job = rc == 0 ? cn_calloc(1, sizeof *job) : NULL;

@@ -126,6 +126,8 @@ int cn_discover_check(const char *source, const char **why);
 int cn_cluster_disconnect(struct cn_cluster *cluster, const char *peer);
 /* Ends the connection if there is one; a peer that is kept is connected again later. Lead. */
 void cn_cluster_drop(struct cn_cluster *cluster, cnode_name peer);
+/* The same for all visible ones. Lead. */
+void cn_cluster_drop_visible(struct cn_cluster *cluster);
 
 /* One connected peer. */
 struct cn_peer_info {

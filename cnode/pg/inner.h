@@ -59,6 +59,7 @@ struct remote {
 	bool mute;                      /* it went over a limit, and is not listened to */
 	uint32_t syncs;                 /* it had within the last while */
 	bool owed;                      /* it asked for one more */
+	struct sync *sync;              /* of it, that is being taken in; NULL: none */
 };
 
 /* Who wants to hear of changes. */
@@ -86,12 +87,14 @@ struct note {
 
 struct scope {
 	struct scope *next;             /* in pg->scopes */
-	uint32_t refs;                  /* the server's, those who look; under pg->lock */
+	uint32_t refs;                  /* the unit's, those who look; under pg->lock */
 	bool listed;                    /* it can be found; under pg->lock */
 	struct cn_pg *pg;
 	char *name;
 	unsigned flags;
 	uint64_t seed;
+	struct cn_unit unit;            /* the server */
+	struct cn_unit_process process;
 
 	struct cn_mutex lock;           /* guards what follows */
 	bool woken;                     /* a message that wakes the server is on its way */
@@ -111,6 +114,7 @@ struct scope {
 
 struct cn_pg {
 	struct cn_procs *procs;
+	struct cn_supervisor *supervisor;
 	struct cn_log *log;
 	const struct cn_pg_ops *ops;
 	void *ctx;
@@ -143,6 +147,8 @@ bool local_take(struct local *local, const struct group *group);
 void local_forget(struct scope *s, struct local *local);
 
 void table_free(struct scope *s);
+/* What other nodes have told, and what they were to be told: nothing of it is true for a new server. Of this node all stays. */
+void table_renew(struct scope *s);
 
 /* ---- change.c: changes that watches hear of; under scope->lock ---- */
 
@@ -158,14 +164,38 @@ int change_members(const struct group *group, cnode_term *term);
 int change_groups(struct scope *s, cnode_term *term);
 
 /* ---- server.c ---- */
+struct server {
+	struct scope *scope;
+	cnode_process *self;
+	bool ticking;                   /* a timer for what is to be tried again runs */
+};
 extern const cnode_behaviour scope_server;
+void server_later(struct server *v);
+/* What no server sends came from a node (0: this one). */
+void server_junk(struct server *v, const char *what, cnode_name from, cnode_term message);
+/* {join, …} or {leave, …} of the server at `pid`. */
+void server_told(struct server *v, cnode_pid pid, cnode_term message);
+struct remote *remote_find(const struct scope *s, cnode_pid pid);
+/* The server at `pid`, which is monitored from now on; NULL: there is no memory, or its node has too many. */
+struct remote *remote_get(struct server *v, cnode_pid pid, bool *is_new);
+void remote_forget_members(struct scope *s, struct remote *r);  /* under the lock */
+void remote_mute(struct server *v, struct remote *r, const char *limit);
+/* What it said could not be taken in for want of memory: nothing of it is better than half. Its next sync makes it whole. */
+void remote_lost_track(struct server *v, struct remote *r);
+
+/* ---- sync.c: taking a sync in, a slice after the other ---- */
+/* message: {sync, Pid, Groups}. */
+void sync_begin(struct server *v, cnode_pid pid, cnode_term groups, cnode_term message);
+/* The next slice. */
+void sync_more(struct server *v, cnode_pid pid);
+/* True: a sync of the server is being taken in, and the message waits until that is done. */
+bool sync_holds(struct server *v, struct remote *r, cnode_term message);
+void sync_drop(struct remote *r);
 
 /* ---- pubsub.c: all of them; no process is left ---- */
 void pubsubs_free(struct cn_pg *pg);
 
 /* ---- scopes.c ---- */
 void scope_unref(struct scope *s);
-/* It cannot be found any more. */
-void scope_unlist(struct scope *s);
 
 #endif

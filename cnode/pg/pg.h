@@ -9,6 +9,9 @@
  * no code of programs runs under it, and what is called with it held (delivery to a mailbox of this
  * node) never calls back.
  *
+ * A server that has ended is started again (pg's is in kernel_safe_sup). Processes of this node stay members, unlike
+ * there: nobody tells them to join again. What other nodes have told is forgotten, and they are asked anew.
+ *
  * Follows: lib/kernel/src/pg.erl, OTP 23 to 27; data_publisher.erl of OTP 29, which speaks the
  * older protocol with whoever discovers it by {discover, Pid}.
  */
@@ -36,8 +39,8 @@ struct cn_pg_ops {
 	int (*peers)(void *ctx, int (*each)(void *context, const char *name, bool visible), void *context);
 };
 
-/* procs, log (may be NULL), ops and ctx are borrowed. *pg is yours. 0, CNODE_ENOMEM. */
-int cn_pg_new(struct cn_procs *procs, struct cn_log *log, const struct cn_pg_ops *ops, void *ctx, struct cn_pg **pg);
+/* procs, supervisor, log (may be NULL), ops and ctx are borrowed. *pg is yours. 0, CNODE_ENOMEM. */
+int cn_pg_new(struct cn_procs *procs, struct cn_supervisor *supervisor, struct cn_log *log, const struct cn_pg_ops *ops, void *ctx, struct cn_pg **pg);
 /* Behind the end of all processes. Takes NULL. */
 void cn_pg_free(struct cn_pg *pg);
 

@@ -13,15 +13,19 @@
 
 struct pubsub {
 	struct pubsub *next;            /* in pg->pubsubs */
-	uint32_t refs;                  /* the list's, the workers'; under pg->lock */
+	uint32_t refs;                  /* the list's, the workers' units; under pg->lock */
 	bool listed;
 	struct cn_pg *pg;
 	char *name;
 	char *topics;                   /* the local scope */
 	unsigned flags;
 	unsigned pool;
-	char **groups;                  /* one for each place, and the worker's registered name */
-	cnode_pid *workers;
+	struct place {
+		struct pubsub *pubsub;
+		char *group;            /* and the worker's registered name */
+		struct cn_unit unit;    /* the worker */
+		struct cn_unit_process process;
+	} *places;
 	size_t started;
 };
 
@@ -36,10 +40,9 @@ static char *adapter_name(const char *name, unsigned place)
 
 static void pubsub_free(struct pubsub *p)
 {
-	for (unsigned i = 0; p->groups && i < p->pool; i++)
-		cn_free(p->groups[i]);
-	cn_free(p->groups);
-	cn_free(p->workers);
+	for (unsigned i = 0; p->places && i < p->pool; i++)
+		cn_free(p->places[i].group);
+	cn_free(p->places);
 	cn_free(p->topics);
 	cn_free(p->name);
 	cn_free(p);
@@ -63,11 +66,12 @@ static struct pubsub *pubsub_new(struct cn_pg *pg, const char *name, unsigned po
 	p->flags = flags;
 	p->name = cn_strdup(name);
 	p->topics = cn_asprintf("%s (subscribers)", name);
-	p->groups = cn_calloc(pool, sizeof *p->groups);
-	p->workers = cn_calloc(pool, sizeof *p->workers);
-	bool full = p->name && p->topics && p->groups && p->workers;
-	for (unsigned i = 0; i < pool && full; i++)
-		full = (p->groups[i] = adapter_name(name, i)) != NULL;
+	p->places = cn_calloc(pool, sizeof *p->places);
+	bool full = p->name && p->topics && p->places;
+	for (unsigned i = 0; i < pool && full; i++) {
+		p->places[i].pubsub = p;
+		full = (p->places[i].group = adapter_name(name, i)) != NULL;
+	}
 	if (full)
 		return p;
 	pubsub_free(p);
@@ -164,28 +168,46 @@ static int dispatch(struct pubsub *p, cnode_process *self, cnode_term whole, cno
 
 /* ---- workers ---- */
 
+#define SCOPE_RETRY_MS 100      /* the scope's server has ended: it is started again, or was stopped */
+
 struct worker {
-	struct pubsub *pubsub;
-	unsigned place;
+	struct place *place;
 	cnode_ref scope;                /* the monitor of the scope's server */
 };
 
-/* In the scope, which is started if it is not: perhaps it was ended, and our joins with it. */
+/* A worker that was started again is a member still. *is_member: of its group. */
+static int look_for_self(cnode_process *self, struct cn_pg *pg, cnode_term group, bool *is_member)
+{
+	cnode_pid few[FEW], *pids;
+	size_t count;
+	int rc = members_of(pg, SCOPE, true, group, few, &pids, &count);
+	*is_member = false;
+	for (size_t i = 0; i < count; i++)
+		*is_member = *is_member || cnode_pid_equal(pids[i], cnode_self(self));
+	if (pids != few)
+		cn_free(pids);
+	return rc;
+}
+
+/* In the scope, which is started if it is not: perhaps it was stopped, and our joins with it. */
 static int join(cnode_process *self, struct worker *w)
 {
-	struct pubsub *p = w->pubsub;
+	struct pubsub *p = w->place->pubsub;
 	cnode_pid pid = cnode_self(self);
 	cnode_term group;
+	bool is_member;
 	int rc = cn_pg_start(p->pg, SCOPE, p->flags);
 	if (rc == CNODE_EEXIST)
 		rc = 0;
 	if (rc == 0)
 		rc = cnode_monitor_name(self, SCOPE, NULL, &w->scope);
 	if (rc == 0)
-		rc = cnode_format(&group, "~a", p->groups[w->place]);
+		rc = cnode_format(&group, "~a", w->place->group);
 	if (rc != 0)
 		return rc;
-	rc = cn_pg_join(p->pg, SCOPE, &pid, 1, group);
+	rc = look_for_self(self, p->pg, group, &is_member);
+	if (rc == 0 && !is_member)
+		rc = cn_pg_join(p->pg, SCOPE, &pid, 1, group);
 	cnode_term_drop(group);
 	return rc;
 }
@@ -193,36 +215,30 @@ static int join(cnode_process *self, struct worker *w)
 static int worker_init(cnode_process *self, void *state, const cnode_start *how)
 {
 	struct worker *w = state;
-	int64_t place;
-	w->pubsub = how->context;
-	int rc = cnode_scan(how->args, "[~q]", &place);
-	if (rc != 0)
-		return rc;
-	w->place = (unsigned)place;
+	w->place = how->context;
 	return join(self, w);
+}
+
+static int join_again(cnode_process *self, void *state, void *context, const cnode_answer *answer)
+{
+	(void)context;
+	(void)answer;
+	int rc = join(self, state);
+	return rc == CNODE_ESHUTDOWN ? cnode_stop(self, "shutdown") : rc;
 }
 
 static int worker_info(cnode_process *self, void *state, const cnode_info *info)
 {
 	struct worker *w = state;
 	cnode_term topic, message;
-	if (info->kind == CNODE_DOWN && cnode_ref_equal(&info->ref, &w->scope)) {
-		int rc = join(self, w);
-		return rc == CNODE_ESHUTDOWN ? cnode_stop(self, "shutdown") : rc;
-	}
+	if (info->kind == CNODE_DOWN && cnode_ref_equal(&info->ref, &w->scope))
+		return cnode_after(self, SCOPE_RETRY_MS, join_again, NULL);
 	if (info->kind != CNODE_MESSAGE || cnode_scan(info->message, "{forward_to_local,~t,~t,_}", &topic, &message) != 0 ||
 	    cnode_term_type(topic) != CNODE_TYPE_BINARY)
 		return 0;               /* as PG2Worker ignores it */
 	/* A subscriber that is gone, or memory that lacks for one of them, is no fault of the others. */
-	int rc = dispatch(w->pubsub, self, info->message, topic, message, false);
+	int rc = dispatch(w->place->pubsub, self, info->message, topic, message, false);
 	return rc == CNODE_ENOMEM || rc == CNODE_EEXITED ? rc : 0;
-}
-
-static void worker_release(void *state)
-{
-	struct worker *w = state;
-	if (w->pubsub)
-		unref(w->pubsub);
 }
 
 static const cnode_behaviour worker = {
@@ -231,44 +247,41 @@ static const cnode_behaviour worker = {
 	.state_size = sizeof(struct worker),
 	.init = worker_init,
 	.handle_info = worker_info,
-	.release = worker_release,
 };
 
 /* ---- starting and stopping ---- */
 
 static void end_workers(struct pubsub *p)
 {
-	static const uint8_t shutdown[] = { CN_SMALL_ATOM_UTF8, 8, 's', 'h', 'u', 't', 'd', 'o', 'w', 'n' };
-	for (size_t i = 0; i < p->started; i++) {
-		struct cn_signal sig = {
-			.kind = CN_SIG_EXIT2,
-			.from = cn_procs_root(p->pg->procs),
-			.to = p->workers[i],
-			.term = cn_term_static(shutdown, sizeof shutdown),
-		};
-		cn_procs_deliver(p->pg->procs, &sig);
-	}
+	/* The caller has a reference: the last unit that is over does not free it. */
+	for (size_t i = 0; i < p->started; i++)
+		cn_unit_stop(&p->places[i].unit);
 	(void)cn_pg_stop(p->pg, p->topics);
 }
 
-static int start_worker(struct pubsub *p, unsigned place)
+static void worker_over(void *owner)
 {
-	cnode_term args;
-	int rc = cnode_format(&args, "[~i]", (int)place);
-	if (rc != 0)
-		return rc;
-	struct cn_gen_spec gen = { .behaviour = &worker, .context = p, .args = args };
-	struct cn_process_spec spec = { .name = p->groups[place], .label = "pubsub" };
-	/* The worker's reference: it may end before this returns. */
+	struct place *place = owner;
+	unref(place->pubsub);
+}
+
+static int start_worker(struct pubsub *p, unsigned i)
+{
+	struct place *place = &p->places[i];
+	place->process = (struct cn_unit_process){ place->group, "pubsub", &worker };
+	place->unit = (struct cn_unit){
+		.title = place->group, .processes = &place->process, .count = 1, .context = place, .owner = place,
+		.over = worker_over,
+	};
+	/* The unit's reference. */
 	cn_mutex_lock(&p->pg->lock);
 	p->refs++;
 	cn_mutex_unlock(&p->pg->lock);
-	rc = cn_gen_spawn(p->pg->procs, &gen, &spec, &p->workers[place]);
+	int rc = cn_unit_start(p->pg->supervisor, &place->unit);
 	if (rc == 0)
 		p->started++;
 	else
 		unref(p);
-	cnode_term_drop(args);
 	return rc;
 }
 
@@ -363,7 +376,7 @@ static int send_away(struct pubsub *p, cnode_process *self, cnode_term whole)
 	cnode_pid few[FEW], *pids, me = cnode_self(self);
 	size_t count;
 	cnode_term group;
-	int rc = cnode_format(&group, "~a", p->groups[me.id % p->pool]);
+	int rc = cnode_format(&group, "~a", p->places[me.id % p->pool].group);
 	if (rc != 0)
 		return rc;
 	rc = members_of(p->pg, SCOPE, false, group, few, &pids, &count);
@@ -420,7 +433,7 @@ int cn_pubsub_direct(struct cn_pg *pg, cnode_process *self, const char *name, co
 	if (rc != 0)
 		return rc;
 	struct pubsub *p = open_pubsub(pg, name);
-	rc = p ? cnode_send_name_term(self, p->groups[0], node, whole, 0) : CNODE_ENOENT;
+	rc = p ? cnode_send_name_term(self, p->places[0].group, node, whole, 0) : CNODE_ENOENT;
 	if (p)
 		unref(p);
 	cnode_term_drop(whole);

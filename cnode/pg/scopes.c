@@ -9,12 +9,13 @@ static const char *or_default(const char *scope)
 
 /* ---- life ---- */
 
-int cn_pg_new(struct cn_procs *procs, struct cn_log *log, const struct cn_pg_ops *ops, void *ctx, struct cn_pg **made)
+int cn_pg_new(struct cn_procs *procs, struct cn_supervisor *supervisor, struct cn_log *log, const struct cn_pg_ops *ops, void *ctx, struct cn_pg **made)
 {
 	struct cn_pg *pg = cn_calloc(1, sizeof *pg);
 	if (!pg)
 		return CNODE_ENOMEM;
 	pg->procs = procs;
+	pg->supervisor = supervisor;
 	pg->log = log;
 	pg->ops = ops;
 	pg->ctx = ctx;
@@ -34,7 +35,7 @@ static void scope_free(struct scope *s)
 	cn_free(s);
 }
 
-/* What is left then are scopes whose server was killed before it ran. */
+/* The scopes that were not stopped, and those of which nobody saw the end: the node stops before. */
 void cn_pg_free(struct cn_pg *pg)
 {
 	if (!pg)
@@ -115,40 +116,51 @@ void scope_unref(struct scope *s)
 		scope_free(s);
 }
 
-void scope_unlist(struct scope *s)
+/* ---- starting and stopping ---- */
+
+static void server_started(void *owner, size_t which, cnode_pid pid)
 {
-	cn_mutex_lock(&s->pg->lock);
-	s->listed = false;
-	cn_mutex_unlock(&s->pg->lock);
+	struct scope *s = owner;
+	(void)which;
+	cn_mutex_lock(&s->lock);
+	s->server = pid;
+	cn_mutex_unlock(&s->lock);
 }
 
-/* ---- starting and stopping ---- */
+static void server_again(void *owner)
+{
+	struct scope *s = owner;
+	cn_mutex_lock(&s->lock);
+	table_renew(s);
+	cn_mutex_unlock(&s->lock);
+}
+
+static void server_over(void *owner)
+{
+	struct scope *s = owner;
+	cn_mutex_lock(&s->lock);
+	table_free(s);
+	cn_mutex_unlock(&s->lock);
+	scope_unref(s);
+}
 
 int cn_pg_start(struct cn_pg *pg, const char *name, unsigned flags)
 {
 	name = or_default(name);
 	if (flags & ~(CNODE_PG_HIDDEN | CNODE_PG_LOCAL) || flags == (CNODE_PG_HIDDEN | CNODE_PG_LOCAL))
 		return CNODE_EBADARG;
-	cnode_term none;
-	int rc = cnode_format(&none, "[]");
-	if (rc != 0)
-		return rc;
 	struct scope *s = scope_new(pg, name, flags);
-	if (!s) {
-		cnode_term_drop(none);
+	if (!s)
 		return CNODE_ENOMEM;
-	}
-	struct cn_gen_spec gen = { .behaviour = &scope_server, .context = s, .args = none };
-	struct cn_process_spec spec = { .name = flags & CNODE_PG_LOCAL ? NULL : name, .label = "pg" };
-	s->refs = 1;                    /* the server's */
+	s->process = (struct cn_unit_process){ flags & CNODE_PG_LOCAL ? NULL : s->name, "pg", &scope_server };
+	s->unit = (struct cn_unit){
+		.title = s->name, .processes = &s->process, .count = 1, .context = s, .owner = s,
+		.started = server_started, .again = server_again, .over = server_over,
+	};
+	s->refs = 1;                    /* the unit's */
+	/* The lock up to its end: of two that start the same scope one does it. */
 	cn_mutex_lock(&pg->lock);
-	struct scope *old = find(pg, name);
-	if (old && cn_procs_is_alive(pg->procs, old->server))
-		rc = CNODE_EEXIST;
-	else if (old)
-		old->listed = false;    /* it was killed, and is being cleared away */
-	if (rc == 0)
-		rc = cn_gen_spawn(pg->procs, &gen, &spec, &s->server);
+	int rc = find(pg, name) ? CNODE_EEXIST : cn_unit_start(pg->supervisor, &s->unit);
 	if (rc == 0) {
 		s->listed = true;
 		s->next = pg->scopes;
@@ -157,25 +169,20 @@ int cn_pg_start(struct cn_pg *pg, const char *name, unsigned flags)
 	cn_mutex_unlock(&pg->lock);
 	if (rc != 0)
 		scope_free(s);
-	cnode_term_drop(none);
 	return rc;
 }
 
 int cn_pg_stop(struct cn_pg *pg, const char *name)
 {
-	static const uint8_t shutdown[] = { CN_SMALL_ATOM_UTF8, 8, 's', 'h', 'u', 't', 'd', 'o', 'w', 'n' };
 	cn_mutex_lock(&pg->lock);
 	struct scope *s = find(pg, or_default(name));
-	struct cn_signal sig = {
-		.kind = CN_SIG_EXIT2,
-		.from = cn_procs_root(pg->procs),
-		.to = s ? s->server : (cnode_pid){ 0 },
-		.term = cn_term_static(shutdown, sizeof shutdown),
-	};
 	if (s)
 		s->listed = false;
 	cn_mutex_unlock(&pg->lock);
-	return s ? cn_procs_deliver(pg->procs, &sig) : CNODE_ENOENT;
+	/* Who takes it off the list is the one that stops it. */
+	if (s)
+		cn_unit_stop(&s->unit);
+	return s ? 0 : CNODE_ENOENT;
 }
 
 /* ---- joining and leaving ---- */

@@ -14,15 +14,9 @@
  */
 #include "cnode/pg/inner.h"
 
-struct server {
-	struct scope *scope;            /* one reference */
-	cnode_process *self;
-	bool ticking;                   /* a timer for what is to be tried again runs */
-};
-
 /* ---- to others ---- */
 
-static void later(struct server *v)
+void server_later(struct server *v)
 {
 	cnode_ref ref;
 	if (v->ticking)
@@ -54,7 +48,7 @@ static void send_to(struct server *v, struct remote *r, cnode_term message)
 		return;
 	if (rc == CNODE_ENOMEM || rc == CNODE_EEXITED || rc == CNODE_ESHUTDOWN) {
 		r->behind = true;
-		later(v);
+		server_later(v);
 		return;
 	}
 	r->deaf = true;
@@ -76,7 +70,7 @@ static void all_behind(struct server *v)
 {
 	for (struct remote *r = v->scope->remotes; r; r = r->next)
 		r->behind = r->greeted;
-	later(v);
+	server_later(v);
 }
 
 /* {sync, Self, [{Group, [Pid, …]}, …]} as a cast; made again only when something changed. Under the lock. */
@@ -157,7 +151,7 @@ static void watch_locals(struct server *v, const struct note *n)
 		if (l->count > 0 && !l->watched) {
 			l->watched = cnode_monitor(v->self, l->pid, &l->monitor) == 0;
 			if (!l->watched)
-				later(v);
+				server_later(v);
 		} else if (l->count == 0) {
 			if (l->watched)
 				cnode_demonitor(v->self, l->monitor, CNODE_FLUSH);
@@ -181,7 +175,7 @@ static void watch_watches(struct server *v)
 		if (!w->watched) {
 			w->watched = cnode_monitor(v->self, w->pid, &w->monitor) == 0;
 			if (!w->watched)
-				later(v);
+				server_later(v);
 		}
 		at = &w->all_next;
 	}
@@ -222,7 +216,7 @@ static void send_sync(struct server *v, struct remote *r)
 		return;
 	if (r->syncs >= CN_PG_SYNCS) {
 		r->owed = true;
-		later(v);
+		server_later(v);
 		return;
 	}
 	cnode_term sync = { 0 };
@@ -239,12 +233,12 @@ static void send_sync(struct server *v, struct remote *r)
 		send_to(v, r, sync);
 		cnode_term_drop(sync);
 	}
-	later(v);
+	server_later(v);
 }
 
 /* ---- servers of other nodes ---- */
 
-static struct remote *remote_find(const struct scope *s, cnode_pid pid)
+struct remote *remote_find(const struct scope *s, cnode_pid pid)
 {
 	struct remote *r = s->remotes;
 	while (r && !cnode_pid_equal(r->pid, pid))
@@ -252,8 +246,7 @@ static struct remote *remote_find(const struct scope *s, cnode_pid pid)
 	return r;
 }
 
-/* The server at `pid`, which is monitored from now on; NULL: there is no memory, or its node has too many. */
-static struct remote *remote_get(struct server *v, cnode_pid pid, bool *is_new)
+struct remote *remote_get(struct server *v, cnode_pid pid, bool *is_new)
 {
 	struct scope *s = v->scope;
 	struct remote *r = remote_find(s, pid);
@@ -281,7 +274,7 @@ static struct remote *remote_get(struct server *v, cnode_pid pid, bool *is_new)
 }
 
 /* Under the lock. */
-static void forget_members(struct scope *s, struct remote *r)
+void remote_forget_members(struct scope *s, struct remote *r)
 {
 	while (r->parts) {
 		struct part *p = r->parts;
@@ -294,50 +287,51 @@ static void forget_remote(struct server *v, struct remote *r)
 {
 	struct scope *s = v->scope;
 	cn_mutex_lock(&s->lock);
-	forget_members(s, r);
+	remote_forget_members(s, r);
 	struct remote **at = &s->remotes;
 	while (*at != r)
 		at = &(*at)->next;
 	*at = r->next;
 	cn_mutex_unlock(&s->lock);
+	sync_drop(r);
 	cn_free(r);
 }
 
-static void junk(struct server *v, const char *what, cnode_term message)
+void server_junk(struct server *v, const char *what, cnode_name from, cnode_term message)
 {
 	struct cn_pg *pg = v->scope->pg;
 	uint32_t held;
 	char node[CNODE_NAME_SIZE] = "this node", text[120];
 	if (!cn_log_pass(&pg->junk_gate, 1, &held))
 		return;
-	cnode_name peer = cnode_message_peer(v->self);
-	if (peer)
-		(void)cnode_name_text(peer, node);
+	if (from)
+		(void)cnode_name_text(from, node);
 	cn_term_brief(message, text, sizeof text);
 	cn_log_line(pg->log, CNODE_LOG_INFO, "pg %s: %s from %s is dropped: %s%s", v->scope->name, what, node, text,
 		    held ? " (and others)" : "");
 }
 
-static void mute(struct server *v, struct remote *r, const char *limit)
+void remote_mute(struct server *v, struct remote *r, const char *limit)
 {
 	char node[CNODE_NAME_SIZE];
 	(void)cnode_name_text(r->pid.node, node);
 	cn_log_line(v->scope->pg->log, CNODE_LOG_WARNING, "pg %s: %s is not listened to until it connects anew: it went over %s",
 		    v->scope->name, node, limit);
 	r->mute = true;
+	sync_drop(r);
 	cn_mutex_lock(&v->scope->lock);
-	forget_members(v->scope, r);
+	remote_forget_members(v->scope, r);
 	cn_mutex_unlock(&v->scope->lock);
 }
 
-/* What it said could not be taken in for want of memory: nothing of it is better than half. Its sync makes it whole. */
-static void lost_track(struct server *v, struct remote *r)
+void remote_lost_track(struct server *v, struct remote *r)
 {
 	r->ahead = true;
+	sync_drop(r);
 	cn_mutex_lock(&v->scope->lock);
-	forget_members(v->scope, r);
+	remote_forget_members(v->scope, r);
 	cn_mutex_unlock(&v->scope->lock);
-	later(v);
+	server_later(v);
 }
 
 static void ask_again(struct server *v, struct remote *r)
@@ -379,12 +373,6 @@ static bool is_pids(cnode_term term, cnode_name node)
 	return is_pid(term, node) || is_list_of(term, is_pid, node);
 }
 
-static bool is_entry(cnode_term term, cnode_name node)
-{
-	cnode_term name, who;
-	return cnode_scan(term, "{~t,~t}", &name, &who) == 0 && is_list_of(who, is_pid, node);
-}
-
 /* The pids of what is_pids has accepted. pids->at is to be freed. 0, CNODE_ENOMEM. */
 static int read_pids(cnode_term term, struct pids *pids)
 {
@@ -420,10 +408,10 @@ static void joined(struct server *v, cnode_pid pid, cnode_term name, cnode_term 
 {
 	struct scope *s = v->scope;
 	struct remote *r = remote_find(s, pid);
-	if (!r || r->mute || r->ahead)
+	if (!r || r->mute || sync_holds(v, r, message) || r->ahead)
 		return;
 	if (!is_pids(who, pid.node)) {
-		junk(v, "a join of what is no process of its own", message);
+		server_junk(v, "a join of what is no process of its own", cnode_message_peer(v->self), message);
 		return;
 	}
 	struct pids pids;
@@ -447,9 +435,9 @@ static void joined(struct server *v, cnode_pid pid, cnode_term name, cnode_term 
 	}
 	cn_free(pids.at);
 	if (over)
-		mute(v, r, "CN_PG_MEMBERS");
+		remote_mute(v, r, "CN_PG_MEMBERS");
 	else if (rc != 0)
-		lost_track(v, r);
+		remote_lost_track(v, r);
 }
 
 #define LEAVE_WORK (UINT64_C(50) << 20) /* pids looked at for one message, at most */
@@ -459,10 +447,10 @@ static void left(struct server *v, cnode_pid pid, cnode_term who, cnode_term gro
 {
 	struct scope *s = v->scope;
 	struct remote *r = remote_find(s, pid);
-	if (!r || r->mute || r->ahead)
+	if (!r || r->mute || sync_holds(v, r, message) || r->ahead)
 		return;
 	if (!is_pids(who, pid.node) || !is_list_of(groups, is_any, 0)) {
-		junk(v, "a leave that makes no sense", message);
+		server_junk(v, "a leave that makes no sense", cnode_message_peer(v->self), message);
 		return;
 	}
 	struct pids pids;
@@ -483,77 +471,9 @@ static void left(struct server *v, cnode_pid pid, cnode_term who, cnode_term gro
 	cn_mutex_unlock(&s->lock);
 	cn_free(pids.at);
 	if (work >= LEAVE_WORK)
-		mute(v, r, "what one leave may cost");
+		remote_mute(v, r, "what one leave may cost");
 	else if (rc != 0)
-		lost_track(v, r);
-}
-
-/* One {Group, [Pid]} of a sync. Under the lock. */
-static int sync_one(struct scope *s, struct remote *r, cnode_term entry, size_t *members)
-{
-	cnode_term name, who;
-	struct pids pids;
-	struct group *group;
-	struct part *part;
-	int rc = cnode_scan(entry, "{~t,~t}", &name, &who);
-	if (rc != 0)
-		return rc;
-	rc = read_pids(who, &pids);
-	if (rc != 0 || pids.count == 0) {
-		cn_free(pids.at);
-		return rc;
-	}
-	*members += pids.count;
-	rc = *members > CN_PG_MEMBERS ? CNODE_ELIMIT : group_get(s, name, &group);
-	if (rc == 0) {
-		rc = part_get(s, group, r, &part);
-		if (rc == 0) {
-			part->seen = s->syncs;
-			change_replace(s, part, &pids);
-		} else {
-			group_tidy(s, group);
-		}
-	}
-	cn_free(pids.at);
-	return rc;
-}
-
-static void synced(struct server *v, cnode_pid pid, cnode_term groups, cnode_term message)
-{
-	struct scope *s = v->scope;
-	bool is_new;
-	if (!is_list_of(groups, is_entry, pid.node)) {
-		junk(v, "a sync that makes no sense", message);
-		return;
-	}
-	struct remote *r = remote_get(v, pid, &is_new);
-	if (!r || r->mute)
-		return;
-	cnode_reader list = cnode_read(groups);
-	size_t members = 0;
-	int rc = 0;
-	cn_mutex_lock(&s->lock);
-	s->syncs++;
-	for (size_t n; rc == 0 && (n = cnode_read_list(&list)) > 0;)
-		while (rc == 0 && n-- > 0)
-			rc = sync_one(s, r, cnode_read_term(&list), &members);
-	if (rc == 0)
-		rc = list.error;
-	if (rc == 0)
-		/* Groups that it does not name any more. */
-		for (struct part *p = r->parts, *next; p; p = next) {
-			next = p->of_next;
-			if (p->seen != s->syncs) {
-				change_leave_all(s, p);
-				part_tidy(s, p);
-			}
-		}
-	cn_mutex_unlock(&s->lock);
-	r->ahead = false;
-	if (rc == CNODE_ELIMIT)
-		mute(v, r, "CN_PG_MEMBERS");
-	else if (rc != 0)
-		lost_track(v, r);
+		remote_lost_track(v, r);
 }
 
 /* True: it is a server of the node that says so. */
@@ -563,22 +483,33 @@ static bool is_peers(const struct server *v, cnode_pid pid)
 	return peer != 0 && pid.node == peer && !(v->scope->flags & CNODE_PG_LOCAL);
 }
 
+void server_told(struct server *v, cnode_pid pid, cnode_term message)
+{
+	cnode_term a, b;
+	cnode_pid who;
+	if (cnode_scan(message, "{join,~p,~t,~t}", &who, &a, &b) == 0)
+		joined(v, pid, a, b, message);
+	else if (cnode_scan(message, "{leave,~p,~t,~t}", &who, &a, &b) == 0)
+		left(v, pid, a, b, message);
+}
+
 static int server_message(struct server *v, cnode_term message)
 {
 	cnode_pid pid;
-	cnode_term a, b;
 	if (cn_term_is_atom(message, "wake") && cnode_message_peer(v->self) == 0) {
 		lock_even(v);
 		unlock(v);
-	} else if ((cnode_scan(message, "{discover,~p}", &pid) == 0 || (cnode_scan(message, "{discover,~p,_}", &pid) == 0 && !CN_MUTANT(pg_discover_1_unknown))) &&
+	} else if (cnode_message_peer(v->self) == 0 && cnode_scan(message, "{more,~p}", &pid) == 0) {
+		sync_more(v, pid);
+	} else if ((cnode_scan(message, "{discover,~p}", &pid) == 0 ||
+		    (cnode_scan(message, "{discover,~p,_}", &pid) == 0 && !CN_MUTANT(pg_discover_1_unknown))) &&
 		   is_peers(v, pid)) {
 		discovered(v, pid);
-	} else if (cnode_scan(message, "{join,~p,~t,~t}", &pid, &a, &b) == 0 && is_peers(v, pid)) {
-		joined(v, pid, a, b, message);
-	} else if (cnode_scan(message, "{leave,~p,~t,~t}", &pid, &a, &b) == 0 && is_peers(v, pid)) {
-		left(v, pid, a, b, message);
+	} else if ((cnode_scan(message, "{join,~p,_,_}", &pid) == 0 || cnode_scan(message, "{leave,~p,_,_}", &pid) == 0) &&
+		   is_peers(v, pid)) {
+		server_told(v, pid, message);
 	} else {
-		junk(v, "a message that no server of a scope sends", message);
+		server_junk(v, "a message that no server of a scope sends", cnode_message_peer(v->self), message);
 	}
 	return 0;
 }
@@ -662,24 +593,35 @@ static void down(struct server *v, const cnode_info *info)
 
 /* ---- callbacks ---- */
 
+/* Watches the members and watchers of this node that could not be watched, or were another server's to watch. */
+static void watch_all(struct server *v)
+{
+	struct scope *s = v->scope;
+	lock_even(v);
+	for (size_t i = 0; i <= s->locals_mask; i++)
+		for (struct local *l = s->locals[i], *next; l; l = next) {
+			next = l->next;
+			if (l->count == 0 && !l->watched)
+				local_forget(s, l);     /* it has left while there was no server */
+			else if (!l->watched && cnode_monitor(v->self, l->pid, &l->monitor) == 0)
+				l->watched = true;
+			else if (!l->watched)
+				server_later(v);
+		}
+	unlock(v);
+}
+
 /* What was put off, or could not be done. */
 static void again(struct server *v)
 {
 	struct scope *s = v->scope;
 	v->ticking = false;
-	lock_even(v);
-	for (size_t i = 0; i <= s->locals_mask; i++)
-		for (struct local *l = s->locals[i]; l; l = l->next)
-			if (!l->watched && cnode_monitor(v->self, l->pid, &l->monitor) == 0)
-				l->watched = true;
-			else if (!l->watched)
-				later(v);
-	unlock(v);
+	watch_all(v);
 	for (struct remote *r = s->remotes; r; r = r->next) {
 		r->syncs = 0;
 		if (r->ahead) {
 			ask_again(v, r);
-			later(v);
+			server_later(v);
 		}
 		if (r->owed || r->behind)
 			send_sync(v, r);
@@ -716,9 +658,9 @@ static int server_cast(cnode_process *self, void *state, cnode_term message)
 	cnode_term groups;
 	(void)self;
 	if (cnode_scan(message, "{sync,~p,~t}", &pid, &groups) == 0 && is_peers(v, pid))
-		synced(v, pid, groups, message);
+		sync_begin(v, pid, groups, message);
 	else
-		junk(v, "a cast that no server of a scope sends", message);
+		server_junk(v, "a cast that no server of a scope sends", cnode_message_peer(v->self), message);
 	return 0;
 }
 
@@ -736,23 +678,12 @@ static int server_init(cnode_process *self, void *state, const cnode_start *how)
 	v->scope = how->context;
 	v->self = self;
 	struct cn_pg *pg = v->scope->pg;
+	watch_all(v);                   /* some are there already if this is not the first server */
 	if (v->scope->flags & CNODE_PG_LOCAL)
 		return 0;
 	unsigned types = CNODE_NODES_VISIBLE | (v->scope->flags & CNODE_PG_HIDDEN ? CNODE_NODES_HIDDEN : 0);
 	int rc = cnode_monitor_nodes(self, types, true);
 	return rc != 0 ? rc : pg->ops->peers(pg->ctx, greet, v);
-}
-
-static void server_release(void *state)
-{
-	struct server *v = state;
-	if (!v->scope)
-		return;
-	scope_unlist(v->scope);
-	cn_mutex_lock(&v->scope->lock);
-	table_free(v->scope);
-	unlock(v);
-	scope_unref(v->scope);
 }
 
 const cnode_behaviour scope_server = {
@@ -762,5 +693,4 @@ const cnode_behaviour scope_server = {
 	.init = server_init,
 	.handle_cast = server_cast,
 	.handle_info = server_info,
-	.release = server_release,
 };

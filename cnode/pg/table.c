@@ -246,6 +246,42 @@ void local_forget(struct scope *s, struct local *local)
 	cn_free(local);
 }
 
+/* ---- another server ---- */
+
+static void notes_free(struct scope *s)
+{
+	for (struct note *n = s->notes; n; n = s->notes) {
+		s->notes = n->next;
+		cnode_term_drop(n->group);
+		cn_free(n);
+	}
+	s->notes_last = &s->notes;
+}
+
+void table_renew(struct scope *s)
+{
+	for (struct remote *r = s->remotes; r; r = s->remotes) {
+		while (r->parts) {
+			struct part *p = r->parts;
+			change_leave_all(s, p);
+			part_tidy(s, p);
+		}
+		s->remotes = r->next;
+		sync_drop(r);
+		cn_free(r);
+	}
+	notes_free(s);
+	for (size_t i = 0; i <= s->locals_mask; i++)
+		for (struct local *l = s->locals[i]; l; l = l->next)
+			l->watched = false;
+	for (struct watch *w = s->all; w; w = w->all_next)
+		w->watched = false;
+	s->woken = false;
+	/* It has the server's pid. */
+	cnode_term_drop(s->sync);
+	s->sync = (cnode_term){ 0 };
+}
+
 /* ---- the end ---- */
 
 void table_free(struct scope *s)
@@ -269,18 +305,14 @@ void table_free(struct scope *s)
 		}
 	for (struct remote *r = s->remotes; r; r = s->remotes) {
 		s->remotes = r->next;
+		sync_drop(r);
 		cn_free(r);
 	}
 	for (struct watch *w = s->all; w; w = s->all) {
 		s->all = w->all_next;
 		cn_free(w);
 	}
-	for (struct note *n = s->notes; n; n = s->notes) {
-		s->notes = n->next;
-		cnode_term_drop(n->group);
-		cn_free(n);
-	}
-	s->notes_last = &s->notes;
+	notes_free(s);
 	s->own = NULL;
 	s->watches = NULL;
 	s->groups_count = s->locals_count = 0;
