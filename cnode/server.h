@@ -16,7 +16,10 @@
  *
  * What arrives while the process is suspended (sys:suspend) waits. sys:replace_state takes an
  * Erlang fun, which nobody can run here: the caller gets OTP's error for a callback that failed,
- * {callback_failed, {Factory, system_replace_state}, {error, undef}}. Since 0.1.
+ * {callback_failed, {Factory, system_replace_state}, {error, undef}}. sys:log (up to 10,000 events; more
+ * are {error, system_limit}), trace and statistics look at it as at a gen_server: what is printed goes to the group
+ * leader, {out, Reply, …} is told when the reply is given. sys:install takes a fun too: {error, notsup}; sys:log_to_file
+ * would name a file of this machine: {error, open_file}. Since 0.1; log, trace and statistics since 0.2.
  *
  * Straight-line code. A behaviour with `run` is a process as spawn(fun loop/1) makes it: `run` is called once, on
  * a thread that is the process's own, and takes its messages itself. Its argument is a mailbox, so all of

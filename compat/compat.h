@@ -21,6 +21,8 @@ int cn_random(void *bytes, size_t size);
  * there is much. Any thread.
  */
 void cn_memory_trim(void);
+/* For a thread that begins: lets cn_memory_trim reach what the C library keeps for it, also once it has ended. */
+void cn_memory_know(void);
 
 /*
  * The handshake's digest, MD5(cookie ‖ decimal challenge): erl_dist_protocol, "Digest
@@ -43,6 +45,8 @@ void cn_secure_clear(void *p, size_t size);
 int cn_event_open(void);
 void cn_event_set(int fd);
 void cn_event_clear(int fd);
+/* Waits until it is set, but no longer than so many nanoseconds (less than a second), and what the system's timers add. */
+void cn_event_wait(int fd, uint64_t ns);
 
 /*
  * A descriptor that is readable when SIGINT or SIGTERM is pending for the calling thread,

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <openssl/evp.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,16 +21,67 @@
 #include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
+#include <stdatomic.h>
+#include <stdlib.h>
 #endif
 
 #include "cnode/error.h"
 
+#ifdef __GLIBC__
+/*
+ * glibc has a heap for (about) each thread. malloc_trim gives back what is free inside of all of them, but their free
+ * ends only of the first; those of the others go when a large block at the end is freed. So each heap that is known
+ * has a block here: made larger in its heap and small again, it leaves such a block.
+ */
+#define HEAPS 64
+#define HEAP_BITS 26                    /* they are aligned to 64 MB; where they are not, a block too many is kept */
+#define ANCHOR 2048                     /* too large for the caches of threads */
+#define LARGE (96u << 10)               /* enough for glibc to look at the end, and not a mapping of its own */
+
+static _Atomic(void *) heaps[HEAPS];
+
+void cn_memory_know(void)
+{
+	void *block = malloc(ANCHOR), *there;
+	if (!block)
+		return;
+	for (size_t i = 0; i < HEAPS; i++) {
+		there = NULL;
+		if (atomic_compare_exchange_strong(&heaps[i], &there, block))
+			return;
+		if ((uintptr_t)there >> HEAP_BITS == (uintptr_t)block >> HEAP_BITS)
+			break;
+	}
+	free(block);
+}
+
 void cn_memory_trim(void)
 {
-#ifdef __GLIBC__
 	malloc_trim(0);
-#endif
+	for (size_t i = 0; i < HEAPS; i++) {
+		void *block = atomic_exchange(&heaps[i], NULL), *other = NULL;
+		if (!block)
+			continue;
+		void *moved = realloc(block, LARGE);
+		if (moved)
+			block = moved;
+		moved = realloc(block, ANCHOR);
+		if (moved)
+			block = moved;
+		/* Meanwhile the place was free, and a thread that begins may have taken it. */
+		if (!atomic_compare_exchange_strong(&heaps[i], &other, block))
+			free(block);
+	}
 }
+#else
+void cn_memory_know(void)
+{
+}
+
+void cn_memory_trim(void)
+{
+}
+#endif
 
 int cn_random(void *bytes, size_t size)
 {
@@ -98,6 +150,14 @@ void cn_event_clear(int fd)
 	uint64_t count;
 	while (read(fd, &count, sizeof count) < 0 && errno == EINTR)
 		continue;
+}
+
+void cn_event_wait(int fd, uint64_t ns)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	struct timespec most = { .tv_nsec = (long)ns };
+	/* Whatever ends it early, a signal too, the caller goes on. */
+	(void)!ppoll(&p, 1, &most, NULL);
 }
 
 static void stop_signals(sigset_t *set)

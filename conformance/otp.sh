@@ -223,13 +223,8 @@ exact_version() {
         io:format("~s ~s~n", [R, V]), halt().' 2>/dev/null
 }
 
-# Lines "release version erl origin" for every erl we know of.
+# Lines "release version erl origin" for every erl we know of; those that were given before what is found.
 list() {
-    for dir in "$cache"/[0-9][0-9]; do
-        if [ -r "$dir/version" ]; then
-            printf '%s %s %s\n' "$(cat "$dir/version")" "$dir/bin/erl" cache
-        fi
-    done
     if [ -n "${CONFORMANCE_ERL:-}" ]; then
         old=$IFS; IFS=:
         for erl in $CONFORMANCE_ERL; do
@@ -239,6 +234,11 @@ list() {
         done
         IFS=$old
     fi
+    for dir in "$cache"/[0-9][0-9]; do
+        if [ -r "$dir/version" ]; then
+            printf '%s %s %s\n' "$(cat "$dir/version")" "$dir/bin/erl" cache
+        fi
+    done
     if erl=$(command -v erl); then
         if version=$(exact_version "$erl"); then printf '%s %s %s\n' "$version" "$erl" PATH; fi
     fi

@@ -36,6 +36,10 @@ static int counter_call(cnode_process *self, void *state, cnode_from *from, cnod
 		return cnode_reply(from, "~q", c->total += n);
 	if (cnode_scan(request, "stop") == 0)
 		return cnode_stop(self, "{gone,~q}", c->total);
+	if (cnode_scan(request, "never") == 0)
+		return 0;
+	if (cnode_scan(request, "cut") == 0)
+		return cnode_disconnect(cnode_process_node(self), "a@127.0.0.1");
 	return cnode_reply(from, "{error,bad_request}");
 }
 
@@ -342,6 +346,54 @@ START_TEST(an_unknown_name_is_noproc)
 }
 END_TEST
 
+/* The mailbox's sentence, with % for each number. */
+static const char *sentence(void)
+{
+	static char text[400];
+	size_t n = 0;
+	for (const char *at = cnode_mailbox_error(mb); *at && n < sizeof text - 1; at++)
+		if (*at < '0' || *at > '9')
+			text[n++] = *at;
+		else if (n == 0 || text[n - 1] != '%')
+			text[n++] = '%';
+	text[n] = 0;
+	return text;
+}
+
+START_TEST(every_failure_has_a_sentence_that_says_whom_where_and_how_long)
+{
+	cnode_term reply, list = args("[1]");
+	cnode_pid pid;
+	cnode_spawn_options o = CNODE_SPAWN_INIT;
+	o.name = "tom";
+	ck_assert_int_eq(cnode_node_route(a, "c@127.0.0.1", "127.0.0.1:1"), 0);
+	ck_assert_int_eq(cnode_call_name(mb, "x", "c@127.0.0.1", WAIT, &reply, "hello"), CNODE_ENOCONNECTION);
+	ck_assert_str_eq(sentence(), "x on c@%.%.%.%: its node cannot be reached (after % ms)");
+	ck_assert_int_eq(cnode_connect_wait(mb, "c@127.0.0.1", WAIT), CNODE_ENOCONNECTION);
+	ck_assert_msg(strncmp(sentence(), "c@%.%.%.%: ", 11) == 0, "%s", sentence());
+	ck_assert_int_eq(cnode_rpc(mb, "c@127.0.0.1", "m", "f", list, WAIT, &reply), CNODE_ENOCONNECTION);
+	ck_assert_msg(strncmp(sentence(), "m:f on c@%.%.%.%: ", 18) == 0, "%s", sentence());
+
+	ck_assert_int_eq(cnode_call_name(mb, "nobody", "b@127.0.0.1", WAIT, &reply, "hello"), CNODE_ENOPROC);
+	ck_assert_str_eq(sentence(), "nobody on b@%.%.%.%: there is no such process");
+	ck_assert_int_eq(spawn("closed", "[1]", NULL, &pid), CNODE_ENOTALLOWED);
+	ck_assert_msg(strncmp(sentence(), "closed on b@%.%.%.% was not spawned: ", 37) == 0, "%s", sentence());
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &reply), CNODE_ENOTALLOWED);
+	ck_assert_msg(strncmp(sentence(), "math:closed on b@%.%.%.%: ", 26) == 0, "%s", sentence());
+
+	ck_assert_int_eq(spawn("counter", "[1]", &o, &pid), 0);
+	ck_assert_int_eq(spawn("counter", "[1]", &o, NULL), CNODE_ENAMETAKEN);
+	ck_assert_str_eq(sentence(), "counter on b@%.%.%.% was not spawned: the name tom is taken");
+	ck_assert_int_eq(cnode_call_name(mb, "tom", "b@127.0.0.1", 20, &reply, "never"), CNODE_ETIMEOUT);
+	ck_assert_str_eq(cnode_mailbox_error(mb), "tom on b@127.0.0.1: no answer within 20 ms");
+	ck_assert_int_eq(cnode_call(mb, pid, WAIT, &reply, "cut"), CNODE_ENOCONNECTION);
+	ck_assert_str_eq(sentence(), "<b@%.%.%.%.%.%>: the connection to its node was lost while waiting for the answer, after % ms");
+	ck_assert_int_eq(cnode_call_name(mb, "tom", "b@127.0.0.1", WAIT, &reply, "stop"), CNODE_EEXITED);
+	ck_assert_str_eq(sentence(), "tom on b@%.%.%.%: it ended without an answer, after % ms: {gone,%}");
+	cnode_term_drop(list);
+}
+END_TEST
+
 START_TEST(a_node_that_is_not_there_is_noconnection)
 {
 	cnode_term reply;
@@ -562,6 +614,26 @@ START_TEST(another_cookie_is_told_from_a_node_that_is_not_there)
 }
 END_TEST
 
+START_TEST(a_cookie_may_be_for_one_node_alone)
+{
+	cnode_pid pid;
+	open_with("another", CNODE_THREADS_AUTO);
+	ck_assert_int_ne(spawn("counter", "[1]", NULL, &pid), 0);
+	/* Of the side that dials, then of the one that is dialled. */
+	ck_assert_int_eq(cnode_node_set_cookie(a, "b@127.0.0.1", "secret"), 0);
+	ck_assert_int_eq(spawn("counter", "[1]", NULL, &pid), 0);
+	cnode_info info;
+	ck_assert_int_eq(cnode_monitor_node(cnode_mailbox_process(mb), "b@127.0.0.1", true), 0);
+	ck_assert_int_eq(cnode_disconnect(a, "b@127.0.0.1"), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_node_set_cookie(a, "b@127.0.0.1", "another"), 0);
+	ck_assert_int_ne(spawn("counter", "[1]", NULL, &pid), 0);
+	ck_assert_int_eq(cnode_node_set_cookie(b, "a@127.0.0.1", "another"), 0);
+	ck_assert_int_eq(spawn("counter", "[1]", NULL, &pid), 0);
+	close_nodes();
+}
+END_TEST
+
 START_TEST(a_node_without_a_name_has_processes_and_no_network)
 {
 	cnode_config cfg = CNODE_CONFIG_INIT;
@@ -652,6 +724,55 @@ START_TEST(a_module_is_told_what_its_section_says)
 }
 END_TEST
 
+/* ---- block_calls ---- */
+
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_opened = PTHREAD_COND_INITIALIZER;
+static bool gate_open;
+
+static int pass_gate(cnode_process *self, void *context, cnode_term args, cnode_term *result)
+{
+	int64_t n;
+	(void)self;
+	(void)context;
+	if (cnode_scan(args, "[~q]", &n) != 0)
+		return CNODE_EBADARG;
+	pthread_mutex_lock(&gate_lock);
+	while (!gate_open)
+		pthread_cond_wait(&gate_opened, &gate_lock);
+	pthread_mutex_unlock(&gate_lock);
+	return cnode_format(result, "~q", n);
+}
+
+START_TEST(block_calls_wait_in_line_and_the_line_has_an_end)
+{
+	enum { LINE = 10000, MORE = 3 };        /* WAITING_MAX of rex.c; one more runs */
+	cnode_process *self = cnode_mailbox_process(mb);
+	cnode_pid me = cnode_self(self);
+	cnode_info m = { .size = sizeof m };
+	int64_t tag, value;
+	ck_assert_int_eq(cnode_function_export(b, "gate", "pass", 1, pass_gate, NULL, CNODE_ALL_NODES), 0);
+	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", WAIT), 0);
+	for (int64_t i = 0; i <= LINE + MORE; i++)
+		ck_assert_int_eq(cnode_send_name(self, "rex", "b@127.0.0.1", "{'$gen_call',{~p,~q},{block_call,gate,pass,[~q],~p}}", me, i, i, me), 0);
+	for (int64_t i = LINE + 1; i <= LINE + MORE; i++) {
+		ck_assert_int_eq(cnode_receive(mb, &m, WAIT), 0);
+		ck_assert_int_eq(cnode_scan(m.message, "{~q,{badrpc,{'EXIT',system_limit}}}", &tag), 0);
+		ck_assert_int_eq(tag, i);
+	}
+	pthread_mutex_lock(&gate_lock);
+	gate_open = true;
+	pthread_cond_broadcast(&gate_opened);
+	pthread_mutex_unlock(&gate_lock);
+	for (int64_t i = 0; i <= LINE; i++) {
+		ck_assert_int_eq(cnode_receive(mb, &m, WAIT), 0);
+		ck_assert_int_eq(cnode_scan(m.message, "{~q,~q}", &tag, &value), 0);
+		ck_assert_int_eq(tag, i);
+		ck_assert_int_eq(value, i);
+	}
+}
+END_TEST
+
 static void add_common(TCase *tc)
 {
 	tcase_set_timeout(tc, 60);
@@ -667,6 +788,7 @@ static void add_common(TCase *tc)
 	tcase_add_test(tc, what_waits_for_a_connection_that_cannot_take_it_is_answered);
 	tcase_add_test(tc, bytes_that_are_handed_over_arrive_and_are_given_back_once);
 	tcase_add_test(tc, noconnect_sends_nothing_and_makes_no_connection);
+	tcase_add_test(tc, every_failure_has_a_sentence_that_says_whom_where_and_how_long);
 	tcase_add_test(tc, a_node_that_is_not_there_is_noconnection);
 	tcase_add_test(tc, the_descriptor_of_a_mailbox_is_readable_while_a_message_waits);
 	tcase_add_test(tc, peers_are_listed_and_disconnected);
@@ -680,6 +802,7 @@ int main(void)
 	TCase *tc = tcase_create("two nodes");
 	tcase_add_checked_fixture(tc, open_nodes, close_nodes);
 	add_common(tc);
+	tcase_add_test(tc, block_calls_wait_in_line_and_the_line_has_an_end);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("without threads");
 	tcase_add_checked_fixture(tc, open_without_threads, close_nodes);
@@ -688,6 +811,7 @@ int main(void)
 	tc = tcase_create("one node");
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, another_cookie_is_told_from_a_node_that_is_not_there);
+	tcase_add_test(tc, a_cookie_may_be_for_one_node_alone);
 	tcase_add_test(tc, a_node_without_a_name_has_processes_and_no_network);
 	tcase_add_test(tc, bad_configurations_are_refused_with_a_sentence);
 	tcase_add_test(tc, the_stop_descriptor_is_readable_once_the_node_is_asked_to_stop);

@@ -42,6 +42,11 @@ CNODE_MODULE("opens", start, 0)'
 __attribute__((visibility("default"))) const cnode_module cnode_module_entry = { CNODE_MODULE_ABI + 1, sizeof(cnode_module), "other_abi", 0, 0 };'
 	module other_size '#include <cnode/cnode.h>
 __attribute__((visibility("default"))) const cnode_module cnode_module_entry = { CNODE_MODULE_ABI, sizeof(cnode_module) - 8, "other_size", 0, 0 };'
+	module later '
+#include <cnode/cnode.h>
+static int start(cnode_node *node, void **state) { (void)node; *state = 0; return 0; }
+struct later { cnode_module entry; void *more; };
+__attribute__((visibility("default"))) const struct later cnode_module_entry = { { CNODE_MODULE_ABI, sizeof(struct later), "later", start, 0 }, 0 };'
 	module no_start '#include <cnode/cnode.h>
 CNODE_MODULE("no_start", 0, 0)'
 	module no_symbol 'int nothing_of_cnode;'
@@ -241,6 +246,7 @@ unprivileged="setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 
 	daemon 3 "cnode_module_entry" -sname x -epmd none -load "$m/no_symbol"
 	daemon 3 "module ABI 2, this cnoded has ABI 1" -sname x -epmd none -load "$m/other_abi"
 	daemon 3 "bytes, this cnoded expects" -sname x -epmd none -load "$m/other_size"
+	daemon 0 "is good" -check -sname x -epmd none -load "$m/later"
 	daemon 3 "has no start hook" -sname x -epmd none -load "$m/no_start"
 	daemon 3 "nobody_has_this" -sname x -epmd none -load "$m/unresolved"
 	daemon 3 "$m/text.so" -sname x -epmd none -load "$m/text"

@@ -2,6 +2,7 @@
 /* What goes over a connection: messages, back-pressure, ticks, and threads that send at once. */
 #include <unistd.h>
 
+#include "cnode/conn/inner.h"
 #include "tests/conn_pair.h"
 #include "tests/tap.h"
 
@@ -339,6 +340,39 @@ static void pass(uint64_t ns)
 		step();
 }
 
+/* So many messages of so many bytes come in so many ns; then the lead waits. */
+static uint64_t flood(struct cn_flood *f, uint64_t *now, uint64_t messages, uint64_t bytes, uint64_t ns)
+{
+	*now += ns;
+	f->messages += messages;
+	f->bytes += messages * bytes;
+	return cn_flood_rest(f, *now);
+}
+/* Are there rests in the end, if that goes on? */
+static bool rests(struct cn_flood *f, uint64_t *now, uint64_t messages, uint64_t bytes, uint64_t ns)
+{
+	uint64_t rest = 0;
+	for (int i = 0; i < 1000; i++)
+		rest = flood(f, now, messages, bytes, ns);
+	return rest > 0;
+}
+START_TEST(rests_in_a_flood_of_small_messages_that_nothing_answers)
+{
+	struct cn_flood f = { 0 };
+	uint64_t now = CN_NS_PER_S;
+	ck_assert_uint_eq(flood(&f, &now, 100, 60, 1000000), 0);        /* not at once */
+	ck_assert(rests(&f, &now, 10, 60, 50000));
+	ck_assert(rests(&f, &now, 1, 60, 4000));
+	ck_assert(!rests(&f, &now, 1, 60, 50000));                      /* seldom */
+	ck_assert(!rests(&f, &now, 10, 4096, 50000));                   /* large */
+	ck_assert(rests(&f, &now, 10, 60, 50000));
+	ck_assert_uint_eq(flood(&f, &now, 1, 60, CN_NS_PER_S), 0);      /* it was over */
+	ck_assert(rests(&f, &now, 10, 60, 50000));
+	atomic_fetch_add(&f.writes, 1);                                 /* something was said */
+	ck_assert_uint_eq(flood(&f, &now, 10, 60, 50000), 0);
+}
+END_TEST
+
 START_TEST(keeps_an_idle_link_alive_with_ticks)
 {
 	int fd[2];
@@ -506,6 +540,7 @@ int main(void)
 	tcase_add_test(pair, writes_all_that_is_queued_before_it_leaves);
 	tcase_add_test(pair, leaves_in_time_though_the_peer_does_not_read);
 	tcase_add_test(pair, delivers_nothing_after_it_was_closed_in_a_callback);
+	tcase_add_test(pair, rests_in_a_flood_of_small_messages_that_nothing_answers);
 	tcase_add_test(pair, keeps_an_idle_link_alive_with_ticks);
 	tcase_add_test(pair, gives_up_a_peer_that_is_silent_for_net_ticktime);
 	tcase_add_test(pair, ticks_while_it_receives_only);

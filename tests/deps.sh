@@ -11,7 +11,7 @@
 set -eu
 
 build="autoconf automake build-essential erlang-base erlang-dev libc-ares-dev libconfuse-dev libev-dev libssl-dev libtool pkg-config uthash-dev"
-test="bats check debian-archive-keyring default-jdk-headless elixir erlang-crypto erlang-edoc erlang-eunit erlang-jinterface erlang-runtime-tools erlang-ssl erlang-tools gdb git iproute2 libsqlite3-dev mandoc perl procps tshark valgrind xz-utils"
+test="bats check debian-archive-keyring default-jdk-headless elixir erlang-crypto erlang-edoc erlang-eunit erlang-jinterface erlang-runtime-tools erlang-ssl erlang-tools gdb git iproute2 libsqlite3-dev mandoc musl-tools perl procps tshark valgrind xz-utils"
 
 mode=install
 what=test

@@ -271,6 +271,16 @@ static void whole_life(void)
 			deliver(&sig);
 			cnode_term_drop(keep);
 		}
+		for (size_t i = 0; i < 3; i++) {
+			static const char *const on[] = { "{debug,{log,true}}", "{debug,{trace,true}}", "{debug,{statistics,true}}" };
+			cnode_term what = text_term(on[i]), look;
+			if (cnode_format(&look, "{system,{~p,~r},~t}", remote(5), remote_ref(1), what) == 0) {
+				struct cn_signal sig = FROM_PEER(MESSAGE, remote(5), C, .term = look);
+				deliver(&sig);
+				cnode_term_drop(look);
+			}
+			cnode_term_drop(what);
+		}
 		if (cnode_format(&state, format, "system", remote(5), remote_ref(1), "get_status") == 0) {
 			struct cn_signal sig = FROM_PEER(MESSAGE, remote(5), C, .term = state);
 			deliver(&sig);

@@ -247,7 +247,7 @@ START_TEST(sys_messages_are_answered_as_sys_does)
 	ck_assert_str_eq(sent(), "MESSAGE 1 -> 5 {" R1 ",{error,{callback_failed,{counter,system_replace_state},{error,undef}}}}");
 	ask("system", TAG_REF, "{debug,no_debug}");
 	ask("system", TAG_REF, "{debug,{log,get}}");
-	ask("system", TAG_REF, "{debug,{trace,true}}");
+	ask("system", TAG_REF, "{debug,{install,x}}");
 	ask("system", TAG_REF, "nonsense");
 	ck_assert_str_eq(sent(), "MESSAGE 1 -> 5 {" R1 ",ok}; MESSAGE 1 -> 5 {" R1 ",{ok,[]}}; MESSAGE 1 -> 5 {" R1 ",{error,notsup}}; "
 			 "MESSAGE 1 -> 5 {" R1 ",{error,{unknown_system_msg,nonsense}}}");
@@ -256,6 +256,35 @@ START_TEST(sys_messages_are_answered_as_sys_does)
 	ask("system", TAG_REF, "{terminate,{shutdown,sys}}");
 	ck_assert_str_eq(sent(), "MESSAGE 1 -> 5 {" R1 ",ok}; MESSAGE 1 -> 99 bye; EXIT 1 -> 9 {shutdown,sys}");
 	ck_assert_str_eq(noted(), "terminate {shutdown,sys}");
+}
+END_TEST
+
+START_TEST(sys_looks_at_messages_while_it_is_asked_to)
+{
+	ask("system", TAG_REF, "{debug,{log,{true,3}}}");
+	ask("system", TAG_REF, "{debug,{statistics,true}}");
+	ask("system", TAG_REF, "{debug,{trace,true}}");
+	ck_assert_str_eq(sent(), "MESSAGE 1 -> 5 {" R1 ",ok}; MESSAGE 1 -> 5 {" R1 ",ok}; MESSAGE 1 -> 5 {" R1 ",ok}");
+	ask("'$gen_call'", TAG_REF, "{add,5}");
+	ask("'$gen_call'", TAG_REF, "{add,1}");
+	tell(C, "note");
+	run();
+	(void)sent();
+	ask("system", TAG_REF, "{debug,{log,get}}");
+	ck_assert_str_eq(sent(), "MESSAGE 1 -> 5 {" R1 ",{ok,[{out,16,{<r@h.5.0>," R1 "},{total,16}},{in,note},{noreply,{total,16}}]}}");
+	ask("system", TAG_REF, "{debug,{statistics,get}}");
+	ck_assert_ptr_nonnull(strstr(sent(), "{ok,[{start_time,{{"));
+	ask("system", TAG_REF, "{debug,{log,{true,20000}}}");
+	ask("system", TAG_REF, "{debug,{log,{true,0}}}");
+	ask("system", TAG_REF, "{debug,{log_to_file,x}}");
+	ck_assert_str_eq(sent(), "MESSAGE 1 -> 5 {" R1 ",{error,system_limit}}; MESSAGE 1 -> 5 {" R1 ",unknown_debug}; "
+			 "MESSAGE 1 -> 5 {" R1 ",{error,open_file}}");
+	ask("system", TAG_REF, "{debug,no_debug}");
+	ask("'$gen_call'", TAG_REF, "{add,1}");
+	(void)sent();
+	ask("system", TAG_REF, "{debug,{log,get}}");
+	ask("system", TAG_REF, "{debug,{statistics,get}}");
+	ck_assert_str_eq(sent(), "MESSAGE 1 -> 5 {" R1 ",{ok,[]}}; MESSAGE 1 -> 5 {" R1 ",{ok,no_statistics}}");
 }
 END_TEST
 
@@ -327,6 +356,7 @@ int main(void)
 	tcase_add_test(t, a_trapping_process_ends_with_its_parent_and_with_the_node);
 	tcase_add_test(t, events_arrive_by_kind_with_their_terms);
 	tcase_add_test(t, sys_messages_are_answered_as_sys_does);
+	tcase_add_test(t, sys_looks_at_messages_while_it_is_asked_to);
 	tcase_add_test(t, what_comes_while_suspended_waits);
 	tcase_add_test(t, calls_are_quick);
 	suite_add_tcase(s, t);

@@ -141,6 +141,14 @@ application() {
 }
 check "the application for the BEAM side is installed, with its sources" application
 
+# All of it: a case whose file was forgotten in conformance.am is missing from the list.
+suite() {
+	if ! command -v erl >/dev/null; then echo "no Erlang here"; return; fi
+	"$root/bin/cnode-conformance" --list >"$tmp/installed" && "$top/conformance/cnode-conformance" --list | diff - "$tmp/installed" &&
+		"$root/bin/cnode-conformance" --node otp --only ping.pong --dial driver --hidden --erl "$(command -v erl)" --quiet
+}
+check "the conformance suite is installed with all its cases, and judges a node" suite
+
 gone() {
 	make -C "$build" uninstall DESTDIR="$tmp/root" >/dev/null && left=$(find "$tmp/root" -type f -o -type l -o -name '*cnode*') && test -z "$left" || { echo "$left"; return 1; }
 }

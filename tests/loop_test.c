@@ -295,6 +295,63 @@ static void nap_after(struct cn_nap *n)
 	naps_after++;
 }
 
+static uint64_t resting;
+static uint64_t rest_before(struct cn_nap *n, uint64_t now)
+{
+	(void)now;
+	cn_loop_rest(loop, resting);
+	n->before = nap_before;         /* once */
+	return CN_NEVER;
+}
+static unsigned rested_events;
+static void rested_ready(struct cn_io *io, unsigned events)
+{
+	rested_events |= events;
+	cn_io_set(io, 0);
+}
+static void rested_task(struct cn_task *t)
+{
+	(void)t;
+	rested_events |= 1u << 16;
+}
+START_TEST(rests_before_it_looks_at_descriptors_but_not_from_tasks)
+{
+	int fd[2];
+	struct cn_io io;
+	struct cn_nap nap = { .before = rest_before, .after = nap_after };
+	ck_assert_int_eq(cn_socket_pair(fd), 0);
+	ck_assert_int_eq(write(fd[1], "x", 1), 1);
+	cn_io_init(&io, loop, fd[0], rested_ready);
+	cn_io_set(&io, CN_READ);
+	cn_nap_add(loop, &nap);
+
+	/* What is readable all the time is seen when the rest is over. */
+	resting = 20 * CN_NS_PER_MS;
+	uint64_t start = cn_now();
+	cn_loop_poll(loop, CN_NEVER);
+	ck_assert_uint_eq(rested_events, CN_READ);
+	ck_assert_uint_ge(cn_now() - start, resting);
+
+	/* A task is not kept waiting, whether it is posted before the rest or in it. */
+	struct cn_task task;
+	struct cn_thread poster;
+	cn_task_init(&task, rested_task);
+	cn_io_set(&io, 0);
+	rested_events = 0;
+	resting = 999 * CN_NS_PER_MS;
+	nap.before = rest_before;
+	start = cn_now();
+	ck_assert_int_eq(cn_thread_start(&poster, "poster", post_late, &task), 0);
+	cn_loop_poll(loop, CN_NEVER);
+	ck_assert_uint_eq(rested_events, 1u << 16);
+	ck_assert_uint_lt(cn_now() - start, resting);
+	cn_thread_join(&poster);
+	cn_nap_remove(loop, &nap);
+	cn_io_close(&io);
+	cn_socket_close(fd[1]);
+}
+END_TEST
+
 START_TEST(asks_naps_before_a_long_wait_only)
 {
 	struct cn_nap nap = { .before = nap_before, .after = nap_after };
@@ -704,6 +761,7 @@ int main(void)
 	tcase_add_test(fake, lets_a_timer_set_itself_again_and_stop_another);
 	tcase_add_test(real, waits_until_a_deadline_and_not_much_longer);
 	tcase_add_test(real, asks_naps_before_a_long_wait_only);
+	tcase_add_test(real, rests_before_it_looks_at_descriptors_but_not_from_tasks);
 	tcase_add_test(real, tells_when_a_descriptor_is_ready_and_never_after_it_is_closed);
 	tcase_add_test(real, changes_what_it_waits_for);
 	tcase_add_test(real, has_a_descriptor_that_is_readable_when_there_is_work);

@@ -41,6 +41,22 @@ if command -v mandoc >/dev/null; then
 else
   n=$((n + 1)); echo "ok $n - $page # SKIP no mandoc here"
 fi
+suite=$top/../../conformance/cnode-conformance
+if command -v mandoc >/dev/null; then
+  out=$(mandoc -T lint -W warning "$suite.1" 2>&1); status=$?
+  test -z "$out" || printf '%s\n' "$out" | sed 's/^/# /'
+  check $status "cnode-conformance.1 has no warning of mandoc"
+else
+  n=$((n + 1)); echo "ok $n - cnode-conformance.1 # SKIP no mandoc here"
+fi
+help=$("$suite" --help) || help=
+missing=
+for flag in $(printf '%s\n' "$help" | grep -o -e '--[a-z]*' | sort -u); do
+  grep -q "Fl .-${flag#--}\b" "$suite.1" || missing="$missing $flag"
+done
+test -z "$missing" || echo "# missing:$missing"
+test -n "$help" && test -z "$missing"
+check $? "cnode-conformance.1 has every option of its --help"
 missing=
 # Every option is a key, but those that are about the program itself.
 for key in $("$bin/cnoded" -help | sed -n 's/^  -\([a-z_]*\).*/\1/p' | grep -vx -e help -e version -e check -e config); do

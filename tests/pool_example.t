@@ -1,10 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# The worker pool of the examples: alone, and with workers on a node of their own.
+# The worker pool of the examples: alone, with workers on a C node, on a BEAM node, and on whichever of the two has less to do.
 build=$(cd "${builddir:-.}" && pwd)
 pool=$build/examples/pool
 if ! test -x "$pool"; then echo '1..0 # SKIP the examples are not built'; exit 0; fi
-echo 1..2
+top=$(cd "${srcdir:-.}" && pwd)
+echo 1..4
 tmp=$(mktemp -d)
 worker=
 trap 'test -z "$worker" || kill "$worker" 2>/dev/null; rm -rf "$tmp"' EXIT
@@ -31,15 +32,26 @@ printf pool >"$tmp/.erlang.cookie"
 chmod 400 "$tmp/.erlang.cookie"
 : >"$tmp/out"
 if test -z "$PATH_OF_EPMD"; then
-	echo 'ok 2 - workers on another node # SKIP no epmd here'
+	for n in 2 3 4; do echo "ok $n - workers on other nodes # SKIP no epmd here: install erlang-base"; done
 	exit 0
 fi
 "$PATH_OF_EPMD" >/dev/null 2>&1 </dev/null &
 epmd=$!
-trap 'kill $worker $epmd 2>/dev/null; rm -rf "$tmp"' EXIT
+beam=
+trap 'kill $worker $epmd $beam 2>/dev/null; rm -rf "$tmp"' EXIT
 "$pool" worker w1@127.0.0.1 >/dev/null 2>"$tmp/worker" </dev/null &
 worker=$!
 # The pool waits for a node that is not there yet.
 timeout 60 "$pool" master m@127.0.0.1 w1@127.0.0.1 >"$tmp/out" 2>"$tmp/err"
 check 2 'a pool with workers on another node does its tasks'
+
+mkdir "$tmp/src" && cp "$top/tests/pool_worker.erl" "$tmp/src/worker.erl" && erlc -o "$tmp" "$tmp/src/worker.erl" || exit 1
+mkfifo "$tmp/in"
+erl -noinput -noshell -name b1@127.0.0.1 -connect_all false -pa "$tmp" -s worker node_up <"$tmp/in" >"$tmp/up" 2>&1 &
+beam=$!
+exec 9>"$tmp/in"
+timeout 60 "$pool" master m2@127.0.0.1 b1@127.0.0.1 >"$tmp/out" 2>"$tmp/err"
+check 3 'a pool with workers on a BEAM node does its tasks'
+timeout 60 "$pool" master m3@127.0.0.1 w1@127.0.0.1,b1@127.0.0.1 >"$tmp/out" 2>"$tmp/err"
+check 4 'a pool that chooses between a C node and a BEAM node by their load does its tasks'
 test -z "$failed"

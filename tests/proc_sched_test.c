@@ -420,6 +420,62 @@ START_TEST(long_callbacks_end_a_slice_by_time)
 }
 END_TEST
 
+static int spin_at_once(cnode_process *self, struct script *s)
+{
+	return spin(self, s, NULL);
+}
+/* Spawns three that run, and leaves a fourth waiting. */
+static uint64_t forecast_after(struct script *s)
+{
+	struct cn_sched_waiting waiting;
+	for (int i = 0; i < 3; i++)
+		spawn(s);
+	run();
+	spawn(s);
+	cn_sched_waiting(W.procs, &waiting);
+	return waiting.forecast_ns;
+}
+START_TEST(the_forecast_of_a_new_process_is_what_new_ones_took)
+{
+	struct script first = { 0 }, slow = { .init = spin_at_once };
+	struct cn_sched_waiting waiting;
+	spawn(&first);
+	cn_sched_waiting(W.procs, &waiting);
+	ck_assert_uint_eq(waiting.forecast_ns, UINT64_MAX);
+	uint64_t forecast = forecast_after(&first);
+	ck_assert_uint_lt(forecast, CN_NS_PER_S);
+	ck_assert_uint_ge(forecast_after(&slow), CN_SCHED_SHORT_NS);
+	run();
+}
+END_TEST
+
+START_TEST(short_runs_are_left_to_who_is_at_them_and_long_ones_are_called_for)
+{
+	struct script brief = { 0 }, slow = { .message = spin };
+	cnode_pid quick[3], long_one = spawn(&slow);
+	for (int i = 0; i < 3; i++)
+		quick[i] = spawn(&brief);
+	/* Until the averages say so: the first run of each is one of the average. */
+	for (int n = 0; n < 100; n++) {
+		for (int i = 0; i < 3; i++)
+			tell(quick[i], "x");
+		if (n < 3)
+			tell(long_one, "x");
+		run();
+	}
+	int wakes = atomic_load(&W.wakes), soons = atomic_load(&W.soons);
+	for (int i = 0; i < 3; i++)
+		tell(quick[i], "x");
+	tell(long_one, "x");
+	ck_assert_int_eq(atomic_load(&W.wakes), wakes + 1);
+	ck_assert_int_eq(atomic_load(&W.soons), soons);
+	run();
+	/* Behind the first two another short one is next; behind the third the long one. */
+	ck_assert_int_eq(atomic_load(&W.wakes), wakes + 4);
+	ck_assert_int_eq(atomic_load(&W.soons), soons + 2);
+}
+END_TEST
+
 static int stop_on_stop(cnode_process *self, struct script *s, struct cn_message *m)
 {
 	(void)s;
@@ -787,6 +843,8 @@ int main(void)
 	tcase_add_test(t, exit_all_ends_everybody_and_prompt_ones_last);
 	tcase_add_test(t, freeing_the_node_frees_all_that_lives_in_it);
 	tcase_add_test(t, local_messages_are_quick);
+	tcase_add_test(t, the_forecast_of_a_new_process_is_what_new_ones_took);
+	tcase_add_test(t, short_runs_are_left_to_who_is_at_them_and_long_ones_are_called_for);
 	suite_add_tcase(s, t);
 	t = tcase_create("apart");
 	tcase_set_timeout(t, 60);

@@ -26,7 +26,7 @@ struct world {
 	_Atomic uint64_t total;         /* all, also those beyond the list */
 	_Atomic int answer;             /* what send returns */
 	_Atomic bool no_alias, drop;
-	_Atomic int prompt_wakes, wakes, dues, connects;
+	_Atomic int prompt_wakes, wakes, soons, dues, connects;
 	_Atomic int gone, left;
 	/* Of processes with a thread of their own, which the test is: there is one thread. */
 	int take_code;                  /* what thread_take returns */
@@ -111,7 +111,8 @@ static bool world_has_alias(void *ctx, cnode_name node)
 static void world_runnable(void *ctx, bool prompt, bool soon)
 {
 	struct world *w = ctx;
-	(void)soon;
+	if (soon)
+		atomic_fetch_add(&w->soons, 1);
 	atomic_fetch_add(prompt ? &w->prompt_wakes : &w->wakes, 1);
 }
 static void world_due(void *ctx)

@@ -250,7 +250,7 @@ static bool is_wanted(void *ctx, const struct cn_message *m)
 		w->code = rc;
 		return false;
 	}
-	bool wanted = w->wanted(w->context, &info);
+	bool wanted = w->wanted(w->context, &info) || CN_MUTANT(receive_unselective);
 	cnode_term_drop(built);
 	return wanted;
 }

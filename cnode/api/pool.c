@@ -5,7 +5,7 @@
 
 #define NAP_NS (2 * CN_NS_PER_MS)           /* of the watcher */
 #define QUIET_NAPS 5                        /* after so many without traffic it sleeps for good */
-#define LEND_BELOW_NS 20000                 /* forecasts under this are run with the lead lent */
+#define TOGETHER_NS (50 * UINT64_C(1000))   /* short ones are run one after the other for so long, and write together */
 #define GROW_AFTER_NS (10 * CN_NS_PER_MS)   /* a process has waited so long */
 #define IDLE_NS (10 * CN_NS_PER_S)          /* an extra thread leaves after so long without work */
 #define TIMERS_PER_TURN 1000
@@ -110,6 +110,31 @@ static bool run_one(struct cn_pool *p, bool prompt_only)
 	return ran;
 }
 
+/* Is a short one next, and this thread not in user code for long? */
+static bool goes_on(struct cn_pool *p)
+{
+	struct cn_sched_waiting w;
+	uint64_t entered = atomic_load_explicit(&me->entered, memory_order_relaxed);
+	if (entered <= LOWERED || cn_now() - entered >= TOGETHER_NS)
+		return false;
+	cn_sched_waiting(p->config.procs, &w);
+	return w.normal > 0 && w.forecast_ns < CN_SCHED_SHORT_NS;
+}
+
+/*
+ * Runs a process, and the short ones that are behind it: where many have little to do (a burst
+ * of spawns), a wake, a look at the loop and a write for each of them would cost more than they.
+ */
+static bool run_some(struct cn_pool *p)
+{
+	cn_cork_begin(p->config.net);
+	bool ran = cn_sched_run(p->config.procs, false, 0);
+	while (ran && goes_on(p))
+		cn_sched_run(p->config.procs, false, 0);
+	cn_cork_end(p->config.net);
+	return ran;
+}
+
 /*
  * May this thread go into user code? Never the last one that is free, however short the code
  * seems: with all of them inside nobody would read, tick, or take back a lead that is lent.
@@ -170,12 +195,12 @@ static bool run_user(struct cn_pool *p)
 {
 	if (!enter_user(p))
 		return false;
-	bool ran = run_one(p, false);
+	bool ran = run_some(p);
 	leave_user(p);
 	return ran;
 }
 
-/* Runs one process with the lead lent, if another thread stays free. True if the lead is still ours. */
+/* Runs processes with the lead lent, if another thread stays free. True if the lead is still ours. */
 static bool run_lent(struct cn_pool *p)
 {
 	if (!enter_user(p))
@@ -184,7 +209,7 @@ static bool run_lent(struct cn_pool *p)
 	cn_lead_release(p->config.loop);
 	set_lead(p, LEAD_LENT);
 	uint64_t lent = atomic_load(&p->lead);
-	run_one(p, false);
+	run_some(p);
 	leave_user(p);
 	if (me->left) {
 		if (atomic_compare_exchange_strong(&p->lead, &lent, lent & ~(uint64_t)LEAD_MASK))
@@ -252,7 +277,7 @@ static void lead_until_work(struct cn_pool *p)
 				deadline = cn_now() + GROW_AFTER_NS;
 			continue;
 		}
-		if (w.forecast_ns < LEND_BELOW_NS && leave_to_watcher(p)) {
+		if (w.forecast_ns < CN_SCHED_SHORT_NS && leave_to_watcher(p)) {
 			if (!run_lent(p))
 				return;
 			deadline = 0;
@@ -318,6 +343,7 @@ static void work(void *arg)
 	struct cn_pool *p = w->pool;
 	me = w;
 	w->id = cn_thread_id();
+	cn_memory_know();
 	while (!w->left && !atomic_load(&p->ending)) {
 		if (take_lead(p)) {
 			lead_until_work(p);

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 
 #define PATH_SIZE 2048
+/* The entry grows at the end, and modules built before or behind that are good: what one lacks is 0, what we lack is not asked. */
+#define ENTRY_SIZE_MIN (offsetof(cnode_module, stop) + sizeof(((cnode_module *)0)->stop))
 
 /* A search under way: the last path tried, and all of them for the error text. */
 struct search {
@@ -89,10 +91,10 @@ static int open_module(const char *path, const cnode_module **entry, char messag
 		snprintf(message, CN_MODULE_MESSAGE,
 			 "module %s is built for module ABI %u, this cnoded has ABI %d: build it again with this version's headers",
 			 path, m->abi, CNODE_MODULE_ABI);
-	} else if (m->size != sizeof *m) {
+	} else if (m->size < ENTRY_SIZE_MIN) {
 		snprintf(message, CN_MODULE_MESSAGE,
-			 "module %s has an entry of %zu bytes, this cnoded expects %zu: build it again with this version's headers",
-			 path, m->size, sizeof *m);
+			 "module %s has an entry of %zu bytes, this cnoded expects %zu or more: build it again with this version's headers",
+			 path, m->size, ENTRY_SIZE_MIN);
 	} else if (m->name == NULL || m->start == NULL) {
 		snprintf(message, CN_MODULE_MESSAGE, "module %s has no %s in its entry", path,
 			 m->name == NULL ? "name" : "start hook");

@@ -148,6 +148,9 @@ static uint64_t before_wait(struct cn_nap *nap, uint64_t now)
 		net->asleep = true;
 	}
 	cn_mutex_unlock(&net->cork_lock);
+	uint64_t rest = cn_flood_rest(&net->flood, now);
+	if (again == CN_NEVER && rest > 0)
+		cn_loop_rest(net->config.loop, rest);
 	return again;
 }
 

@@ -41,6 +41,7 @@ static bool handle(struct cn_conn *c, struct cn_packet *m)
 		break;
 	case CN_FRAME_MESSAGE:
 		atomic_fetch_add_explicit(&c->packets_in, 1, memory_order_relaxed);
+		c->net->flood.messages++;
 		c->net->config.ops->frame(c->net->config.context, c, m);
 		cn_packet_fini(m);
 		break;
@@ -137,6 +138,7 @@ static bool read_once(struct cn_conn *c, size_t *total)
 		return false;
 	*total += moved;
 	atomic_fetch_add_explicit(&c->bytes_in, moved, memory_order_relaxed);
+	c->net->flood.bytes += moved;
 
 	bool go_on = true;
 	size_t filled = moved < direct ? moved : direct;

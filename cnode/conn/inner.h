@@ -109,6 +109,14 @@ struct cn_acceptor {
 	struct cn_listener listener;
 };
 
+/* What came in, and whether it is a flood: see flood.c. */
+struct cn_flood {
+	_Atomic uint64_t writes;            /* any thread; the rest is the lead's */
+	uint64_t writes_seen;
+	uint64_t messages, bytes, since;    /* of the present window */
+	bool on;
+};
+
 struct cn_net {
 	struct cn_net_config config;        /* defaults filled in */
 	char name[CNODE_NAME_SIZE];
@@ -118,6 +126,8 @@ struct cn_net {
 	unsigned count, pending;
 	struct cn_log_gate refused_gate, failed_gate;
 	uint8_t *read_room;                 /* CN_READ_ROOM bytes; what is read in a turn is used in that turn */
+
+	struct cn_flood flood;
 
 	struct cn_nap nap;
 	struct cn_mutex cork_lock;          /* guards what follows, and `dirty` of connections */
@@ -175,6 +185,10 @@ void cn_half_writable(struct cn_conn *c);                  /* lead */
 void cn_half_tick(struct cn_conn *c);
 #define CN_FLUSH_LEAD (1u << 20)
 #define CN_FLUSH_THREAD (256u << 10)    /* what a sender's thread writes; the lead goes on */
+
+/* flood.c */
+/* The lead is about to wait. How long to leave the sockets alone first, in ns; 0: not at all. */
+uint64_t cn_flood_rest(struct cn_flood *f, uint64_t now);
 
 /* cork.c */
 /* True: the calling thread's cork holds it, or the lead will write it. */

@@ -182,6 +182,7 @@ bool cn_half_flush(struct cn_conn *c, uint64_t budget)
 		}
 		cn_out_sent(&h->out, moved);
 		h->bytes += moved;
+		atomic_fetch_add_explicit(&c->net->flood.writes, 1, memory_order_relaxed);
 		written += moved;
 		if (moved < asked) {
 			get_stuck(c);

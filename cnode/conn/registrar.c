@@ -171,7 +171,9 @@ static void be_epmd(struct cn_registrar *r)
 		return;
 	}
 	snprintf(text, sizeof text, "this node cannot be the epmd at port %u: %s", r->config.epmd_port,
-		 rc == CNODE_EHOST ? "ERL_EPMD_ADDRESS has an address that is none of this host" : cnode_strerror(rc));
+		 rc == CNODE_EHOST        ? "ERL_EPMD_ADDRESS has an address that is none of this host"
+		 : rc == CNODE_EADDRINUSE ? "it is in use, by an epmd if that answers: let this node choose another mode"
+					  : cnode_strerror(rc));
 	give_up(r, rc, text);
 }
 

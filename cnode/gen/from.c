@@ -18,7 +18,7 @@ bool from_read(struct cnode_from *from, cnode_term term)
 	from->pid = cnode_read_pid(&r);
 	from->tag = cnode_read_term(&r);
 	from->refs = 1;
-	from->kept = from->answered = false;
+	from->kept = from->answered = from->system = false;
 	return r.error == 0;
 }
 
@@ -106,8 +106,8 @@ bool from_is_26(const struct cnode_from *from)
 	return alias_of(from->tag, &alias) && alias.words == 5;
 }
 
-/* Sends {Tag, Reply} to the alias in the tag, or to the caller where there is none, or his node has no aliases. */
-static int send_to(struct cnode_process *self, cnode_pid pid, cnode_term tag, struct cnode_builder *b)
+/* Sends {Tag, Reply} to the alias in the tag, or to the caller where there is none, or his node has no aliases; watched: sys may be told. */
+static int send_to(struct cnode_process *self, cnode_pid pid, cnode_term tag, struct cnode_builder *b, struct gen *watched)
 {
 	cnode_term message;
 	int rc = cnode_builder_term(b, &message);
@@ -118,6 +118,8 @@ static int send_to(struct cnode_process *self, cnode_pid pid, cnode_term tag, st
 	if (alias_of(tag, &alias) && !CN_MUTANT(reply_past_alias) && cn_procs_has_alias(cn_process_procs(self), alias.node))
 		to = (struct cn_target){ .alias = &alias };
 	rc = cn_process_send(self, &to, message, 0);
+	if (CN_UNLIKELY(watched && watched->debug) && rc == 0)
+		debug_out(watched, pid, tag, message);
 	cnode_term_drop(message);
 	struct gen *g = rc != 0 && answered(rc) == 0 ? gen_of(self) : NULL;
 	if (g)
@@ -127,7 +129,7 @@ static int send_to(struct cnode_process *self, cnode_pid pid, cnode_term tag, st
 
 static int send_reply(struct cnode_from *from, struct cnode_builder *b)
 {
-	int rc = send_to(from->gen->self, from->pid, from->tag, b);
+	int rc = send_to(from->gen->self, from->pid, from->tag, b, from->system ? NULL : from->gen);
 	if (rc == 0 || rc == CNODE_EEXITED)
 		from->answered = true;
 	return rc;
@@ -192,7 +194,7 @@ int cnode_reply_to(cnode_process *self, cnode_term from, const char *format, ...
 	begin_reply(&b, &whom);
 	cn_build_vformat(&b, format, args);
 	va_end(args);
-	int rc = send_to(self, whom.pid, whom.tag, &b);
+	int rc = send_to(self, whom.pid, whom.tag, &b, gen_of(self));
 	cn_builder_fini(&b);
 	return rc;
 }

@@ -28,6 +28,7 @@ struct cnode_from {
 	uint32_t refs;                  /* the callback's, the user's */
 	bool kept;
 	bool answered;
+	bool system;                    /* of a system message, which sys:log and trace do not see */
 	struct cnode_from *next, *prev; /* among the kept ones */
 };
 
@@ -57,6 +58,7 @@ struct gen {
 	struct cnode_from *kept;
 	struct requests *requests;      /* NULL until the first */
 	struct cn_gen_attachment *attachments;
+	struct debug *debug;            /* NULL: sys looks at nothing */
 	cnode_ref idle;                 /* the idle timer */
 	uint64_t last;                  /* when the last message came */
 	cnode_name peer;                /* whose connection brought the one that is being handled; 0: this node */
@@ -100,7 +102,17 @@ extern const size_t straight_size;
 /* 0, CNODE_EBADARG: it has callbacks that nobody would call. */
 int straight_check(const cnode_behaviour *b);
 
+/* debug.c; the events only while g->debug is there */
+void debug_in(struct gen *g, const struct cn_message *m);
+void debug_out(struct gen *g, cnode_pid to, cnode_term tag, cnode_term message);        /* message: {Tag, Reply} */
+void debug_noreply(struct gen *g);
+int debug_command(struct gen *g, struct cnode_from *from, cnode_term what);
+void debug_build_log(const struct gen *g, struct cnode_builder *b);     /* a list of events, the oldest first */
+void debug_free(struct gen *g);
+
 /* sys.c */
+/* The state as sys shows it. *shown is yours. */
+int show_state(struct gen *g, cnode_term *shown);
 int sys_message(struct gen *g, struct cnode_from *from, cnode_term message);
 
 #endif

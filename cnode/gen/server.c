@@ -63,6 +63,8 @@ static int handle_call(struct gen *g, cnode_term request)
 		rc = g->behaviour.handle_call(g->self, g->memory, from, request);
 	else
 		rc = answered(cnode_reply(from, "{error,bad_request}"));
+	if (CN_UNLIKELY(g->debug) && rc == 0 && !from->answered)
+		debug_noreply(g);
 	from_release(from);
 	return rc;
 }
@@ -70,6 +72,7 @@ static int handle_call(struct gen *g, cnode_term request)
 static int handle_system(struct gen *g, cnode_term request)
 {
 	struct cnode_from *from = g->from;
+	from->system = true;
 	int rc = sys_message(g, from, request);
 	from_release(from);
 	return rc;
@@ -208,6 +211,8 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 		return stop_with_code(self, idle_fired(g));
 	}
 	g->last = cn_process_now(self);
+	if (CN_UNLIKELY(g->debug) && form != FORM_SYSTEM)
+		debug_in(g, m);
 	switch (form) {
 	case FORM_CALL:
 		rc = handle_call(g, request);
@@ -215,6 +220,8 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 	case FORM_CAST:
 		if (g->behaviour.handle_cast)
 			rc = g->behaviour.handle_cast(self, g->memory, request);
+		if (CN_UNLIKELY(g->debug) && rc == 0)
+			debug_noreply(g);
 		break;
 	case FORM_SYSTEM:
 		rc = handle_system(g, request);
@@ -223,6 +230,8 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 		rc = requests_message(g, m, &used);
 		if (!used)
 			rc = handle_info(g, m);
+		if (CN_UNLIKELY(g->debug) && rc == 0)
+			debug_noreply(g);
 		break;
 	}
 	if (CN_UNLIKELY(rc != 0))
@@ -290,6 +299,7 @@ static void gen_fini(struct cnode_process *self, void *state, void *arg)
 	}
 	requests_free(g);
 	from_drop_all(g);
+	debug_free(g);
 	if (g->ended)
 		g->ended(g->ended_context);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * System messages: {system, From, Request}. The answers are those of sys.erl; what a C
- * process cannot do (replace_state takes a fun, change_code, tracing) is an error to the
+ * process cannot do (replace_state and install take funs, change_code) is an error to the
  * caller, not a crash: for the state the one that OTP documents for a callback that failed.
  * A peer that may not end the process by exit/2 may not stop or suspend it this way either.
  */
@@ -18,8 +18,7 @@ static int callback_failed(struct gen *g, struct cnode_from *from, const char *f
 	return cnode_reply(from, "{error,{callback_failed,{~a,~a},{error,~a}}}", cn_process_label(g->self), function, reason);
 }
 
-/* The state as it is shown. *shown is yours. */
-static int show_state(struct gen *g, cnode_term *shown)
+int show_state(struct gen *g, cnode_term *shown)
 {
 	if (g->behaviour.get_state)
 		return g->behaviour.get_state(g->self, g->memory, shown);
@@ -41,33 +40,29 @@ static int get_state(struct gen *g, struct cnode_from *from)
 /* {status, Pid, {module,M}, [PDict, SysState, Parent, Debug, Misc]}, Misc as gen_server:format_status gives it. */
 static int get_status(struct gen *g, struct cnode_from *from)
 {
-	cnode_term shown;
+	cnode_term shown, events;
+	struct cnode_builder b;
 	int rc = show_state(g, &shown);
 	if (rc != 0)
 		return reply_error(from, cnode_error_atom(rc));
+	cn_builder_init(&b);
+	debug_build_log(g, &b);
+	rc = cnode_builder_term(&b, &events);
+	cn_builder_fini(&b);
+	if (rc != 0) {
+		cnode_term_drop(shown);
+		return reply_error(from, cnode_error_atom(rc));
+	}
 	const char *label = cn_process_label(g->self), *state = g->suspended ? "suspended" : "running";
 	cnode_pid self = cnode_self(g->self), parent = cnode_parent(g->self);
 	if (cnode_pid_is_none(parent))
 		parent = self;
 	rc = cnode_reply(from, "{status,~p,{module,~a},[[],~a,~p,[],"
-			 "[{header,~s},{data,[{\"Status\",~a},{\"Parent\",~p},{\"Logged events\",[]}]},{data,[{\"State\",~t}]}]]}",
-			 self, label, state, parent, label, state, parent, shown);
+			 "[{header,~s},{data,[{\"Status\",~a},{\"Parent\",~p},{\"Logged events\",~t}]},{data,[{\"State\",~t}]}]]}",
+			 self, label, state, parent, label, state, parent, events, shown);
+	cnode_term_drop(events);
 	cnode_term_drop(shown);
 	return rc;
-}
-
-static int debug(struct cnode_from *from, cnode_term what)
-{
-	if (cnode_scan(what, "{log,get}") == 0)
-		return cnode_reply(from, "{ok,[]}");
-	if (cnode_scan(what, "{statistics,get}") == 0)
-		return cnode_reply(from, "{ok,no_statistics}");
-	/* Switching off what is never on is done at once. */
-	if (cn_term_is_atom(what, "no_debug") || cnode_scan(what, "{log,false}") == 0 || cnode_scan(what, "{log,print}") == 0 ||
-	    cnode_scan(what, "{statistics,false}") == 0 || cnode_scan(what, "{trace,false}") == 0 ||
-	    cnode_scan(what, "{log_to_file,false}") == 0 || cnode_scan(what, "{remove,_}") == 0)
-		return cnode_reply(from, "ok");
-	return reply_error(from, "notsup");
 }
 
 static int answer(struct gen *g, struct cnode_from *from, cnode_term message)
@@ -99,7 +94,7 @@ static int answer(struct gen *g, struct cnode_from *from, cnode_term message)
 	if (cnode_scan(message, "{replace_state,_}") == 0)
 		return callback_failed(g, from, "system_replace_state", "undef");
 	if (cnode_scan(message, "{debug,~t}", &what) == 0)
-		return debug(from, what);
+		return debug_command(g, from, what);
 	return cnode_reply(from, "{error,{unknown_system_msg,~t}}", message);
 }
 

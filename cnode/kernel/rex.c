@@ -10,12 +10,16 @@
  */
 #include "cnode/kernel/kernel.h"
 
+#define BUCKETS 1024u
+#define WAITING_MAX 10000u          /* block_calls in line, all peers together; more are refused with system_limit */
+
 /* A function that runs, or waits for its turn, for a caller. */
 struct job {
-	struct job *next;
+	struct job *next, *prev;    /* of all */
+	struct job *chain;          /* one that runs: of its bucket; one that waits: the next in line */
 	cnode_term args;            /* [Whom, M, F, A] */
 	cnode_pid leader;
-	cnode_ref monitor;          /* of the process that runs it; words 0: it waits */
+	cnode_ref monitor;          /* of the process that runs it */
 	struct cn_place *place;     /* in the quota of the peer; NULL: a process of ours calls */
 	bool own_leader;            /* the leader is there for this job only */
 	bool blocks;                /* of block_call: one after the other */
@@ -27,9 +31,14 @@ struct external {
 	cnode_term args;            /* of take; its own */
 };
 
+/* Peers decide how many jobs there are, and rex is prompt: nothing here looks through all of them. */
 struct rex {
 	void *functions;
-	struct job *jobs;           /* in the order in which they came */
+	struct job *jobs;           /* all */
+	struct job *running[BUCKETS];               /* by monitor */
+	struct job *waiting, **waiting_last;        /* block_calls, in the order in which they came */
+	uint32_t waits;             /* how many wait */
+	bool blocked;               /* a block_call runs */
 };
 
 /* Who asks may be out of reach, or not even be a pid that can be sent to: rex does not end for it. */
@@ -40,8 +49,10 @@ static int told(int rc)
 
 static int rex_init(cnode_process *self, void *state, const cnode_start *how)
 {
+	struct rex *rex = state;
 	(void)self;
-	((struct rex *)state)->functions = how->context;
+	rex->functions = how->context;
+	rex->waiting_last = &rex->waiting;
 	return 0;
 }
 
@@ -81,15 +92,20 @@ static int refuse(cnode_process *self, cnode_term args, const char *format, ...)
 	return rc;
 }
 
+static struct job **bucket_of(struct rex *rex, const cnode_ref *monitor)
+{
+	return &rex->running[monitor->id[0] % BUCKETS];
+}
+
+/* Of a job that neither runs nor waits. */
 static void forget(cnode_process *self, struct rex *rex, struct job *job, bool answered)
 {
 	/* Of one that has answered the leader itself knows. */
 	if (job->own_leader && !answered)
 		(void)cnode_exit(self, job->leader, "shutdown");
-	struct job **at = &rex->jobs;
-	while (*at != job)
-		at = &(*at)->next;
-	*at = job->next;
+	*(job->prev ? &job->prev->next : &rex->jobs) = job->next;
+	if (job->next)
+		job->next->prev = job->prev;
 	cn_functions_leave(rex->functions, job->place);
 	cnode_term_drop(job->args);
 	cn_free(job);
@@ -117,7 +133,7 @@ static int external_done(cnode_process *self, void *state, void *context, const 
 	cnode_term whom;
 	(void)state;
 	int rc = cnode_scan(waiting->args, "[~t|_]", &whom);
-	if (rc == 0)
+	if (rc == 0 && !cn_term_is_atom(whom, "nobody"))
 		rc = answer->status == 0 ? cn_rex_answer(self, whom, answer->term)
 					 : refuse(self, waiting->args, "{'EXIT',~a}", cnode_error_atom(answer->status));
 	cn_gen_detach(&waiting->attachment);
@@ -164,28 +180,33 @@ static int run(cnode_process *self, struct rex *rex, struct job *job)
 		.label = "rex_call", .parent = cnode_self(self), .leader = job->leader, .monitor = true, .monitor_ref = ref,
 	};
 	rc = cn_gen_spawn(cn_process_procs(self), &gen, &spec, &pid);
-	if (rc == 0)
-		job->monitor = ref;
-	return rc;
+	if (rc != 0)
+		return rc;
+	struct job **bucket = bucket_of(rex, &ref);
+	job->monitor = ref;
+	job->chain = *bucket;
+	*bucket = job;
+	return 0;
 }
 
 /* Starts the next block_call if none runs. */
 static int run_blocked(cnode_process *self, struct rex *rex)
 {
-	struct job *first = rex->jobs;
-	while (first && !first->blocks)
-		first = first->next;
-	while (first && first->monitor.words == 0) {
+	while (!rex->blocked && rex->waiting) {
+		struct job *first = rex->waiting;
+		rex->waiting = first->chain;
+		if (!rex->waiting)
+			rex->waiting_last = &rex->waiting;
+		rex->waits--;
 		int rc = run(self, rex, first);
-		if (rc == 0)
+		if (rc == 0) {
+			rex->blocked = true;
 			break;
-		int sent = told(refuse(self, first->args, "{'EXIT',~a}", word_of(rc)));
-		struct job *next = first->next;
+		}
+		rc = told(refuse(self, first->args, "{'EXIT',~a}", word_of(rc)));
 		forget(self, rex, first, false);
-		if (sent != 0)
-			return sent;
-		for (first = next; first && !first->blocks;)
-			first = first->next;
+		if (rc != 0)
+			return rc;
 	}
 	return 0;
 }
@@ -226,6 +247,8 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 	rc = cnode_name_text(peer != 0 ? peer : cnode_self(self).node, node);
 	if (rc == 0)
 		rc = cn_functions_may_call(rex->functions, node, args);
+	if (rc == 0 && blocks && rex->waits >= WAITING_MAX)
+		rc = CNODE_ESYSLIMIT;
 	struct job *job = rc == 0 ? cn_calloc(1, sizeof *job) : NULL;
 	if (rc == 0 && !job)
 		rc = CNODE_ENOMEM;
@@ -243,13 +266,17 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 		cn_free(job);
 		return told(refuse(self, args, rc == CNODE_ESYSLIMIT ? "{'EXIT',~a}" : "~a", word_of(rc)));
 	}
-	struct job **at = &rex->jobs;
-	while (*at)
-		at = &(*at)->next;
-	*at = job;
+	job->next = rex->jobs;
+	if (job->next)
+		job->next->prev = job;
+	rex->jobs = job;
 	job->blocks = blocks;
-	if (blocks)
+	if (blocks) {
+		*rex->waiting_last = job;
+		rex->waiting_last = &job->chain;
+		rex->waits++;
 		return run_blocked(self, rex);
+	}
 	rc = run(self, rex, job);
 	if (rc == 0)
 		return 0;
@@ -260,18 +287,20 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 /* A job's process has ended. If not normally it has not answered: as rpc.erl, the reason is the answer. */
 static int ended(cnode_process *self, struct rex *rex, const cnode_info *info)
 {
-	struct job *job = rex->jobs;
-	while (job && !cnode_ref_equal(&job->monitor, &info->ref))
-		job = job->next;
-	if (!job)
+	struct job **at = bucket_of(rex, &info->ref), *job;
+	while (*at && !cnode_ref_equal(&(*at)->monitor, &info->ref))
+		at = &(*at)->chain;
+	if (!(job = *at))
 		return 0;
+	*at = job->chain;
 	int rc = 0;
 	bool answered = cn_term_is_atom(info->reason, "normal");
 	if (!answered)
 		rc = told(refuse(self, job->args, "{'EXIT',~t}", info->reason));
-	bool blocked = job->blocks;
+	if (job->blocks)
+		rex->blocked = false;
 	forget(self, rex, job, answered);
-	return rc == 0 && blocked ? run_blocked(self, rex) : rc;
+	return rc == 0 ? run_blocked(self, rex) : rc;
 }
 
 /* rpc:block_call, and what OTP 23 does where a peer has no spawn. */

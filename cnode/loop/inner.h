@@ -32,6 +32,7 @@ struct cn_loop {
 
 	struct cn_nap *naps;
 	bool napping;                       /* `before` was called, `after` was not */
+	uint64_t rest;                      /* cn_loop_rest, for the wait that is about to begin */
 	bool changed;                       /* watchers changed since libev told the kernel */
 	int fd;                             /* of libev's epoll, once it was asked for; -1 */
 

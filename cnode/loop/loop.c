@@ -247,6 +247,12 @@ void cn_nap_remove(struct cn_loop *loop, struct cn_nap *nap)
 	}
 }
 
+void cn_loop_rest(struct cn_loop *loop, uint64_t ns)
+{
+	CN_LEAD(loop);
+	loop->rest = ns;
+}
+
 /* ---- rounds ---- */
 
 /* libev calls this when its wait is over (and only then: invoke_pending comes before it, too). */
@@ -265,6 +271,7 @@ static void wait_over(struct ev_loop *ev) EV_NOEXCEPT
 /* False if there is something to do at once. */
 static bool may_wait(struct cn_loop *loop, uint64_t until)
 {
+	loop->rest = 0;
 	if (until == 0)
 		return false;
 	uint64_t due = cn_heap_due(&loop->timers);
@@ -300,6 +307,8 @@ void cn_loop_poll(struct cn_loop *loop, uint64_t until)
 	atomic_store_explicit(&loop->deaf, false, memory_order_relaxed);
 	bool wait = may_wait(loop, until);
 	loop->changed = false;
+	if (wait && loop->rest > 0)
+		cn_event_wait(loop->wake_fd, loop->rest);
 	ev_run(loop->ev, wait ? EVRUN_ONCE : EVRUN_NOWAIT);
 	fire_timers(loop);
 	run_tasks(loop);

@@ -144,6 +144,11 @@ struct cn_nap {
 	uint64_t (*before)(struct cn_nap *nap, uint64_t now);
 	void (*after)(struct cn_nap *nap);
 };
+/*
+ * The wait that is about to begin starts with `ns` (less than a second) in which descriptors are left alone:
+ * what becomes ready meanwhile is taken together. Tasks that are posted end it. From `before` only. Lead.
+ */
+void cn_loop_rest(struct cn_loop *loop, uint64_t ns);
 void cn_nap_add(struct cn_loop *loop, struct cn_nap *nap);       /* Lead. */
 void cn_nap_remove(struct cn_loop *loop, struct cn_nap *nap);    /* Lead. */
 

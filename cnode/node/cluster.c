@@ -392,6 +392,7 @@ int cn_cluster_start(struct cn_cluster *cluster, const char **text)
 	if (rc != 0) {
 		*text = rc == CNODE_EADDRINUSE ? "the port to listen at is in use: choose another with listen"
 			: rc == CNODE_EACCES   ? "there is no permission to listen at that address or port"
+			: rc == CNODE_EHOST    ? "the address to listen at is none of this host"
 			: rc == CNODE_EFDS || rc == CNODE_ENOMEM ? cnode_strerror(rc)
 					       : "it cannot listen at that address";
 		return rc;

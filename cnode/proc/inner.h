@@ -251,6 +251,7 @@ struct cn_procs {
 	_Atomic uint64_t next_ref;
 	struct cn_log_gate slow_gate, crash_gate, full_gate;
 	struct runq prompt, normal, dying;
+	_Atomic uint64_t first_ns;      /* averaged time of first runs: the forecast of a new process */
 	struct cn_mutex timers_lock;
 	struct cn_heap timers;
 	struct pid_shard pids[PID_SHARDS];

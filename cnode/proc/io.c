@@ -29,7 +29,9 @@ int cnode_vprintf(cnode_process *self, const char *format, va_list args)
 	va_copy(again, args);
 	int size = vsnprintf(small, sizeof small, format, args);
 	int rc = CNODE_EFORMAT;
-	if (size >= 0 && (size_t)size < sizeof small) {
+	if (CN_MUTANT(print_lost)) {
+		rc = 0;
+	} else if (size >= 0 && (size_t)size < sizeof small) {
 		rc = put_chars(self, small, (size_t)size);
 	} else if (size >= 0) {
 		char *text = cn_malloc((size_t)size + 1);

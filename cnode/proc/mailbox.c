@@ -104,8 +104,13 @@ bool mailbox_is_full(struct cnode_process *p, struct work *w)
 
 bool mailbox_push(struct cnode_process *p, struct cn_message *m, struct work *w)
 {
-	*(p->inbox.last ? &p->inbox.last->next : &p->inbox.first) = m;
-	p->inbox.last = m;
+	if (CN_MUTANT(newest_first) && p->inbox.first) {
+		m->next = p->inbox.first;
+		p->inbox.first = m;
+	} else {
+		*(p->inbox.last ? &p->inbox.last->next : &p->inbox.first) = m;
+		p->inbox.last = m;
+	}
 	p->messages++;
 	p->bytes += m->bytes;
 	if (CN_UNLIKELY(p->bytes > p->procs->max_mailbox)) {

@@ -127,7 +127,8 @@ struct cn_procs_ops {
 	bool (*has_alias)(void *ctx, cnode_name node);
 	/*
 	 * A process became ready, or one was taken and others are left: somebody should call
-	 * cn_sched_run. `soon`: this thread is inside cn_sched_run and will come back for it.
+	 * cn_sched_run. `soon`: this thread is inside cn_sched_run and will come back for it; of what
+	 * is left: both the one taken and the next are forecast to be short.
 	 */
 	void (*runnable)(void *ctx, bool prompt, bool soon);
 	/* cn_sched_due has become earlier. */
@@ -248,8 +249,9 @@ struct cn_sched_waiting {
 	uint32_t prompt;            /* ready prompt processes */
 	uint32_t normal;            /* other ready processes */
 	uint64_t since;             /* cn_now when the longest waiting normal one became ready; CN_NEVER: none */
-	uint64_t forecast_ns;       /* averaged run time of the next normal one; UINT64_MAX: unknown */
+	uint64_t forecast_ns;       /* averaged run time of the next normal one, or of first runs; UINT64_MAX: unknown */
 };
+#define CN_SCHED_SHORT_NS 20000     /* runs that are forecast below this are short: not worth waking another thread */
 void cn_sched_waiting(struct cn_procs *procs, struct cn_sched_waiting *waiting);
 
 /* When the earliest timer is due (cn_now); CN_NEVER. */

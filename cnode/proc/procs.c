@@ -368,6 +368,7 @@ int cn_procs_new(const struct cn_procs_config *config, const struct cn_procs_ops
 	/* Not secret, only not known to a peer: the address and the time in nanoseconds. */
 	n->seed = mix(cn_now(), (uint64_t)(uintptr_t)n);
 	atomic_init(&n->next_number, 1);
+	atomic_init(&n->first_ns, UINT64_MAX);
 	atomic_init(&n->next_ref, 1);
 	bool full = true;
 	for (size_t i = 0; i < PID_SHARDS; i++) {

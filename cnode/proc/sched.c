@@ -28,7 +28,14 @@ void run_ready(struct cnode_process *p, const struct work *w)
 		procs->ops->runnable(procs->ctx, q == &procs->prompt, w->inside);
 }
 
-static struct cnode_process *runq_pop(struct runq *q, bool *left)
+static uint64_t forecast(const struct cnode_process *p)
+{
+	uint64_t average = atomic_load_explicit(&p->average_ns, memory_order_relaxed);
+	return average != UINT64_MAX ? average : atomic_load_explicit(&p->procs->first_ns, memory_order_relaxed);
+}
+
+/* *left: others are. *brief: it and the next one are forecast to be short. */
+static struct cnode_process *runq_pop(struct runq *q, bool *left, bool *brief)
 {
 	cn_mutex_lock(&q->lock);
 	struct cnode_process *p = q->first;
@@ -39,6 +46,7 @@ static struct cnode_process *runq_pop(struct runq *q, bool *left)
 		q->count--;
 	}
 	*left = q->first != NULL;
+	*brief = *left && forecast(p) < CN_SCHED_SHORT_NS && forecast(q->first) < CN_SCHED_SHORT_NS;
 	cn_mutex_unlock(&q->lock);
 	return p;
 }
@@ -70,7 +78,7 @@ void cn_sched_waiting(struct cn_procs *procs, struct cn_sched_waiting *waiting)
 	struct cnode_process *p = procs->normal.first;
 	waiting->normal = procs->normal.count;
 	waiting->since = p ? p->ready_at : CN_NEVER;
-	waiting->forecast_ns = p ? atomic_load_explicit(&p->average_ns, memory_order_relaxed) : UINT64_MAX;
+	waiting->forecast_ns = p ? forecast(p) : UINT64_MAX;
 	cn_mutex_unlock(&procs->normal.lock);
 }
 
@@ -263,7 +271,15 @@ static void account(struct cnode_process *p, uint64_t began, uint32_t messages)
 {
 	uint64_t took = cn_now() - began;
 	uint64_t average = atomic_load_explicit(&p->average_ns, memory_order_relaxed);
-	average = average == UINT64_MAX ? took : average - average / 8 + took / 8;
+	if (average == UINT64_MAX) {
+		/* Two that end at once may lose one: it is an estimate. */
+		uint64_t first = atomic_load_explicit(&p->procs->first_ns, memory_order_relaxed);
+		first = first == UINT64_MAX ? took : first - first / 8 + took / 8;
+		atomic_store_explicit(&p->procs->first_ns, first, memory_order_relaxed);
+		average = took;
+	} else {
+		average = average - average / 8 + took / 8;
+	}
 	atomic_store_explicit(&p->average_ns, average, memory_order_relaxed);
 	atomic_store_explicit(&p->run_ns, atomic_load_explicit(&p->run_ns, memory_order_relaxed) + took, memory_order_relaxed);
 	atomic_store_explicit(&p->handled, atomic_load_explicit(&p->handled, memory_order_relaxed) + messages, memory_order_relaxed);
@@ -373,18 +389,18 @@ static void slice(struct cnode_process *p, uint64_t budget)
 bool cn_sched_run(struct cn_procs *procs, bool prompt_only, uint64_t budget_ns)
 {
 	struct cnode_process *p = dying_pop(procs);
-	bool left;
+	bool left, brief;
 	if (p) {
 		struct work w = { .inside = true };
 		work_add(&w, p);
 		work_run(&w);
 		return true;
 	}
-	p = runq_pop(&procs->prompt, &left);
+	p = runq_pop(&procs->prompt, &left, &brief);
 	if (!p && !prompt_only) {
-		p = runq_pop(&procs->normal, &left);
+		p = runq_pop(&procs->normal, &left, &brief);
 		if (left)
-			procs->ops->runnable(procs->ctx, false, false);
+			procs->ops->runnable(procs->ctx, false, brief);
 	}
 	if (!p)
 		return false;

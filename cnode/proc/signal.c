@@ -100,6 +100,10 @@ int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_te
 bool exit_signal(struct cnode_process *p, struct rel *r, cnode_pid from, cnode_term reason, bool exit2, int *rc, struct work *w)
 {
 	*rc = 0;
+	if (CN_MUTANT(exit_lost_on_busy) && p->state == RUN_RUNNING && p->ran_init) {
+		rel_free(r);
+		return false;
+	}
 	if (exit2 && cn_term_is_atom(reason, "kill") && !CN_MUTANT(kill_is_trapped)) {
 		p->killed = true;
 		process_die(p, CN_MUTANT(killed_says_kill) ? reason : atom_killed(), w);

@@ -101,16 +101,11 @@ options(Role, Name, Net, TickTime, More) ->
     O = #{name => Name, ticktime => TickTime, options => maps:get(options, More, ""), log => if Role =:= nut; Role =:= hidden_nut -> "nut.log"; true -> Short ++ ".log" end},
     if Net =:= none -> O; true -> O#{epmd => cf_net:epmd(Net, Name)} end.
 
-%% {Erl, Beams} of an OTP release that is here; its beams are made when first asked for.
+%% {Erl, Beams} of an OTP release that is here; the runner has compiled the suite for it.
 release(R) ->
-    Lines = [string:tokens(L, " ") || L <- string:tokens(os:getenv("CONFORMANCE_ALL_RELEASES", ""), "\n")],
+    Lines = [string:tokens(L, " ") || L <- string:tokens(os:getenv("CONFORMANCE_RELEASES", ""), "\n")],
     case [{Erl, Beams} || [Release, _, Erl, Beams] <- Lines, Release =:= integer_to_list(R)] of
-        [{Erl, Beams} | _] ->
-            Done = filename:join(Beams, "done"),
-            filelib:is_file(Done) orelse os:cmd(lists:concat(
-                ["flock '", Beams, ".lock' sh -c 'test -e ", Done, " || { ", cf:home(), "/compile ", Erl, " ", Beams, " && touch ", Done, "; }'"])),
-            filelib:is_file(Done) orelse cf:fail("the suite does not compile with OTP ~p", [R]),
-            {Erl, Beams};
+        [{Erl, Beams} | _] -> {Erl, Beams};
         [] -> throw({not_applicable, lists:flatten(io_lib:format("OTP ~p is not here (conformance/otp.sh get ~p)", [R, R]))})
     end.
 

@@ -20,7 +20,9 @@ defaults() ->
 
 options([], O) -> O;
 options(["--node", X | More], O) -> options(More, O#{node => X});
-options(["--release", X | More], #{releases := R} = O) -> options(More, O#{releases => R ++ [list_to_integer(X)]});
+options([Option], _) when Option =:= "--node"; Option =:= "--release"; Option =:= "--only"; Option =:= "--junit"; Option =:= "--report";
+                          Option =:= "--jobs"; Option =:= "--dial" -> usage(Option ++ ": something has to follow");
+options(["--release", X | More], #{releases := R} = O) -> options(More, O#{releases => R ++ [number("--release", X)]});
 options(["--only", X | More], #{only := Only} = O) -> options(More, O#{only => Only ++ string:tokens(X, ",")});
 options(["--list" | More], O) -> options(More, O#{list => true});
 options(["--first" | More], O) -> options(More, O#{first => true});
@@ -28,15 +30,26 @@ options(["--eye" | More], O) -> options(More, O#{eye => true});
 options(["--quiet" | More], O) -> options(More, O#{quiet => true});
 options(["--junit", X | More], O) -> options(More, O#{junit => X});
 options(["--report", X | More], O) -> options(More, O#{report => X});
-options(["--jobs", X | More], O) -> options(More, O#{jobs => list_to_integer(X)});
-options(["--dial", X | More], O) -> options(More, O#{dial => [list_to_atom(X)]});
+options(["--jobs", X | More], O) -> options(More, O#{jobs => number("--jobs", X)});
+options(["--dial", X | More], O) when X =:= "driver"; X =:= "nut" -> options(More, O#{dial => [list_to_atom(X)]});
+options(["--dial", X | _], _) -> usage("--dial " ++ X ++ ": it is either driver or nut");
 options(["--hidden" | More], O) -> options(More, O#{visible => [false]});
 options(["--visible" | More], O) -> options(More, O#{visible => [true]});
 options([X | _], _) -> usage("I do not know the option " ++ X).
 
+number(Option, X) ->
+    case string:to_integer(X) of
+        {N, ""} when N > 0 -> N;
+        _ -> usage(Option ++ " " ++ X ++ ": it should be a number from 1 on")
+    end.
+
 usage(Why) ->
-    io:format(standard_error, "cnode-conformance: ~s; see cnode-conformance --help~n", [Why]),
+    io:format(standard_error, "cnode-conformance: ~ts; see cnode-conformance --help~n", [Why]),
     halt(2).
+
+%% A file or folder of the user's that cannot be written is told before anything runs.
+writable(_, ok) -> ok;
+writable(What, {error, Why}) -> usage([What, ": ", file:format_error(Why)]).
 
 chosen(#{eye := true} = O) -> [C || C <- chosen(O#{eye := false}), cf_eye:usable(C)];
 chosen(#{only := []}) -> cf_cases:all();
@@ -67,26 +80,37 @@ notes({_, _, _, Options, _}) ->
      [io_lib:format("; for each ~s", [string:join([atom_to_list(N) || N <- V], " and ")]) || {varies, V} <- Options]].
 
 %% CONFORMANCE_RELEASES: "release version erl beams" lines, made by cnode-conformance.
-releases(#{releases := Wanted}) ->
-    Lines = string:tokens(os:getenv("CONFORMANCE_RELEASES", ""), "\n"),
-    All = [{list_to_integer(R), V, Erl, Beams} || L <- Lines, [R, V, Erl, Beams] <- [string:tokens(L, " ")]],
-    [X || {R, _, _, _} = X <- All, Wanted =:= [] orelse lists:member(R, Wanted)].
+all_releases() ->
+    [{list_to_integer(R), V, Erl, Beams} || L <- string:tokens(os:getenv("CONFORMANCE_RELEASES", ""), "\n"),
+                                            [R, V, Erl, Beams] <- [string:tokens(L, " ")]].
+
+releases(#{releases := Wanted}) -> [X || {R, _, _, _} = X <- all_releases(), Wanted =:= [] orelse lists:member(R, Wanted)].
+
+%% The suite in each release's own byte code. Runs side by side wait for each other.
+compile(Releases, O) ->
+    [begin
+         progress(O, "compiling the suite with OTP ~s~n", [V]),
+         Said = os:cmd(lists:concat(["'", filename:join(cf:home(), "compile"), "' '", Erl, "' '", Beams, "' 2>&1"])),
+         filelib:is_file(filename:join(Beams, "done")) orelse
+             usage(io_lib:format("the suite does not compile with OTP ~s (~s):~n~ts", [V, Erl, Said]))
+     end || {V, Erl, Beams} <- Releases, not filelib:is_file(filename:join(Beams, "done"))].
 
 go(#{node := ""}) -> usage("which node is to be tested? --node otp, --node NAME of a folder in nodes/, or --node COMMAND");
 go(#{node := Node, report := Report, dial := Dials, visible := Visibles} = O) ->
     Cases = chosen(O),
     Dir = case Report of none -> temporary(); _ -> filename:absname(Report) end,
-    ok = filelib:ensure_dir(filename:join(Dir, "x")),
+    writable(Dir, filelib:ensure_dir(filename:join(Dir, "x"))),
+    case O of #{junit := none} -> ok; #{junit := Junit} -> writable(Junit, file:write_file(Junit, "")) end,
     Releases = releases(O),
-    Releases =/= [] orelse usage("no OTP release is here to test with: run conformance/otp.sh get"),
+    Releases =/= [] orelse usage("of the releases that are asked for none is here (otp.sh list, otp.sh get)"),
     Jobs = [Job#{command => Command, node => Node, first => maps:get(first, O), eye => maps:get(eye, O)}
             || {R, V, Erl, Beams} <- Releases, Command <- [command(Node)],
                Visible <- Visibles, Dial <- Dials,
                Job <- [#{release => R, version => V, erl => Erl, beams => Beams, dial => Dial, visible => Visible}],
                [] =/= [C || C <- Cases, cf_cases:applies(C, Job)]],
-    %% Made ready now, so that it does not count as a case's time; a release that is not here is the case's to tell.
-    [try cf_cluster:release(R) catch throw:{_, _} -> ok end
-     || R <- lists:usort([R || C <- Cases, [] =/= [J || J <- Jobs, cf_cases:applies(C, J)], R <- cf_cases:option(uses, C, [])])],
+    %% Compiled now, so that it does not count as a case's time; a release that is not here is the case's to tell.
+    Others = lists:usort([R || C <- Cases, [] =/= [J || J <- Jobs, cf_cases:applies(C, J)], R <- cf_cases:option(uses, C, [])]),
+    compile(lists:usort([{V, Erl, Beams} || {_, V, Erl, Beams} <- Releases ++ [X || {R, _, _, _} = X <- all_releases(), lists:member(R, Others)]]), O),
     Numbered = [prepare(Job, N, Cases, Dir) || {N, Job} <- lists:zip(lists:seq(1, length(Jobs)), Jobs)],
     Eyes = case O of #{eye := true} -> length(cf_eye:cases()); _ -> 0 end,
     Total = lists:sum([length(maps:get(cases, J)) + Eyes || J <- Numbered]),

@@ -504,14 +504,16 @@ mass_death(#{t := T} = C) ->
 
 rings() ->
     [{list_to_atom(lists:concat(["global.", Id, "_", Suffix])), lists:concat([Sentence, ": ", Who]), ?SUITE,
-      [{needs, [global]}, {only, visible}, {lane, list_to_atom(lists:concat([ring, "_", Suffix]))}, {timeout, 120000}],
+      Options ++ [{needs, [global]}, {only, visible}, {lane, list_to_atom(lists:concat([ring, "_", Suffix]))}, {timeout, 120000}],
       fun(T) -> cf_cluster:with(T, Shape, Fun) end}
-     || {Suffix, Who, Shape} <- [{one, "one node and five of OTP", [{peer, "a"}, {peer, "b"}, {nut, "c"}, {peer, "d"}, {peer, "e"}, {peer, "f"}]},
-                                 {most, "five nodes and one of OTP", [{nut, "a"}, {nut, "b"}, {nut, "c"}, {peer, "d"}, {nut, "e"}, {nut, "f"}]}],
-        {Id, Sentence, Fun} <- [{ring, "six nodes with one same name connect in a ring at once: one has it", fun(C) -> meet(C, ring) end},
-                                {line, "six nodes with one same name connect in a line at once: one has it", fun(C) -> meet(C, line) end},
-                                {simple_ring, "six nodes with one same name connect in a ring one after the other: one has it", fun(C) -> meet(C, simple_ring) end},
-                                {simple_line, "six nodes with one same name connect in a line one after the other: one has it", fun(C) -> meet(C, simple_line) end}]].
+     || {Suffix, Who, Shape, Options} <-
+            [{one, "one node and five of OTP", [{peer, "a"}, {peer, "b"}, {nut, "c"}, {peer, "d"}, {peer, "e"}, {peer, "f"}], []},
+             {most, "five nodes and one of OTP", [{nut, "a"}, {nut, "b"}, {nut, "c"}, {peer, "d"}, {nut, "e"}, {nut, "f"}], []}
+             | [Shape || {Id, _, _, _} = Shape <- mixed(), Id =/= mixed_old]],
+        {Id, Sentence, Fun} <- [{ring, "nodes with one same name connect in a ring at once: one has it", fun(C) -> meet(C, ring) end},
+                                {line, "nodes with one same name connect in a line at once: one has it", fun(C) -> meet(C, line) end},
+                                {simple_ring, "nodes with one same name connect in a ring one after the other: one has it", fun(C) -> meet(C, simple_ring) end},
+                                {simple_line, "nodes with one same name connect in a line one after the other: one has it", fun(C) -> meet(C, simple_line) end}]].
 
 meet(C, How) -> cf_cluster:twice(C, atom_to_list(How), fun() -> meet_once(C, How) end).
 

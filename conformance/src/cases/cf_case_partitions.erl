@@ -13,7 +13,11 @@ shapes() ->
 
 %% How many seeds: with CNODE_LONG_TESTS all that issue 6 asks for.
 seeds() -> case long() of true -> 50; false -> 3 end.
-long() -> not lists:member(os:getenv("CNODE_LONG_TESTS", ""), ["", "0", "no"]).
+long() -> is_set("CNODE_LONG_TESTS").
+is_set(Variable) -> not lists:member(os:getenv(Variable, ""), ["", "0", "no"]).
+
+%% Seconds that partitions.random goes on.
+seconds() -> case {long(), is_set("CNODE_QUICK_TESTS")} of {true, _} -> 600; {_, true} -> 15; _ -> 60 end.
 
 cases() ->
     [{list_to_atom(lists:concat(["partitions.", Id, "_", Suffix])), lists:concat([Sentence, ": ", Who]), ?SUITE,
@@ -33,7 +37,7 @@ cases() ->
       [{needs, [global]}, {only, visible}, {lane, net_silent}, {timeout, 60000}],
       fun(T) -> cf_cluster:with(T#{ticktime => 4}, {net, [{nut, "a"}, {peer, "m"}, {nut, "z"}]}, fun silent/1) end},
      {'partitions.random', "two nodes of OTP and three: register, unregister, kill, disconnect, reconnect by seed; at each quiet point all tables are equal and no lock is left", ?SUITE,
-      [{needs, [global]}, {only, visible}, {lane, random}, {timeout, case long() of true -> 900000; false -> 150000 end}],
+      [{needs, [global]}, {only, visible}, {lane, random}, {timeout, 90000 + 1350 * seconds()}],
       fun(T) -> cf_cluster:with(T, [{nut, "a"}, {peer, "b"}, {nut, "m"}, {peer, "y"}, {nut, "z"}], fun random/1) end}].
 
 %% ---- help ----
@@ -216,7 +220,7 @@ silent(C) ->
 
 random(C) ->
     Seed = list_to_integer(os:getenv("CNODE_SEED", "1")),
-    Until = erlang:monotonic_time(millisecond) + case long() of true -> 600000; false -> 60000 end,
+    Until = erlang:monotonic_time(millisecond) + 1000 * seconds(),
     seed(Seed),
     put(unequal, 0),
     try rounds(C, [{shared, N} || N <- lists:seq(1, 8)], Until, 0)

@@ -16,6 +16,8 @@ cases() ->
              {'global.stall_set_lock', "a member that does not answer set_lock is let go of: a registration ends", alone, fun(T, Nut) -> silent_to(T, Nut, set_lock) end},
              {'global.stall_register', "a member that does not answer register is let go of: a registration ends", alone, fun(T, Nut) -> silent_to(T, Nut, register) end},
              {'global.stall_del_lock', "a member that does not answer del_lock is let go of: a registration ends", alone, fun(T, Nut) -> silent_to(T, Nut, del_lock) end},
+             {'global.stall_holder', "a member that has `global` locked and answers nothing is let go of", alone, fun holder/2},
+             {'global.stall_worker', "one that has it locked for as long and answers is not", alone, fun worker/2},
              {'global.stall_patient', "a member that takes half of the time is not", alone, fun patient/2},
              {'global.stall_paused', "a node of OTP is stopped: a registration ends without it; it goes on, and is a member again", beside, fun paused/2}]].
 
@@ -55,6 +57,27 @@ silent_to(T, Nut, What) ->
     yes = cf_member:serve(C, cf_cluster:later(P, global_register, [N], self())),
     there(Nut, N, internal(P)),
     let_go(T, Nut, C, Began).
+
+%% Nobody can register a name while it has the lock, and nothing more is asked of it: the node has to ask by itself.
+holder(T, Nut) ->
+    C = dial(T, Nut), P = cf_fake:pid(C),
+    cf_member:join(C),
+    Began = erlang:monotonic_time(millisecond),
+    true = cf_member:call_from(C, P, {set_lock, {global, P}}),
+    let_go(T, Nut, C, Began).
+
+worker(T, Nut) ->
+    C = dial(T, Nut), P = cf_fake:pid(C),
+    cf_member:join(C),
+    true = cf_member:call_from(C, P, {set_lock, {global, P}}),
+    [begin
+         From = cf_fake:take(C, fun({signal, {6, _, _, global_name_server}, {'$gen_call', F, get_protocol_version}, _}) -> F end, ?TIMEOUT * 1000 + 8000),
+         cf_member:reply_to(C, From, 8)
+     end || _ <- [1, 2, 3]],
+    false = cf_member:call_from(C, P, {set_lock, {global, other}}),
+    true = cf_member:call_from(C, P, {del_lock, {global, P}}),
+    unlocked(Nut, global),
+    cf:same([cf_member:me(C)], cf_cluster:known(Nut), "the nodes that it knows").
 
 %% The peer's own slowness is what is tried here: nothing is waited for.
 patient(T, Nut) ->
