@@ -22,7 +22,7 @@ modules() ->
      cf_case_monitor, cf_case_alias, cf_case_exit, cf_case_spawn, cf_case_acl, cf_case_spawnopt, cf_case_gen, cf_case_callback,
      cf_case_sup, cf_case_rpc, cf_case_look, cf_case_io, cf_case_ping, cf_case_node, cf_case_nodes, cf_case_pg,
      cf_case_pubsub, cf_case_hostile, cf_case_names, cf_case_global, cf_case_global_names, cf_case_cluster,
-     cf_case_partitions, cf_case_stall].
+     cf_case_partitions, cf_case_stall, cf_case_restart].
 
 all() -> lists:append([M:cases() || M <- modules(), code:ensure_loaded(M) =:= {module, M}]).
 

@@ -42,7 +42,7 @@ static const char capabilities_list[] =
 	"[puppet, echo, register, link, monitor, exit, group_leader, alias, connect, disconnect, nodes, monitor_node,"
 	" spawn, spawn_out, spawn_options, acl, acl_orders, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out,"
 	" rex, seq_trace, builtins, io, rude, old_hello, monitor_nodes, pg, pg_monitor, pubsub, global, global_resolve, global_disconnect, global_pop,"
-	" global_watchdog, global_external]";
+	" global_watchdog, global_external, service_restart]";
 
 static int capabilities(const struct order *o)
 {
