@@ -12,7 +12,8 @@ in the program, so it may be in any state.
 import gdb
 import struct
 
-STATES = ["waiting", "runnable", "running", "suspended"]
+# A thread of its own may run it or wait: who looks at that thread sees it.
+STATES = ["waiting", "runnable", "running", "suspended", "own thread"]
 KINDS = ["message", "DOWN", "EXIT", "nodedown", "timer"]
 
 

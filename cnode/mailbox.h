@@ -4,6 +4,8 @@
  * has a pid, can be registered, linked and monitored as any process, and is used by one
  * thread at a time.
  *
+ * The code of a behaviour with `run` (cnode/server.h) has a mailbox too: its process's own.
+ *
  * Functions that wait take milliseconds (CNODE_INFINITY: for ever; 0: do not wait) and
  * return CNODE_ETIMEOUT; they may not be called from a callback of a behaviour.
  * All return 0 or a negative code, and cnode_mailbox_error has the sentence with node,
@@ -36,6 +38,14 @@ CNODE_API const char *cnode_mailbox_error(const cnode_mailbox *mailbox);
  * CNODE_ETIMEOUT; CNODE_EEXITED: an exit signal has ended the mailbox; CNODE_ESHUTDOWN.
  */
 CNODE_API int cnode_receive(cnode_mailbox *mailbox, cnode_info *message, uint64_t timeout_ms);
+/*
+ * A selective receive: takes the oldest message for which `wanted` is true, and leaves the others in their order. What it
+ * is shown is borrowed for that call; it calls no function of the mailbox. NULL: cnode_receive. Each call looks at
+ * all that waits, from the oldest on. Also CNODE_ENOMEM: a message could not be shown. Since 0.2.
+ */
+typedef bool cnode_wanted_fn(void *context, const cnode_info *message);
+CNODE_API int cnode_receive_if(cnode_mailbox *mailbox, cnode_wanted_fn *wanted, void *context, cnode_info *message,
+			       uint64_t timeout_ms);
 /* A descriptor that is readable while a message is waiting, for a poll loop of the program's own. CNODE_EFDS. */
 CNODE_API int cnode_mailbox_fd(cnode_mailbox *mailbox);
 

@@ -79,6 +79,8 @@ typedef struct cnode_config {
 	uint32_t global_timeout;        /* seconds that a node may take to go on with joining global, or to answer it, before its
 					   connection is closed; 0: 60. Since 0.2 */
 	const char *dns;                /* DNS servers, "ADDRESS[:PORT],…"; NULL: the system's (resolv.conf). Since 0.2 */
+	int max_run_threads;            /* processes with `run` (cnode/server.h) at a time: each has a thread; more are refused with
+					   system_limit. 0: 256. Since 0.2 */
 } cnode_config;
 
 #define CNODE_CONFIG_INIT { .size = sizeof(cnode_config) }

@@ -10,8 +10,8 @@
  * Sending never waits for the network. A signal to a node that is not connected starts
  * a connection and follows once it is up; if that fails it is lost, as in the BEAM, and
  * links and monitors answer `noconnection`. A peer that takes data too slowly suspends
- * the sender after its callback returns (cnode_send_flags with CNODE_NOSUSPEND returns
- * CNODE_EBUSY instead).
+ * the sender after its callback returns, one with `run` (cnode/server.h) in its send; a send
+ * with CNODE_NOSUSPEND returns CNODE_EBUSY instead.
  *
  * All functions return 0 or a negative code. Besides those named: CNODE_ENOMEM,
  * CNODE_EEXITED (the process was killed while its callback runs), and for those with a
@@ -175,7 +175,7 @@ CNODE_API int cnode_make_ref(cnode_process *self, cnode_ref *ref);
 enum cnode_process_status {
 	CNODE_WAITING,              /* for a message */
 	CNODE_RUNNABLE,             /* for a thread */
-	CNODE_RUNNING,              /* one of its callbacks runs; for a mailbox this cannot be told from waiting */
+	CNODE_RUNNING,              /* one of its callbacks runs, or its `run` does not wait; for a mailbox it is told as waiting */
 	CNODE_SUSPENDED,            /* a peer takes its data too slowly */
 };
 

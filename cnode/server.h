@@ -17,6 +17,43 @@
  * What arrives while the process is suspended (sys:suspend) waits. sys:replace_state takes an
  * Erlang fun, which nobody can run here: the caller gets OTP's error for a callback that failed,
  * {callback_failed, {Factory, system_replace_state}, {error, undef}}. Since 0.1.
+ *
+ * Straight-line code. A behaviour with `run` is a process as spawn(fun loop/1) makes it: `run` is called once, on
+ * a thread that is the process's own, and takes its messages itself. Its argument is a mailbox, so all of
+ * cnode/mailbox.h may be used: cnode_receive, cnode_receive_if, cnode_call, cnode_rpc, cnode_spawn_remote …; and with
+ * cnode_mailbox_process(self) all of cnode/process.h. The mailbox lives as long as `run` does, and cnode_mailbox_close
+ * leaves it alone.
+ *
+ *     static int echo_run(cnode_mailbox *self, void *state, const cnode_start *how)
+ *     {
+ *             cnode_info in;
+ *             cnode_term from, request;
+ *             int rc;
+ *             while ((rc = cnode_receive(self, &in, CNODE_INFINITY)) == 0)
+ *                     if (cnode_scan(in.message, "{'$gen_call',~t,~t}", &from, &request) == 0)
+ *                             cnode_reply_to(cnode_mailbox_process(self), from, "~t", request);
+ *             return rc;
+ *     }
+ *
+ * Start: `init`, if there is one, runs first, on a thread of the node; its result is the answer to the spawn.
+ * Without it the spawn succeeds at once. `how` is the same in both, in `run` borrowed up to its end.
+ *
+ * End: what `run` returns is what a callback returns, except that 0 ends the process with normal. A fatal exit
+ * signal ends the process at once for everybody else; in its own thread every wait then ends with CNODE_EEXITED (with
+ * CNODE_ESHUTDOWN when the node stops), every send with CNODE_EEXITED, and cnode_cancelled is true, so that `run` can
+ * return; what it returns then has no meaning. `terminate`, then `release` follow on the same thread as for any
+ * behaviour. A node that stops waits for `run` as for a callback; one that traps exits gets {'EXIT', Pid, shutdown}
+ * from the node, and after shutdown_timeout it is killed.
+ *
+ * Nothing is read for it: calls and casts arrive as {'$gen_call', From, Request} (answer with cnode_reply_to) and
+ * {'$gen_cast', Message}, requests of sys as {system, From, Request} (which time out if nobody answers), and the exit
+ * of its parent, if it traps exits, as any other. cnode_call_async and cnode_after are CNODE_ESTATE: cnode_call waits.
+ *
+ * Sends to a peer that takes data too slowly wait in the send (CNODE_NOSUSPEND: CNODE_EBUSY). There are at
+ * most cnode_config.max_run_threads of these processes at a time; the spawn of another one fails with system_limit.
+ * handle_call, handle_cast, handle_info, idle_timeout_ms and CNODE_PROMPT beside it: CNODE_EBADARG of
+ * cnode_factory_add and cnode_process_start; a node with CNODE_THREADS_NONE: CNODE_ENOTSUP. Since 0.2.
+ *
  * Follows: gen_server, sys, gen (stdlib).
  */
 #ifndef CNODE_SERVER_H
@@ -30,6 +67,7 @@ extern "C" {
 
 /* Whom to answer: {Pid, Tag} of a call. The tag is opaque and goes back as it came. */
 typedef struct cnode_from cnode_from;
+typedef struct cnode_mailbox cnode_mailbox;
 
 /* How the process was started. */
 typedef struct cnode_start {
@@ -91,6 +129,8 @@ typedef struct cnode_behaviour {
 	uint64_t idle_timeout_ms;           /* 0: none. CNODE_TIMEOUT each time that nothing has come for so long */
 	/* Frees what the state holds (memory, files): the very last call, also after a kill and after an init that refused. */
 	void (*release)(void *state);
+	/* Straight-line code in place of the handle_ callbacks, on a thread of its own: see the beginning of this page. Since 0.2. */
+	int (*run)(cnode_mailbox *self, void *state, const cnode_start *how);
 } cnode_behaviour;
 
 #define CNODE_BEHAVIOUR_INIT .size = sizeof(cnode_behaviour)
@@ -109,7 +149,9 @@ typedef struct cnode_behaviour {
 /*
  * Answers a call once; the second answer is CNODE_ESTATE. CNODE_EFORMAT, CNODE_EBADTERM,
  * CNODE_ENOMEM: nothing was answered yet. A call that is never answered ends for its caller
- * with a timeout, or with the process.
+ * with a timeout, or with the process. A callback may return what these return: where the answer
+ * cannot be sent because of the pid and tag that the caller chose, or because his node does not take
+ * what is in it (CNODE_EBADTERM, CNODE_ESTALE), the process goes on, and the log says so.
  */
 CNODE_API int cnode_reply(cnode_from *from, const char *format, ...);
 CNODE_API int cnode_reply_term(cnode_from *from, cnode_term reply);

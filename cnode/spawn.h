@@ -24,6 +24,8 @@
  *   {answer, creation}                it comes at once; an init that fails is the end of the process then
  *   {failure, message}                {spawn_failed, ReqId, Reason} goes to the caller before an answer
  *                                     that init has failed: the answer itself can only be an atom
+ *   {failure, Alias}                  the same to an alias of the caller (erlang:alias/1): who gives up
+ *                                     waiting ends it, and is not surprised by the message later
  *   {env, [{Key, Value}]}             cnode_env: Key an atom or a binary of at most 255 bytes
  *   {application, Atom}               cnode_application
  *   {log_level, Level}                cnode_set_log_level

@@ -21,6 +21,8 @@
  *        of bytes, or a binary; borrowed from the term where possible
  *   ~z   const char * as UTF-8 binary                s const char ** + size_t *: as ~s
  *   ~b   const void * + size_t: binary               s const void ** + size_t *: borrowed
+ *   ~B   const void * + size_t + cnode_release_fn * + void *: binary, handed over (cnode_build_handed);
+ *        given back in every case, also by a function that returns an error
  *   ~p   cnode_pid            s cnode_pid *          ~r  cnode_ref         s cnode_ref *
  *   ~t   cnode_term           s cnode_term *: borrowed from the term scanned
  *
@@ -124,6 +126,13 @@ enum cnode_type {
 	CNODE_TYPE_RECORD,                  /* native record, OTP 29 */
 };
 
+/*
+ * Gives bytes that were handed over back (cnode_build_handed). Called once, by any thread, with locks of the library
+ * held: like the allocator's free it must not block, nor call a function of the library. What free does, taking
+ * one from a counter or writing to an eventfd is fine. Since 0.2.
+ */
+typedef void cnode_release_fn(void *context);
+
 /* ---- whole terms ---- */
 
 CNODE_API enum cnode_type cnode_term_type(cnode_term term);
@@ -139,7 +148,7 @@ CNODE_API void cnode_term_drop(cnode_term term);
 /*
  * The term in plain external format without version byte: *bytes may be walked with
  * ei_decode_* from index 0. Borrowed, valid as long as the term; copied on the first call
- * if the term has atom cache references. 0, CNODE_ENOMEM, CNODE_ETOOBIG (over INT_MAX).
+ * if the term has atom cache references or binaries that were handed over. 0, CNODE_ENOMEM, CNODE_ETOOBIG (over INT_MAX).
  */
 CNODE_API int cnode_term_ei(cnode_term term, const char **bytes, int *size);
 
@@ -258,6 +267,13 @@ CNODE_API void cnode_build_atom(cnode_builder *b, const char *utf8);
 CNODE_API void cnode_build_bool(cnode_builder *b, bool v);
 CNODE_API void cnode_build_string(cnode_builder *b, const char *utf8);   /* a charlist */
 CNODE_API void cnode_build_binary(cnode_builder *b, const void *bytes, size_t size);
+/*
+ * A binary of bytes that are handed over instead of copied, on their way to another node up to the socket. They must
+ * not change any more; release(context) gives them back when no term has them and they are written: once, whatever
+ * happens, also if the builder has or gets an error, or the term is never sent. At once for fewer than 8,192 bytes,
+ * which are copied. release may be NULL (bytes that live for ever). `free` will do, with the memory as context. Since 0.2.
+ */
+CNODE_API void cnode_build_handed(cnode_builder *b, const void *bytes, size_t size, cnode_release_fn *release, void *context);
 CNODE_API void cnode_build_pid(cnode_builder *b, cnode_pid pid);
 CNODE_API void cnode_build_ref(cnode_builder *b, cnode_ref ref);
 CNODE_API void cnode_build_tuple(cnode_builder *b, size_t arity);        /* its elements follow */

@@ -1,3 +1,4 @@
+dnl SPDX-License-Identifier: Apache-2.0
 dnl CNODE_CHECK_EI: finds erl_interface (sets EI_CFLAGS, EI_LIBS). Debian and source
 dnl installs of OTP put it into different places; --with-ei=DIR names another.
 AC_DEFUN([CNODE_CHECK_EI],[

@@ -75,9 +75,8 @@ static int codec_call(cnode_process *self, void *state, cnode_from *from, cnode_
 		decode(in, size, out);
 		made = room;
 	}
-	int rc = cnode_reply(from, "{ok,~b}", out, made);
-	free(out);
-	return rc;
+	/* The memory goes to the library as it is, and from there to free: no copy. */
+	return cnode_reply(from, "{ok,~B}", out, made, free, out);
 }
 
 static const cnode_behaviour codec = {

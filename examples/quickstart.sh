@@ -76,6 +76,7 @@ echo "    cnoded -name c@127.0.0.1 -cookie_file COOKIE -load examples/counter -a
 "$build/cnode/cmd/cnoded" -name c@127.0.0.1 -cookie_file "$tmp/cookie" -load "$build/examples/counter" -allow counter \
 	>"$tmp/cnoded.log" 2>&1 &
 cnoded=$!
+: >>"$tmp/cnoded.log"                   # the shell may not have made it yet
 n=0
 until grep -q ' ready' "$tmp/cnoded.log"; do
 	n=$((n + 1))

@@ -4,8 +4,11 @@
  * loopback without any epmd. What BEAM nodes see is conformance's matter.
  */
 #include <poll.h>
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cnode/cnode.h"
 #include "tests/tap.h"
@@ -35,6 +38,52 @@ static int counter_call(cnode_process *self, void *state, cnode_from *from, cnod
 		return cnode_stop(self, "{gone,~q}", c->total);
 	return cnode_reply(from, "{error,bad_request}");
 }
+
+/* Memory that is handed over, and how much of it came back. */
+#define MEGABYTE ((size_t)1 << 20)
+#define BLOCK block, MEGABYTE, give_back, block
+#define HANDING(call) (handed++, block = calloc(1, MEGABYTE), (call))
+static void *block;
+static int handed, given_back;
+static pthread_mutex_t back_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t back = PTHREAD_COND_INITIALIZER;
+
+static void give_back(void *memory)
+{
+	free(memory);
+	pthread_mutex_lock(&back_lock);
+	given_back++;
+	pthread_cond_signal(&back);
+	pthread_mutex_unlock(&back_lock);
+}
+
+static bool all_given_back(void)
+{
+	struct timespec end;
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += WAIT / 1000;
+	pthread_mutex_lock(&back_lock);
+	while (given_back < handed && pthread_cond_timedwait(&back, &back_lock, &end) == 0)
+		continue;
+	bool all = given_back == handed;
+	pthread_mutex_unlock(&back_lock);
+	return all;
+}
+
+static int mirror_call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
+{
+	const void *bytes;
+	size_t size;
+	(void)self;
+	(void)state;
+	if (cnode_scan(request, "{back,~b}", &bytes, &size) != 0)
+		return cnode_reply(from, "{error,bad_request}");
+	void *copy = malloc(size);
+	memcpy(copy, bytes, size);
+	return cnode_reply(from, "{ok,~B}", copy, size, give_back, copy);
+}
+
+static const cnode_behaviour mirror = { CNODE_BEHAVIOUR_INIT, .handle_call = mirror_call };
 
 static const cnode_behaviour counter = {
 	CNODE_BEHAVIOUR_INIT, .state_size = sizeof(struct counter), .init = counter_init, .handle_call = counter_call,
@@ -85,6 +134,7 @@ static void open_with(const char *cookie_of_a, int threads_of_a)
 {
 	b = new_node("b@127.0.0.1", "secret", CNODE_THREADS_AUTO);
 	ck_assert_int_eq(cnode_factory_add(b, "counter", &counter, NULL, "a@127.0.0.1"), 0);
+	ck_assert_int_eq(cnode_factory_add(b, "mirror", &mirror, NULL, "a@127.0.0.1"), 0);
 	ck_assert_int_eq(cnode_factory_add(b, "closed", &counter, NULL, "other@127.0.0.1"), 0);
 	ck_assert_int_eq(cnode_function_export(b, "math", "twice", 1, twice, NULL, CNODE_ALL_NODES), 0);
 	ck_assert_int_eq(cnode_function_export(b, "math", "closed", 1, twice, NULL, CNODE_NO_NODES), 0);
@@ -335,6 +385,48 @@ START_TEST(what_waits_for_a_connection_that_cannot_take_it_is_answered)
 }
 END_TEST
 
+START_TEST(bytes_that_are_handed_over_arrive_and_are_given_back_once)
+{
+	cnode_process *self = cnode_mailbox_process(mb);
+	cnode_term reply, name, nothing = { 0 };
+	cnode_pid pid;
+	cnode_ref none = { 0 };
+	const void *bytes;
+	size_t size;
+	cnode_info info;
+	ck_assert_int_eq(spawn("mirror", "[]", NULL, &pid), 0);
+	ck_assert_int_eq(HANDING(cnode_call(mb, pid, WAIT, &reply, "{back,~B}", BLOCK)), 0);
+	handed++;                       /* the answer came the same way */
+	ck_assert_int_eq(cnode_scan(reply, "{ok,~b}", &bytes, &size), 0);
+	ck_assert_uint_eq(size, MEGABYTE);
+	cnode_term_drop(reply);
+	/* To oneself, where nothing is written. */
+	ck_assert_int_eq(HANDING(cnode_send(self, cnode_self(self), "{me,~B}", BLOCK)), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_scan(info.message, "{me,~b}", &bytes, &size), 0);
+	ck_assert_ptr_eq(bytes, block);
+	/* The functions that may fail before they come to their format. */
+	ck_assert_int_ne(HANDING(cnode_send(self, (cnode_pid){ 0 }, "~B", BLOCK)), 0);
+	ck_assert_int_ne(HANDING(cnode_send_name(self, "x", "no node", "~B", BLOCK)), 0);
+	ck_assert_int_ne(HANDING(cnode_send_alias(self, none, "~B", BLOCK)), 0);
+	ck_assert_int_ne(HANDING(cnode_exit(self, (cnode_pid){ 0 }, "~B", BLOCK)), 0);
+	ck_assert_int_ne(HANDING(cnode_cast_name(self, "x", "no node", "~B", BLOCK)), 0);
+	ck_assert_int_ne(HANDING(cnode_call_async(self, pid, WAIT, NULL, NULL, "~B", BLOCK)), 0);
+	ck_assert_int_ne(HANDING(cnode_call_name_async(self, "x", "no node", WAIT, NULL, NULL, "~B", BLOCK)), 0);
+	ck_assert_int_ne(HANDING(cnode_call_name(mb, "x", "no node", WAIT, &reply, "~B", BLOCK)), 0);
+	ck_assert_int_ne(HANDING(cnode_reply_to(self, nothing, "~B", BLOCK)), 0);
+	ck_assert_int_eq(cnode_format(&name, "name"), 0);
+	ck_assert_int_ne(HANDING(cnode_global_send(self, name, "~B", BLOCK)), 0);
+	cnode_term_drop(name);
+	/* A node that cannot be reached. */
+	ck_assert_int_eq(cnode_node_route(a, "c@127.0.0.1", "127.0.0.1:1"), 0);
+	ck_assert_int_eq(HANDING(cnode_call_name(mb, "x", "c@127.0.0.1", WAIT, &reply, "~B", BLOCK)), CNODE_ENOCONNECTION);
+	cnode_mailbox_close(mb);        /* it has the message that was received */
+	mb = NULL;
+	ck_assert(all_given_back());
+}
+END_TEST
+
 START_TEST(noconnect_sends_nothing_and_makes_no_connection)
 {
 	cnode_process *self = cnode_mailbox_process(mb);
@@ -573,6 +665,7 @@ static void add_common(TCase *tc)
 	tcase_add_test(tc, the_list_of_a_factory_is_told_as_it_can_be_set);
 	tcase_add_test(tc, an_unknown_name_is_noproc);
 	tcase_add_test(tc, what_waits_for_a_connection_that_cannot_take_it_is_answered);
+	tcase_add_test(tc, bytes_that_are_handed_over_arrive_and_are_given_back_once);
 	tcase_add_test(tc, noconnect_sends_nothing_and_makes_no_connection);
 	tcase_add_test(tc, a_node_that_is_not_there_is_noconnection);
 	tcase_add_test(tc, the_descriptor_of_a_mailbox_is_readable_while_a_message_waits);

@@ -793,7 +793,9 @@ start_stuck() {
 
 @test "a crash is logged with what OTP's crash report has" {
 	needs_beam
-	start N ready "$bin/cnoded" -name crashes@127.0.0.1 -load "$BATS_FILE_TMPDIR/modules/adder" -allow adder
+	echo 'access adder { exit = all }' >"$BATS_TEST_TMPDIR/exit.conf"
+	start N ready "$bin/cnoded" -config "$BATS_TEST_TMPDIR/exit.conf" -name crashes@127.0.0.1 \
+		-load "$BATS_FILE_TMPDIR/modules/adder" -allow adder
 	run "$bin/cnode" rpc beam@127.0.0.1 erlang spawn "['crashes@127.0.0.1',adder,start,[one]]"
 	tool 0 "" rpc beam@127.0.0.1 sys terminate "[{adder,'crashes@127.0.0.1'},{why,so}]"
 	stop "$N"

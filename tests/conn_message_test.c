@@ -63,6 +63,63 @@ START_TEST(lets_a_small_message_overtake_a_large_one_but_not_its_own_senders)
 }
 END_TEST
 
+/* A stream that notes how much of what it writes stands in the program's own memory. */
+static uint8_t megabyte[1 << 20];
+static size_t written_from_it;
+static int given_back;
+static int noting_write(struct cn_stream *s, const struct iovec *parts, int count, size_t *moved)
+{
+	int rc = cn_socket_write(s->fd, parts, count, moved);
+	size_t left = *moved;
+	for (int i = 0; i < count && left; i++) {
+		size_t n = left < parts[i].iov_len ? left : parts[i].iov_len;
+		const uint8_t *from = parts[i].iov_base;
+		if (from >= megabyte && from < megabyte + sizeof megabyte)
+			written_from_it += n;
+		left -= n;
+	}
+	return rc;
+}
+static const struct cn_stream_ops noting = { counting_read, noting_write, counting_shutdown, counting_close };
+static void give_back(void *context)
+{
+	ck_assert_ptr_eq(context, megabyte);
+	given_back++;
+}
+
+START_TEST(writes_what_was_handed_over_from_where_it_is)
+{
+	int fd[2];
+	cnode_term t;
+	join(fd, &noting);
+	ck_assert_int_eq(cnode_format(&t, "{a,~B}", megabyte, sizeof megabyte, give_back, (void *)megabyte), 0);
+	ck_assert_int_ge(send_id(a.conn, 1, 7, t, 0), 0);
+	cnode_term_drop(t);
+	UNTIL(b.frames == 1);
+	ck_assert_uint_gt(b.sizes[0], sizeof megabyte);
+	ck_assert_uint_ge(written_from_it, sizeof megabyte - 2 * CN_OUT_REFERENCE);
+	ck_assert_int_eq(given_back, 1);
+}
+END_TEST
+
+START_TEST(gives_back_what_was_handed_over_and_not_sent)
+{
+	int fd[2];
+	cnode_term t;
+	join(fd, &counting);
+	blocked = 1;
+	for (uint32_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(cnode_format(&t, "~B", megabyte, sizeof megabyte, give_back, (void *)megabyte), 0);
+		ck_assert_int_ge(send_id(a.conn, i, 7, t, 0), 0);
+		cnode_term_drop(t);
+	}
+	ck_assert_int_eq(given_back, 0);
+	cn_conn_close(a.conn, CNODE_ESHUTDOWN, NULL);
+	UNTIL(a.downs == 1 && b.downs == 1);
+	ck_assert_int_eq(given_back, 2);
+}
+END_TEST
+
 START_TEST(refuses_a_message_that_the_peer_would_drop_the_link_for)
 {
 	int fd[2];
@@ -438,6 +495,8 @@ int main(void)
 	tcase_set_timeout(memory, 120);
 	tcase_add_test(pair, delivers_messages_in_order);
 	tcase_add_test(pair, lets_a_small_message_overtake_a_large_one_but_not_its_own_senders);
+	tcase_add_test(pair, writes_what_was_handed_over_from_where_it_is);
+	tcase_add_test(pair, gives_back_what_was_handed_over_and_not_sent);
 	tcase_add_test(pair, refuses_a_message_that_the_peer_would_drop_the_link_for);
 	tcase_add_test(pair, writes_corked_messages_together);
 	tcase_add_test(pair, has_the_lead_write_what_a_long_run_holds_back);

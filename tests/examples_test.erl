@@ -11,6 +11,7 @@ main() ->
               process_flag(trap_exit, true),
               try
                   modules(Dir),
+                  auction(Dir),
                   kv(Dir),
                   hello(Dir),
                   daemon(Dir)
@@ -96,6 +97,64 @@ modules(Dir) ->
     exit(Subscriber, kill),
     ok(receive {reading, _} -> true after 5000 -> false end, "also when another subscriber has ended"),
     ok(stop(Port, Os, Node) =:= {0, nodedown}, "SIGTERM ends it well").
+
+%% Straight-line code, and its output on the shell of whoever spawned it: here a group leader that keeps what is written.
+auction(Dir) ->
+    Node = 'auction@127.0.0.1',
+    {Port, Os} = start(filename:join([filename:dirname(Dir), "cnode", "cmd", "cnoded"]),
+                       ["-name", atom_to_list(Node), "-setcookie", "examples", "-allow", "auction", "-load", filename:join(Dir, "auction")]),
+    ok(reached(Node, 100), "cnoded loads an auction"),
+    Shell = spawn_link(fun() -> shell([]) end),
+    Mine = group_leader(),
+    group_leader(Shell, self()),
+    Pid = spawn_link(Node, auction, start, [<<"clock">>, 100, 300]),
+    group_leader(Mine, self()),
+    ok(gen_server:call(Pid, {bid, 90}) =:= {too_low, 100}, "a bid that is too low is refused"),
+    Rich = bidder(Pid, 120, paid),
+    _ = bidder(Pid, 130, sorry),
+    Gone = bidder(Pid, 140, gone),
+    ok(down(monitor(process, Gone)) =/= timeout, "a bidder is gone"),
+    ok(receive {auction, Pid, Result} -> Result =:= {sold, Rich, 120} after 10000 -> false end,
+       "the highest bidder that is there and pays gets it"),
+    ok(receive {'EXIT', Pid, Reason} -> Reason =:= normal after 5000 -> false end, "and the auction ends with normal"),
+    Written = <<"clock: 120 are bid\nclock: 130 are bid\nclock: 140 are bid\nclock: sold for 120\n">>,
+    ok(written(Shell, byte_size(Written)) =:= Written, "what it printed is on the shell of whoever spawned it"),
+    Other = spawn_link(Node, auction, start, [<<"vase">>, 1, 3600000]),
+    exit(Other, shutdown),
+    ok(receive {'EXIT', Other, Why} -> Why =:= shutdown after 5000 -> false end, "one that waits ends when it is told to"),
+    ok(refused_auction(Node), "arguments that do not fit are refused"),
+    unlink(Shell),
+    exit(Shell, kill),
+    ok(stop(Port, Os, Node) =:= {0, nodedown}, "SIGTERM ends it well").
+
+refused_auction(Node) -> try spawn_monitor(Node, auction, start, [<<"vase">>]), false catch error:badarg -> true end.
+
+%% Bids, and does as it is to when it is asked to pay.
+bidder(Auction, Amount, How) ->
+    Self = self(),
+    Pid = spawn(fun() ->
+                    Self ! {bid, self(), gen_server:call(Auction, {bid, Amount})},
+                    How =:= gone orelse receive {'$gen_call', From, {pay, <<"clock">>, Amount}} -> gen_server:reply(From, How) end
+                end),
+    receive {bid, Pid, ok} -> Pid end.
+
+shell(Lines) ->
+    receive
+        {io_request, From, As, {put_chars, _, Chars}} ->
+            From ! {io_reply, As, ok},
+            shell([Lines, unicode:characters_to_binary(Chars)]);
+        {what_is_written, From, Size} ->
+            Text = iolist_to_binary(Lines),
+            case byte_size(Text) < Size of
+                true -> self() ! {what_is_written, From, Size}, receive M when element(1, M) =:= io_request -> self() ! M end;
+                false -> From ! {written, Text}
+            end,
+            shell(Lines)
+    end.
+
+written(Shell, Size) ->
+    Shell ! {what_is_written, self(), Size},
+    receive {written, Text} -> Text after 5000 -> timeout end.
 
 %% The store on SQLite. What it has answered is there after kill -9.
 kv(Dir) ->

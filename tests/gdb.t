@@ -19,7 +19,7 @@ has() { # sentence, extended regular expression
 		printf '%s\n' "$out" | tail -n 40 | sed 's/^/# /'; echo "not ok $n - $1"; fi
 }
 has 'kernel services are listed with name and state' '^<[0-9]+\.0> +rex +rex +(waiting|runnable|running) '
-has 'a mailbox is listed with its messages' '^<[0-9]+\.0> +shelf +mailbox +running +3 '
+has 'a mailbox is listed with its messages' '^<[0-9]+\.0> +shelf +mailbox +own thread +3 '
 has 'messages are shown as Erlang terms' "^ *1 message \\{hello,1,-2,\\[116,101,120,116\\],<<\"binary\">>\\}"
 has 'maps, floats, improper lists and pids too' "^ *2 message #\\{.*key => \\[1\\.5\\|tail\\].*\\}"
 has 'and integers of any size' '^ *3 message 123456789012345678901234567890$'

@@ -142,7 +142,7 @@ application() {
 check "the application for the BEAM side is installed, with its sources" application
 
 gone() {
-	make -C "$build" uninstall DESTDIR="$tmp/root" >/dev/null && left=$(find "$tmp/root" -type f -o -type l) && test -z "$left" || { echo "$left"; return 1; }
+	make -C "$build" uninstall DESTDIR="$tmp/root" >/dev/null && left=$(find "$tmp/root" -type f -o -type l -o -name '*cnode*') && test -z "$left" || { echo "$left"; return 1; }
 }
-check "make uninstall leaves no file" gone
+check "make uninstall leaves no file, and no folder that is this package's alone" gone
 echo "1..$n"

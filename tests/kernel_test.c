@@ -89,6 +89,28 @@ START_TEST(formats_as_io_lib_does)
 }
 END_TEST
 
+START_TEST(a_format_cannot_ask_for_all_memory)
+{
+	struct cn_buf format, out;
+	cnode_term f, args = parsed("[]");
+	cn_buf_init(&format, 0);
+	cn_buf_init(&out, 1 << 20);
+	cn_put_text(&format, "%s", "<<\"");
+	for (int i = 0; i < 100000; i++)            /* 800 kB, which are to be 10 GB */
+		cn_put_text(&format, "~99999n");
+	cn_put_text(&format, "\">>");
+	cn_put_u8(&format, 0);
+	f = parsed((char *)format.data);
+	ck_assert(cn_io_format(&out, f, args));
+	ck_assert_int_eq(out.err, CNODE_ETOOBIG);
+	ck_assert_uint_le(out.room, 1 << 20);
+	cn_buf_fini(&out);
+	cn_buf_fini(&format);
+	cnode_term_drop(f);
+	cnode_term_drop(args);
+}
+END_TEST
+
 static cnode_term every_format, every_args;
 
 static void format_once(void)
@@ -116,6 +138,7 @@ int main(void)
 	Suite *s = suite_create("kernel");
 	TCase *t = tcase_create("io");
 	tcase_add_loop_test(t, formats_as_io_lib_does, 0, (int)CN_ARRAY_SIZE(formats));
+	tcase_add_test(t, a_format_cannot_ask_for_all_memory);
 	tcase_add_test(t, without_memory_it_is_an_error);
 	suite_add_tcase(s, t);
 	return tap_run(s);

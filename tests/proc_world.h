@@ -28,6 +28,11 @@ struct world {
 	_Atomic bool no_alias, drop;
 	_Atomic int prompt_wakes, wakes, dues, connects;
 	_Atomic int gone, left;
+	/* Of processes with a thread of their own, which the test is: there is one thread. */
+	int take_code;                  /* what thread_take returns */
+	int taken, ran, given, wakes_of, waits;
+	struct cnode_process *owner;
+	void (*wait)(struct world *w);  /* what happens while it waits */
 	void (*hook)(struct world *w, const struct cn_signal *sig);     /* runs inside send */
 	void *hook_arg;
 };
@@ -120,9 +125,39 @@ static void world_gone(void *ctx, cnode_pid pid, void *origin)
 	/* The caller may be waiting for the last one: it is not counted any more. */
 	atomic_store(&((struct world *)ctx)->left, (int)cn_procs_count(((struct world *)ctx)->procs));
 }
+static int world_thread_take(void *ctx, struct cnode_process *self, struct cnode_mailbox **mailbox)
+{
+	struct world *w = ctx;
+	if (w->take_code != 0)
+		return w->take_code;
+	w->taken++;
+	w->owner = self;
+	*mailbox = (struct cnode_mailbox *)w;
+	return 0;
+}
+static void world_thread_run(struct cnode_mailbox *mailbox)
+{
+	((struct world *)mailbox)->ran++;
+}
+static void world_thread_give(struct cnode_mailbox *mailbox)
+{
+	((struct world *)mailbox)->given++;
+}
+static void world_thread_wake(struct cnode_mailbox *mailbox)
+{
+	((struct world *)mailbox)->wakes_of++;
+}
+static void world_thread_wait(struct cnode_mailbox *mailbox)
+{
+	struct world *w = (struct world *)mailbox;
+	w->waits++;
+	w->wait(w);
+}
 static const struct cn_procs_ops world_ops = {
 	.send = world_send, .epoch = world_epoch, .connect = world_connect, .has_alias = world_has_alias,
 	.runnable = world_runnable, .due = world_due, .gone = world_gone,
+	.thread_take = world_thread_take, .thread_run = world_thread_run, .thread_give = world_thread_give,
+	.thread_wake = world_thread_wake, .thread_wait = world_thread_wait,
 };
 
 static inline int world_open(const struct cn_procs_config *base)
@@ -184,7 +219,7 @@ static inline void hand_notify(struct cnode_process *self, void *state)
 	(void)self;
 	(*(_Atomic int *)state)++;
 }
-static const struct cn_process_class hand_class = { .name = "hand", .flags = CN_PROC_OWN_THREAD, .notify = hand_notify };
+static const struct cn_process_class hand_class = { .name = "hand", .notify = hand_notify };
 
 static inline struct cnode_process *hand(const char *name)
 {

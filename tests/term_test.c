@@ -11,6 +11,7 @@ int main(void)
 	suite_add_tcase(s, order_case());
 	suite_add_tcase(s, text_case());
 	suite_add_tcase(s, build_case());
+	suite_add_tcase(s, handed_case());
 	suite_add_tcase(s, name_case());
 	return tap_run(s);
 }

@@ -84,6 +84,7 @@ TCase *value_case(void);
 TCase *order_case(void);
 TCase *text_case(void);
 TCase *build_case(void);
+TCase *handed_case(void);
 TCase *name_case(void);
 
 #endif

@@ -33,6 +33,75 @@ START_TEST(large_payloads_are_cut_into_fragments)
 }
 END_TEST
 
+static int given_back;
+static void give_back(void *context)
+{
+	(void)context;
+	given_back++;
+}
+
+/* How many bytes of the queue stand in [from, from + size): what the socket will read from there. */
+static size_t referenced(const struct cn_out *out, const uint8_t *from, size_t size)
+{
+	struct cn_piece pieces[256];
+	unsigned n = cn_out_pieces(out, pieces, CN_ARRAY_SIZE(pieces));
+	size_t sum = 0;
+	ck_assert_uint_lt(n, CN_ARRAY_SIZE(pieces));
+	for (unsigned i = 0; i < n; i++)
+		if ((const uint8_t *)pieces[i].bytes >= from && (const uint8_t *)pieces[i].bytes < from + size)
+			sum += pieces[i].size;
+	return sum;
+}
+
+START_TEST(what_was_handed_over_is_referenced_not_copied)
+{
+	/* Around the first fragment's end, with a head that is cut by it, and a megabyte. */
+	static const size_t sizes[] = { 8192, CN_FRAGMENT - 30, CN_FRAGMENT - 18, CN_FRAGMENT - 17, CN_FRAGMENT - 10, CN_FRAGMENT,
+					2 * CN_FRAGMENT, 1 << 20 };
+	static uint8_t bytes[1 << 20];
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)(i * 7 + i / 251);
+	for (size_t i = 0; i < CN_ARRAY_SIZE(sizes); i++) {
+		for (size_t k = 0; k < CN_ARRAY_SIZE(flag_sets); k++) {
+			struct link l;
+			struct cn_control c = sample(CN_SIGNAL_SEND);
+			cnode_term t, same;
+			given_back = 0;
+			ck_assert_int_eq(cnode_format(&t, "{first,~B,~B,last}", bytes, sizes[i], give_back, NULL, bytes, (size_t)9000,
+						      give_back, NULL), 0);
+			ck_assert_int_eq(cnode_format(&same, "{first,~b,~b,last}", bytes, sizes[i], bytes, (size_t)9000), 0);
+			link_open(&l, flag_sets[k], 0);
+			int rc = try_send(&l, &c, t);
+			ck_assert(rc == 0 || rc == CN_ENCODE_QUEUE);
+			if (rc == CN_ENCODE_QUEUE)
+				queue(&l, &c, t);
+			/* But for the ends of fragments, which are too small to be worth it. */
+			size_t there = referenced(&l.out, bytes, sizeof bytes);
+			ck_assert_uint_le(there, sizes[i] + 9000);
+			ck_assert_uint_ge(there + (rc == 0 ? 0 : 2 * CN_OUT_REFERENCE), sizes[i] + 9000);
+			cnode_term_drop(t);
+			ck_assert_int_eq(given_back, 0);
+			transmit(&l);
+			ck_assert_int_eq(given_back, 2);
+			ck_assert(next(&l) && cnode_term_equal(l.m.payload, same));
+			ck_assert(!next(&l));
+			/* In the control message, which is one piece, there is a copy. */
+			if (i == 0) {
+				c = sample(CN_SIGNAL_EXIT);
+				ck_assert_int_eq(cnode_format(&t, "{why,~B}", bytes, sizes[i], give_back, NULL), 0);
+				ck_assert_int_eq(try_send(&l, &c, t), 0);
+				cnode_term_drop(t);
+				transmit(&l);
+				ck_assert_int_eq(given_back, 3);
+				ck_assert(next(&l));
+			}
+			link_close(&l);
+			cnode_term_drop(same);
+		}
+	}
+}
+END_TEST
+
 START_TEST(fragments_of_two_messages_and_others_interleave)
 {
 	struct link l;
@@ -180,7 +249,7 @@ END_TEST
 
 /* ---- memory ---- */
 
-static cnode_term fail_small, fail_large, fail_opts;
+static cnode_term fail_small, fail_large, fail_handed, fail_opts;
 
 /* Whatever fails, the peer reads on: what was appended is whole, and its cache is as ours. */
 static void scenario(void)
@@ -191,7 +260,7 @@ static void scenario(void)
 	unsigned sent = 0;
 	cn_out_init(&o);
 	int rc = cn_encoder_new(&out, &e);
-	for (int i = 0; rc == 0 && i < 6; i++) {
+	for (int i = 0; rc == 0 && i < 8; i++) {
 		struct cn_control c = { .signal = CN_SIGNAL_SEND, .from = { name_of(SELF), 2, 0, 1 }, .to = { name_of(PEER), 1, 0, 1 } };
 		struct cn_sending *s = NULL;
 		int one;
@@ -205,7 +274,7 @@ static void scenario(void)
 		if (i < 4) {
 			one = cn_encode(e, &o, &c, fail_small, NULL);
 		} else {
-			one = cn_sending_new(e, &c, fail_large, &s, NULL);
+			one = cn_sending_new(e, &c, i < 6 ? fail_large : fail_handed, &s, NULL);
 			while (one == 0 && (one = cn_sending_next(s, e, &o)) == 1)
 				one = 0;
 			if (one && s && cn_sending_started(s))
@@ -232,7 +301,8 @@ static void scenario(void)
 			ck_assert_int_eq(cn_frame_work(f, &m), 0);
 		if (m.event != CN_FRAME_MESSAGE)
 			continue;
-		ck_assert(cnode_term_equal(m.payload, fail_small) || cnode_term_equal(m.payload, fail_large));
+		ck_assert(cnode_term_equal(m.payload, fail_small) || cnode_term_equal(m.payload, fail_large) ||
+			  cnode_term_equal(m.payload, fail_handed));
 		cn_packet_fini(&m);
 		sent--;
 	}
@@ -247,12 +317,17 @@ START_TEST(survives_every_failing_allocation)
 {
 	fail_small = term_of("{one,two,three}");
 	fail_opts = term_of("[link]");
+	static uint8_t bytes[100000];
 	fail_large = binary_of(150000);
+	ck_assert_int_eq(cnode_format(&fail_handed, "{~B,~B}", bytes, sizeof bytes, give_back, NULL, bytes, sizeof bytes, NULL, NULL), 0);
 	name_of(SELF);
 	name_of(PEER);
 	alloc_fail_each(scenario);
 	cnode_term_drop(fail_small);
 	cnode_term_drop(fail_large);
+	ck_assert_int_eq(given_back, 0);
+	cnode_term_drop(fail_handed);
+	ck_assert_int_eq(given_back, 1);
 	cnode_term_drop(fail_opts);
 }
 END_TEST
@@ -263,6 +338,7 @@ int main(void)
 	TCase *t = tcase_create("encode");
 	tcase_set_timeout(t, 60);
 	tcase_add_test(t, large_payloads_are_cut_into_fragments);
+	tcase_add_test(t, what_was_handed_over_is_referenced_not_copied);
 	tcase_add_test(t, fragments_of_two_messages_and_others_interleave);
 	tcase_add_test(t, a_sending_keeps_what_it_needs);
 	tcase_add_test(t, out_keeps_its_order_however_it_is_written);

@@ -84,6 +84,7 @@ struct cnode_node {
 		_Atomic bool all;       /* all of them */
 	} drops;
 	struct cn_pool *pool;
+	struct cn_threads *threads; /* own.h; NULL: threadless */
 	_Atomic bool stop;          /* asked to stop */
 	_Atomic uint32_t mailboxes; /* open ones */
 	int stop_fd;                /* set by cnode_node_stop, also in a signal handler */
@@ -115,10 +116,11 @@ void cn_api_drive(cnode_node *node, uint64_t deadline);
 
 /*
  * Asks for a spawn, here (node NULL) or elsewhere; the answer is a message to self. *why gets the key of a
- * value that cannot be sent.
+ * value that cannot be sent. failure_to: an alias of self that is told why an init has failed, or NULL.
  */
 int cn_api_spawn(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
-		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, struct cn_buf *why, cnode_ref *ref);
+		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, const cnode_ref *failure_to,
+		 struct cn_buf *why, cnode_ref *ref);
 /* mailbox.c and call.c, for global.c */
 
 /* cnode_multi_call of a request that is built. */

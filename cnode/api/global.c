@@ -133,11 +133,9 @@ int cnode_global_send(cnode_process *self, cnode_term name, const char *format, 
 	cnode_pid pid;
 	cnode_term message;
 	int rc = cn_global_whereis(cnode_process_node(self)->global, name, &pid);
-	if (rc != 0)
-		return rc;
 	va_list args;
 	va_start(args, format);
-	rc = cnode_vformat(&message, format, args);
+	rc = rc != 0 ? cn_format_refused(rc, format, args) : cnode_vformat(&message, format, args);
 	va_end(args);
 	if (rc != 0)
 		return rc;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Mailboxes: processes of threads that are not ours. A mailbox waits on its own condition,
- * which proc's notify signals; on a node without threads waiting drives the node.
+ * Mailboxes: processes of threads that are not ours, and those of straight-line code (own.c). A mailbox
+ * waits on its own condition, which proc's notify signals; on a node without threads waiting drives the node.
  */
 #include "cnode/api/mailbox.h"
 
@@ -15,16 +15,20 @@ struct mailbox_state {
 	cnode_mailbox *mailbox;
 };
 
-static void notify(struct cnode_process *self, void *state)
+void cn_mailbox_wake(cnode_mailbox *mb)
 {
-	(void)self;
-	cnode_mailbox *mb = ((struct mailbox_state *)state)->mailbox;
 	cn_mutex_lock(&mb->lock);
 	mb->woken = true;
 	cn_cond_signal(&mb->arrived);
 	if (mb->fd >= 0)
 		cn_event_set(mb->fd);
 	cn_mutex_unlock(&mb->lock);
+}
+
+static void notify(struct cnode_process *self, void *state)
+{
+	(void)self;
+	cn_mailbox_wake(((struct mailbox_state *)state)->mailbox);
 }
 
 static int init(struct cnode_process *self, void *state, void *arg)
@@ -35,7 +39,7 @@ static int init(struct cnode_process *self, void *state, void *arg)
 }
 
 static const struct cn_process_class mailbox_class = {
-	.name = "mailbox", .flags = CN_PROC_OWN_THREAD | CN_PROC_QUIET, .init = init, .notify = notify,
+	.name = "mailbox", .flags = CN_PROC_QUIET, .init = init, .notify = notify,
 };
 
 int cn_mailbox_fail(cnode_mailbox *mb, int code, const char *fmt, ...)
@@ -49,24 +53,49 @@ int cn_mailbox_fail(cnode_mailbox *mb, int code, const char *fmt, ...)
 
 /* ---- life ---- */
 
+void cn_mailbox_init(cnode_mailbox *mb, cnode_node *node)
+{
+	mb->node = node;
+	mb->fd = -1;
+	cn_mutex_init(&mb->lock);
+	cn_cond_init(&mb->arrived);
+}
+
+void cn_mailbox_fini(cnode_mailbox *mb)
+{
+	if (mb->fd >= 0)
+		close(mb->fd);
+	cn_cond_fini(&mb->arrived);
+	cn_mutex_fini(&mb->lock);
+}
+
+void cn_mailbox_renew(cnode_mailbox *mb)
+{
+	cn_mutex_lock(&mb->lock);
+	if (mb->fd >= 0)
+		close(mb->fd);
+	mb->fd = -1;
+	mb->woken = false;
+	cn_mutex_unlock(&mb->lock);
+	mb->self = NULL;
+	mb->error[0] = '\0';
+	mb->given_up = 0;
+}
+
 int cnode_mailbox_open(cnode_node *node, const char *name, cnode_mailbox **made)
 {
 	*made = NULL;
 	cnode_mailbox *mb = cn_calloc(1, sizeof *mb);
 	if (!mb)
 		return cn_api_fail(node, CNODE_ENOMEM, "mailbox %s: out of memory", name ? name : "without name");
-	mb->node = node;
-	mb->fd = -1;
-	cn_mutex_init(&mb->lock);
-	cn_cond_init(&mb->arrived);
+	cn_mailbox_init(mb, node);
 	struct cn_process_spec spec = { .class = &mailbox_class, .state_size = sizeof(struct mailbox_state), .arg = mb,
 					.name = name, .leader = cn_kernel_user_pid(node->kernel) };
 	atomic_fetch_add(&node->mailboxes, 1);
 	int rc = cn_process_open(node->procs, &spec, &mb->self);
 	if (rc != 0) {
 		atomic_fetch_sub(&node->mailboxes, 1);
-		cn_cond_fini(&mb->arrived);
-		cn_mutex_fini(&mb->lock);
+		cn_mailbox_fini(mb);
 		cn_free(mb);
 		return cn_api_fail(node, rc, "mailbox %s cannot be opened: %s", name ? name : "without name", cnode_strerror(rc));
 	}
@@ -74,7 +103,7 @@ int cnode_mailbox_open(cnode_node *node, const char *name, cnode_mailbox **made)
 	return 0;
 }
 
-static void let_go(cnode_mailbox *mb)
+void cn_mailbox_let_go(cnode_mailbox *mb)
 {
 	cn_message_free(mb->self, mb->held);
 	mb->held = NULL;
@@ -84,18 +113,15 @@ static void let_go(cnode_mailbox *mb)
 
 void cnode_mailbox_close(cnode_mailbox *mb)
 {
-	if (!mb)
+	if (!mb || mb->lent)
 		return;
 	static const uint8_t normal[] = { CN_SMALL_ATOM_UTF8, 6, 'n', 'o', 'r', 'm', 'a', 'l' };
-	let_go(mb);
+	cn_mailbox_let_go(mb);
 	cn_process_exit(mb->self, cn_term_static(normal, sizeof normal));
 	atomic_fetch_sub(&mb->node->mailboxes, 1);
 	if (atomic_load(&mb->node->stop))
 		cn_wake_post(mb->node->loop, &mb->node->look);
-	if (mb->fd >= 0)
-		close(mb->fd);
-	cn_cond_fini(&mb->arrived);
-	cn_mutex_fini(&mb->lock);
+	cn_mailbox_fini(mb);
 	cn_free(mb);
 }
 
@@ -133,6 +159,17 @@ uint64_t cn_mailbox_deadline(uint64_t timeout_ms)
 	return now + timeout_ms * CN_NS_PER_MS;
 }
 
+bool cn_mailbox_wait(cnode_mailbox *mb, uint64_t deadline)
+{
+	bool in_time = true;
+	cn_mutex_lock(&mb->lock);
+	while (!mb->woken && in_time)
+		in_time = cn_cond_wait_until(&mb->arrived, &mb->lock, deadline);
+	mb->woken = false;
+	cn_mutex_unlock(&mb->lock);
+	return in_time;
+}
+
 /* Until something arrives. False: the deadline has passed. */
 static bool wait_arrival(cnode_mailbox *mb, uint64_t deadline)
 {
@@ -142,12 +179,11 @@ static bool wait_arrival(cnode_mailbox *mb, uint64_t deadline)
 		cn_api_drive(mb->node, deadline);
 		return true;
 	}
-	bool in_time = true;
-	cn_mutex_lock(&mb->lock);
-	while (!mb->woken && in_time)
-		in_time = cn_cond_wait_until(&mb->arrived, &mb->lock, deadline);
-	mb->woken = false;
-	cn_mutex_unlock(&mb->lock);
+	if (mb->lent)
+		cn_process_waits(mb->self, true);
+	bool in_time = cn_mailbox_wait(mb, deadline);
+	if (mb->lent)
+		cn_process_waits(mb->self, false);
 	return in_time;
 }
 
@@ -194,9 +230,35 @@ void cn_mailbox_drop_late(cnode_mailbox *mb)
 	}
 }
 
-int cnode_receive(cnode_mailbox *mb, cnode_info *info, uint64_t timeout_ms)
+/* Is it one for a program to see? */
+struct wanted_info {
+	cnode_mailbox *mb;
+	cnode_wanted_fn *wanted;
+	void *context;
+	int code;                   /* of a message that could not be shown */
+};
+
+static bool is_wanted(void *ctx, const struct cn_message *m)
 {
-	let_go(mb);
+	struct wanted_info *w = ctx;
+	cnode_info info;
+	cnode_term built;
+	if (cn_gen_is_late(w->mb->self, m))
+		return false;
+	int rc = cn_gen_info(m, &info, &built);
+	if (rc != 0) {
+		w->code = rc;
+		return false;
+	}
+	bool wanted = w->wanted(w->context, &info);
+	cnode_term_drop(built);
+	return wanted;
+}
+
+int cnode_receive_if(cnode_mailbox *mb, cnode_wanted_fn *wanted, void *context, cnode_info *info, uint64_t timeout_ms)
+{
+	struct wanted_info w = { mb, wanted, context, 0 };
+	cn_mailbox_let_go(mb);
 	cn_mutex_lock(&mb->lock);
 	if (mb->fd >= 0)
 		cn_event_clear(mb->fd);
@@ -204,12 +266,16 @@ int cnode_receive(cnode_mailbox *mb, cnode_info *info, uint64_t timeout_ms)
 	struct cn_message *m;
 	uint64_t deadline = cn_mailbox_deadline(timeout_ms);
 	int rc;
-	while ((rc = cn_mailbox_take(mb, NULL, NULL, deadline, &m)) == 0 && cn_gen_is_late(mb->self, m)) {
-		mb->given_up -= mb->given_up > 0;
-		cn_message_free(mb->self, m);
+	if (wanted) {
+		rc = cn_mailbox_take(mb, is_wanted, &w, deadline, &m);
+		if (rc == CNODE_ETIMEOUT && w.code != 0)
+			rc = w.code;
+	} else {
+		while ((rc = cn_mailbox_take(mb, NULL, NULL, deadline, &m)) == 0 && cn_gen_is_late(mb->self, m)) {
+			mb->given_up -= mb->given_up > 0;
+			cn_message_free(mb->self, m);
+		}
 	}
-	if (rc != 0)
-		return rc;
 	/* While more is there, the descriptor stays readable. */
 	if (cn_process_peek(mb->self, NULL, NULL)) {
 		cn_mutex_lock(&mb->lock);
@@ -217,11 +283,18 @@ int cnode_receive(cnode_mailbox *mb, cnode_info *info, uint64_t timeout_ms)
 			cn_event_set(mb->fd);
 		cn_mutex_unlock(&mb->lock);
 	}
+	if (rc != 0)
+		return rc;
 	mb->held = m;
 	rc = cn_gen_info(m, info, &mb->built);
 	if (rc != 0)
-		let_go(mb);
+		cn_mailbox_let_go(mb);
 	return rc;
+}
+
+int cnode_receive(cnode_mailbox *mb, cnode_info *info, uint64_t timeout_ms)
+{
+	return cnode_receive_if(mb, NULL, NULL, info, timeout_ms);
 }
 
 static bool nothing(void *ctx, const struct cn_message *m)

@@ -9,6 +9,8 @@
 #include <unistd.h>
 
 #include "cnode/api/cookie.h"
+#include "cnode/api/mailbox.h"
+#include "cnode/api/own.h"
 #include "compat/compat.h"
 
 #define LEAVE_NS (2 * CN_NS_PER_S)      /* for what is queued to peers to be written */
@@ -97,9 +99,22 @@ static void process_gone(void *ctx, cnode_pid pid, void *origin)
 		cn_wake_post(node->loop, &node->look);
 }
 
+static int thread_take(void *ctx, struct cnode_process *self, cnode_mailbox **mailbox)
+{
+	cnode_node *node = ctx;
+	return node->threads ? cn_threads_take(node->threads, self, mailbox) : CNODE_ENOTSUP;
+}
+
+static void thread_wait(cnode_mailbox *mailbox)
+{
+	(void)cn_mailbox_wait(mailbox, CN_NEVER);
+}
+
 static const struct cn_procs_ops procs_ops = {
 	.send = send_signal, .epoch = epoch_of, .connect = want, .has_alias = has_alias,
 	.runnable = runnable, .due = timers_due, .gone = process_gone, .may_exit = may_exit,
+	.thread_take = thread_take, .thread_run = cn_threads_run, .thread_give = cn_threads_give,
+	.thread_wake = cn_mailbox_wake, .thread_wait = thread_wait,
 };
 
 static void spawn_request(void *ctx, const struct cn_spawn_request *request)
@@ -192,10 +207,9 @@ static void begin_stage(cnode_node *node, enum cn_life life, uint64_t ns)
 	cn_wake_post(node->loop, &node->look);  /* the stage may be over already */
 }
 
-static void exit_all(cnode_node *node, bool all)
+static void exit_all(cnode_node *node, cnode_term reason, bool all)
 {
-	static const uint8_t shutdown[] = { CN_SMALL_ATOM_UTF8, 8, 's', 'h', 'u', 't', 'd', 'o', 'w', 'n' };
-	if (cn_procs_exit_all(node->procs, cn_term_static(shutdown, sizeof shutdown), all) != 0)
+	if (cn_procs_exit_all(node->procs, reason, all) != 0)
 		cn_log_line(node->log, CNODE_LOG_ERROR, "out of memory: some processes were not told of the shutdown");
 }
 
@@ -205,6 +219,9 @@ static void shrunk(void *ctx)
 	cnode_node *node = ctx;
 	cn_trim_shrunk(&node->trim);
 }
+
+static const uint8_t shutdown_atom[] = { CN_SMALL_ATOM_UTF8, 8, 's', 'h', 'u', 't', 'd', 'o', 'w', 'n' };
+static const uint8_t kill_atom[] = { CN_SMALL_ATOM_UTF8, 4, 'k', 'i', 'l', 'l' };
 
 /* cn_pool_config.turn: true when the node is down. */
 static bool turn(void *ctx)
@@ -225,18 +242,21 @@ static bool turn(void *ctx)
 		cn_procs_close(node->procs);
 		node->spared = cn_procs_count_prompt(node->procs);
 		begin_stage(node, CN_LIFE_STOPPING, node->shutdown_ns);
-		exit_all(node, false);
+		exit_all(node, cn_term_static(shutdown_atom, sizeof shutdown_atom), false);
 		return false;
 	case CN_LIFE_STOPPING:
 		if (left > node->spared && now < node->deadline)
 			return false;
 		node->left_behind = left > node->spared;
 		begin_stage(node, CN_LIFE_CLEARING, node->shutdown_ns);
-		exit_all(node, true);
+		exit_all(node, cn_term_static(shutdown_atom, sizeof shutdown_atom), true);
 		return false;
 	case CN_LIFE_CLEARING:
 		if (left > 0 && now < node->deadline && !node->left_behind)
 			return false;
+		/* Whoever trapped the exits and went on waiting waits no longer: nothing will come any more. */
+		if (left > 0 || mailboxes > 0)
+			exit_all(node, cn_term_static(kill_atom, sizeof kill_atom), true);
 		begin_stage(node, CN_LIFE_LEAVING, LEAVE_NS);
 		cn_cluster_leave(node->cluster, LEAVE_NS);
 		return cn_cluster_is_alone(node->cluster);
@@ -459,6 +479,8 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 		.ctx = node,
 	};
 	rc = cn_pool_new(&pool, &node->pool);
+	if (rc == 0 && !node->threadless)
+		rc = cn_threads_new(node, cfg->max_run_threads > 0 ? cfg->max_run_threads : 256, &node->threads);
 	struct cn_kernel_config kernel = {
 		.procs = node->procs,
 		.supervisor = node->supervision.supervisor,
@@ -636,10 +658,12 @@ int cnode_node_wait(cnode_node *node)
 	} else {
 		cn_pool_wait(node->pool);
 		/* Callbacks that were left behind keep their threads: cnode_node_free waits for those. */
-		if (node->left_behind)
+		if (node->left_behind) {
 			cn_pool_join_free(node->pool);
-		else
+		} else {
 			cn_pool_join(node->pool);
+			cn_threads_join(node->threads);
+		}
 		set_life(node, CN_LIFE_DOWN);
 	}
 	cn_log_flush(node->log);
@@ -685,6 +709,7 @@ void cnode_node_free(cnode_node *node)
 	}
 	if (node->pool)
 		cn_pool_join(node->pool);
+	cn_threads_join(node->threads);
 	if (node->loop) {
 		cn_lead_take(node->loop);
 		if (node->supervision.supervisor) {
@@ -712,6 +737,7 @@ void cnode_node_free(cnode_node *node)
 	cn_global_free(node->global);
 	cn_mutex_fini(&node->drops.lock);
 	cn_free(node->drops.names);
+	cn_threads_free(node->threads);
 	cn_pool_free(node->pool);
 	cn_factories_free(node->factories);
 	cn_functions_free(node->functions);

@@ -99,7 +99,8 @@ bool cnode_is_alive(cnode_node *node, cnode_pid pid)
 }
 
 int cn_api_spawn(cnode_process *self, const char *node, const char *module, const char *function, cnode_term args,
-		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, struct cn_buf *why, cnode_ref *ref)
+		 const cnode_spawn_options *o, uint64_t timeout_ms, bool waited, const cnode_ref *failure_to,
+		 struct cn_buf *why, cnode_ref *ref)
 {
 	cnode_node *home = cnode_process_node(self);
 	struct cn_spawn_order order = {
@@ -116,7 +117,7 @@ int cn_api_spawn(cnode_process *self, const char *node, const char *module, cons
 	bool here = !node || strcmp(node, home->name) == 0;
 	int rc = here ? 0 : cnode_name_of(node, &order.node);
 	if (rc == 0)
-		rc = cn_outbound_make(home->factories, self, o, timeout_ms, &out, why);
+		rc = cn_outbound_make(home->factories, self, o, timeout_ms, failure_to, &out, why);
 	if (rc != 0)
 		return rc;
 	order.options = out.options;
@@ -135,7 +136,7 @@ static int spawn_request(cnode_process *self, const char *node, const char *modu
 		return CNODE_EBADARG;
 	struct cn_buf why;
 	cn_buf_init(&why, 0);
-	int rc = cn_api_spawn(self, node, module, function, args, o, o->timeout_ms, false, &why, ref);
+	int rc = cn_api_spawn(self, node, module, function, args, o, o->timeout_ms, false, NULL, &why, ref);
 	if (rc != 0 && why.size > 0)
 		cn_api_fail(cnode_process_node(self), rc, "%s: the value of %.*s in the environment cannot be sent", module,
 			    (int)why.size, (char *)why.data);
@@ -162,6 +163,19 @@ int cnode_spawn_request_options(cnode_process *self, const char *node, const cha
 	return spawn_request(self, node, module, o.function ? o.function : "start", args, &o, ref);
 }
 
+/* Is there a thread for `run`, and nothing beside it that would never be called? Says so. */
+static int check_run(cnode_node *node, const char *what, const char *name, const cnode_behaviour *behaviour)
+{
+	if (!behaviour || !cn_gen_is_straight(behaviour))
+		return 0;
+	if (node->threadless)
+		return cn_api_fail(node, CNODE_ENOTSUP, "%s %s: a node with CNODE_THREADS_NONE has no threads for behaviours with run", what, name);
+	if (cn_gen_check(behaviour) != 0)
+		return cn_api_fail(node, CNODE_EBADARG,
+				   "%s %s: a behaviour with run has no handle_ callbacks, no idle timeout, and is not CNODE_PROMPT", what, name);
+	return 0;
+}
+
 int cnode_process_start(cnode_node *node, const char *name, const cnode_behaviour *behaviour, void *context,
 			cnode_term args, cnode_pid *pid)
 {
@@ -170,7 +184,10 @@ int cnode_process_start(cnode_node *node, const char *name, const cnode_behaviou
 	struct cn_process_spec spec = { .name = name, .label = name, .leader = cn_kernel_user_pid(node->kernel) };
 	if (!behaviour)
 		return cn_api_fail(node, CNODE_EBADARG, "a process needs a behaviour");
-	int rc = cn_gen_spawn(node->procs, &gen, &spec, &started);
+	int rc = check_run(node, "process", name ? name : "without name", behaviour);
+	if (rc != 0)
+		return rc;
+	rc = cn_gen_spawn(node->procs, &gen, &spec, &started);
 	if (rc != 0)
 		return cn_api_fail(node, rc, "process %s cannot be started: %s", name ? name : "without name", cnode_strerror(rc));
 	if (pid)
@@ -195,6 +212,9 @@ static int told(cnode_node *node, int rc, const char *what, const char *name, co
 int cnode_factory_add(cnode_node *node, const char *name, const cnode_behaviour *behaviour, void *context,
 		      const char *who)
 {
+	int rc = check_run(node, "factory", name ? name : "(null)", behaviour);
+	if (rc != 0)
+		return rc;
 	return told(node, cn_factory_add(node->factories, name, behaviour, context, who), "factory", name, who);
 }
 

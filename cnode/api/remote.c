@@ -77,15 +77,16 @@ static int explain_spawn(cnode_mailbox *mb, struct wanted_ref *wanted, const cha
 	return rc;
 }
 
-/* Asks and waits for the answer. */
+/* Asks and waits for the answer. `failure` (may be NULL) is an alias of mb that is told why an init has failed. */
 static int spawn(cnode_mailbox *mb, const char *node, const char *module, const char *function, cnode_term args,
-		 const cnode_spawn_options *o, uint64_t timeout_ms, uint64_t deadline, cnode_ref *ref, cnode_pid *pid)
+		 const cnode_spawn_options *o, uint64_t timeout_ms, uint64_t deadline, const cnode_ref *failure, cnode_ref *ref,
+		 cnode_pid *pid)
 {
 	struct wanted_ref wanted;
 	struct cn_message *m;
 	struct cn_buf why;
 	cn_buf_init(&why, 0);
-	int rc = cn_api_spawn(mb->self, node, module, function, args, o, timeout_ms, true, &why, &wanted.ref);
+	int rc = cn_api_spawn(mb->self, node, module, function, args, o, timeout_ms, true, failure, &why, &wanted.ref);
 	if (rc != 0) {
 		if (why.size > 0)
 			cn_mailbox_fail(mb, rc, "%s on %s: the value of %.*s in the environment cannot be sent", module, node, (int)why.size,
@@ -100,6 +101,8 @@ static int spawn(cnode_mailbox *mb, const char *node, const char *module, const 
 	rc = cn_mailbox_take(mb, is_spawn_reply, &wanted, deadline, &m);
 	if (rc != 0) {
 		cn_cluster_spawn_abandon(mb->node->cluster, wanted.ref);
+		if (failure)
+			(void)cnode_unalias(mb->self, *failure);
 		/* It may have come in between: nobody is to find it later. */
 		m = cn_process_receive(mb->self, is_spawn_reply, &wanted);
 		cn_message_free(mb->self, m);
@@ -137,10 +140,14 @@ int cnode_spawn_remote(cnode_mailbox *mb, const char *node, const char *module, 
 		node = mb->node->name;
 	if (!module || cnode_name_of(node, &name) != 0)
 		return cn_mailbox_fail(mb, CNODE_EBADNAME, "%s: not the name of a node", node);
-	cnode_ref ref;
+	cnode_ref ref, failure;
 	cnode_pid started;
-	int rc = spawn(mb, node, module, o.function ? o.function : "start", args, &o, timeout_ms, cn_mailbox_deadline(timeout_ms), &ref,
-		       &started);
+	int rc = cnode_alias(mb->self, CNODE_ALIAS_REPLY, &failure);
+	if (rc != 0)
+		return cn_mailbox_fail(mb, rc, "%s on %s was not spawned: %s", module, node, cnode_strerror(rc));
+	rc = spawn(mb, node, module, o.function ? o.function : "start", args, &o, timeout_ms, cn_mailbox_deadline(timeout_ms), &failure,
+		   &ref, &started);
+	(void)cnode_unalias(mb->self, failure);     /* it has gone if it was used */
 	if (wants_reason)
 		*wants_reason = reason;
 	else
@@ -204,7 +211,7 @@ int cnode_rpc(cnode_mailbox *mb, const char *node, const char *module, const cha
 		return cn_mailbox_fail(mb, rc, "%s: the call cannot be built: %s", what, cnode_strerror(rc));
 	struct wanted_ref wanted;
 	cnode_pid pid;
-	rc = spawn(mb, node, "erpc", "execute_call", list, &o, 0, deadline, &wanted.ref, &pid);
+	rc = spawn(mb, node, "erpc", "execute_call", list, &o, 0, deadline, NULL, &wanted.ref, &pid);
 	cnode_term_drop(list);
 	if (rc != 0) {
 		char reason[CN_ERROR_TEXT];

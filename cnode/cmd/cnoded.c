@@ -158,8 +158,8 @@ static int configure(const struct cn_settings *s, struct cn_cookie *cookie, cnod
 	config->shutdown_timeout = (uint32_t)o->shutdown_timeout;
 	config->stop_at_eof = o->stop_at_eof;
 	config->max_threads = (int)s->limits.max_threads;
+	config->max_run_threads = (int)s->limits.max_run_threads;
 	config->net_setuptime = (uint32_t)s->limits.net_setuptime;
-	config->global_timeout = (uint32_t)s->limits.global_timeout;
 	config->max_message = (uint64_t)s->limits.max_message;
 	config->max_connections = (uint32_t)s->limits.max_connections;
 	config->max_processes = (uint32_t)s->limits.max_processes;

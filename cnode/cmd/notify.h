@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * notify: tells systemd how the service is. notify_systemd.c does it with libsystemd; a
- * build without it has notify_none.c, and the unit file then says Type=exec.
- */
+/* notify: tells systemd how the service is. */
 #ifndef CN_CMD_NOTIFY_H
 #define CN_CMD_NOTIFY_H
 

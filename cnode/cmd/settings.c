@@ -84,8 +84,8 @@ static const char *const rivals[][2] = {
 #define MUCH ((long)(UINT64_C(1) << (sizeof(long) > 4 ? 40 : 30)))
 static const struct cn_opt limits_table[] = {
 	{ "max_threads", "N", CN_OPT_NUMBER, AT(max_threads), 1, 4096, "" },
+	{ "max_run_threads", "N", CN_OPT_NUMBER, AT(max_run_threads), 1, 100000, "" },
 	{ "net_setuptime", "SECONDS", CN_OPT_NUMBER, AT(net_setuptime), 1, 120, "" },
-	{ "global_timeout", "SECONDS", CN_OPT_NUMBER, AT(global_timeout), 1, 86400, "" },
 	{ "max_message", "BYTES", CN_OPT_SIZE, AT(max_message), 65536, 0x7fffffff, "" },
 	{ "max_connections", "N", CN_OPT_NUMBER, AT(max_connections), 1, 1000000, "" },
 	{ "max_processes", "N", CN_OPT_NUMBER, AT(max_processes), 16, 100000000, "" },
@@ -98,8 +98,15 @@ static const struct cn_opt limits_table[] = {
 #undef AT
 
 static const struct cn_conf_field limits_fields[] = {
-	{ "max_threads", false }, { "net_setuptime", false }, { "global_timeout", false }, { "max_message", false }, { "max_connections", false },
-	{ "max_processes", false }, { "max_mailbox", false }, { "out_high_water", false }, { "out_limit", false },
+	{ "max_threads", false },
+	{ "max_run_threads", false },
+	{ "net_setuptime", false },
+	{ "max_message", false },
+	{ "max_connections", false },
+	{ "max_processes", false },
+	{ "max_mailbox", false },
+	{ "out_high_water", false },
+	{ "out_limit", false },
 	{ NULL, false },
 };
 static const struct cn_conf_field factory_fields[] = {

@@ -28,7 +28,15 @@ struct cn_options {
 
 /* Limits of the node; 0: the library's default. */
 struct cn_limits {
-	long max_threads, net_setuptime, global_timeout, max_message, max_connections, max_processes, max_mailbox, out_high_water, out_limit;
+	long max_threads;
+	long max_run_threads;
+	long net_setuptime;
+	long max_message;
+	long max_connections;
+	long max_processes;
+	long max_mailbox;
+	long out_high_water;
+	long out_limit;
 };
 
 struct cn_settings {

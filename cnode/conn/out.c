@@ -284,7 +284,7 @@ int cn_conn_send(struct cn_conn *c, uint64_t sender, const struct cn_control *co
 	if (!atomic_load(&h->open))
 		return CNODE_ENOCONNECTION;
 	/* A large term is verified before the lock is taken: nobody waits for that. */
-	if (payload.size_ >= BIG_PAYLOAD) {
+	if (cn_term_weight(payload) >= BIG_PAYLOAD) {
 		int rc = cn_sending_new(h->encoder, control, payload, &made, reason);
 		if (rc != 0)
 			return rc;

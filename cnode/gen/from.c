@@ -119,6 +119,9 @@ static int send_to(struct cnode_process *self, cnode_pid pid, cnode_term tag, st
 		to = (struct cn_target){ .alias = &alias };
 	rc = cn_process_send(self, &to, message, 0);
 	cnode_term_drop(message);
+	struct gen *g = rc != 0 && answered(rc) == 0 ? gen_of(self) : NULL;
+	if (g)
+		g->undelivered = rc;
 	return rc;
 }
 
@@ -154,12 +157,15 @@ int cnode_reply_term(cnode_from *from, cnode_term reply)
 
 int cnode_reply(cnode_from *from, const char *format, ...)
 {
-	if (from->answered)
-		return CNODE_ESTATE;
 	struct cnode_builder b;
 	va_list args;
-	begin_reply(&b, from);
 	va_start(args, format);
+	if (from->answered) {
+		int rc = cn_format_refused(CNODE_ESTATE, format, args);
+		va_end(args);
+		return rc;
+	}
+	begin_reply(&b, from);
 	cn_build_vformat(&b, format, args);
 	va_end(args);
 	int rc = send_reply(from, &b);
@@ -177,10 +183,13 @@ int cnode_reply_to(cnode_process *self, cnode_term from, const char *format, ...
 	struct cnode_from whom;
 	struct cnode_builder b;
 	va_list args;
-	if (!from_read(&whom, from))
-		return CNODE_EBADARG;
-	begin_reply(&b, &whom);
 	va_start(args, format);
+	if (!from_read(&whom, from)) {
+		int rc = cn_format_refused(CNODE_EBADARG, format, args);
+		va_end(args);
+		return rc;
+	}
+	begin_reply(&b, &whom);
 	cn_build_vformat(&b, format, args);
 	va_end(args);
 	int rc = send_to(self, whom.pid, whom.tag, &b);

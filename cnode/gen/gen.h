@@ -28,10 +28,14 @@ struct cn_gen_spec {
 	void *ended_context;
 };
 
+/* Is it one of ours? 0, CNODE_EBADARG: its size, or `run` beside callbacks that nobody would call. */
+int cn_gen_check(const cnode_behaviour *behaviour);
+/* Does it have straight-line code? For one that was checked. */
+bool cn_gen_is_straight(const cnode_behaviour *behaviour);
 /*
  * cn_process_spawn of a behaviour: fills class, state_size, arg and (with a factory) label
  * of `spec`; its other members are the caller's. cnode_start's caller is spec->parent.
- * CNODE_EBADARG: the behaviour's size is none of ours; otherwise as cn_process_spawn.
+ * CNODE_EBADARG: see cn_gen_check; otherwise as cn_process_spawn.
  */
 int cn_gen_spawn(struct cn_procs *procs, const struct cn_gen_spec *gen, const struct cn_process_spec *spec,
 		 cnode_pid *pid);

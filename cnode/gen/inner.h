@@ -5,6 +5,22 @@
 
 #include "cnode/gen/gen.h"
 
+/* What init needs, until it has run; straight-line code up to its end. */
+struct start {
+	cnode_behaviour behaviour;
+	void *context;
+	bool of_factory;
+	cnode_term args;
+	cnode_pid caller;
+	void (*ended)(void *ended_context);
+	void *ended_context;
+};
+void start_free(struct start *s);
+/* As the program sees it. */
+cnode_start start_shown(const struct start *s, const struct cnode_process *self);
+/* The reason of a code that a callback returned, unless it called cnode_stop. Returns the code. */
+int stop_with_code(struct cnode_process *self, int code);
+
 struct cnode_from {
 	struct gen *gen;
 	cnode_pid pid;
@@ -44,6 +60,8 @@ struct gen {
 	cnode_ref idle;                 /* the idle timer */
 	uint64_t last;                  /* when the last message came */
 	cnode_name peer;                /* whose connection brought the one that is being handled; 0: this node */
+	int undelivered;                /* the code of an answer that could not be sent to who called, in this callback; 0: none */
+	struct cn_log_gate gate;        /* of what is logged about that */
 	bool began;                     /* the program's init was called */
 	bool suspended;
 	struct cn_message *waiting, *waiting_last;  /* what came while it is suspended */
@@ -74,6 +92,13 @@ static inline int answered(int rc)
 /* request.c */
 int requests_message(struct gen *g, struct cn_message *m, bool *used);  /* a completion? takes m if so */
 void requests_free(struct gen *g);
+
+/* straight.c */
+extern const struct cn_process_class straight_class;
+/* The bytes of its state before the program's. */
+extern const size_t straight_size;
+/* 0, CNODE_EBADARG: it has callbacks that nobody would call. */
+int straight_check(const cnode_behaviour *b);
 
 /* sys.c */
 int sys_message(struct gen *g, struct cnode_from *from, cnode_term message);

@@ -243,7 +243,7 @@ static int call(struct cnode_process *self, const struct cn_target *to, uint64_t
 	cnode_term request;
 	int rc = request_new(g, done, context, &q);
 	if (rc != 0)
-		return rc;
+		return cn_format_refused(rc, format, args);
 	rc = cnode_vformat(&request, format, args);
 	if (rc != 0)
 		goto free;
@@ -288,12 +288,10 @@ int cnode_call_name_async(cnode_process *self, const char *name, const char *nod
 			  cnode_done_fn *done, void *context, const char *format, ...)
 {
 	struct cn_target target;
-	int rc = cn_target_name(&target, name, node);
-	if (rc != 0)
-		return rc;
 	va_list args;
 	va_start(args, format);
-	rc = call(self, &target, timeout_ms, done, context, format, args);
+	int rc = cn_target_name(&target, name, node);
+	rc = rc != 0 ? cn_format_refused(rc, format, args) : call(self, &target, timeout_ms, done, context, format, args);
 	va_end(args);
 	return rc;
 }
@@ -330,12 +328,10 @@ int cnode_cast(cnode_process *self, cnode_pid to, const char *format, ...)
 int cnode_cast_name(cnode_process *self, const char *name, const char *node, const char *format, ...)
 {
 	struct cn_target target;
-	int rc = cn_target_name(&target, name, node);
-	if (rc != 0)
-		return rc;
 	va_list args;
 	va_start(args, format);
-	rc = cast(self, &target, format, args);
+	int rc = cn_target_name(&target, name, node);
+	rc = rc != 0 ? cn_format_refused(rc, format, args) : cast(self, &target, format, args);
 	va_end(args);
 	return rc;
 }

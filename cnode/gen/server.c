@@ -2,25 +2,24 @@
 /* The class of processes behind cnode_behaviour: what comes in, in the shape of gen_server. */
 #include "cnode/gen/inner.h"
 
-/* What init needs, until it has run. */
-struct start {
-	cnode_behaviour behaviour;
-	void *context;
-	bool of_factory;
-	cnode_term args;
-	cnode_pid caller;
-	void (*ended)(void *ended_context);
-	void *ended_context;
-};
-
-static void start_free(struct start *s)
+void start_free(struct start *s)
 {
 	cnode_term_drop(s->args);
 	cn_free(s);
 }
 
-/* The reason of a code that a callback returned, unless it called cnode_stop. */
-static int stop_by_code(struct cnode_process *self, int code)
+cnode_start start_shown(const struct start *s, const struct cnode_process *self)
+{
+	return (cnode_start){
+		.size = sizeof(cnode_start),
+		.args = s->args,
+		.caller = s->caller,
+		.factory = s->of_factory ? cn_process_label(self) : NULL,
+		.context = s->context,
+	};
+}
+
+int stop_with_code(struct cnode_process *self, int code)
 {
 	if (code >= 0 || cn_process_is_stopping(self))
 		return code;
@@ -149,6 +148,24 @@ static int handle_info(struct gen *g, const struct cn_message *m)
 	return rc;
 }
 
+/*
+ * Who calls chooses the pid and the tag that the answer goes to, and may choose such that it cannot be sent (more bits than
+ * his node takes). That must not end a process whose callback returns what cnode_reply returned, as most do.
+ */
+static int outlived(struct gen *g, int rc)
+{
+	uint32_t held;
+	if (rc != g->undelivered || cn_process_is_stopping(g->self) || CN_MUTANT(reply_failure_ends))
+		return rc;
+	char node[CNODE_NAME_SIZE] = "this node";
+	if (g->peer)
+		(void)cnode_name_text(g->peer, node);
+	if (cn_log_pass(&g->gate, 1, &held))
+		cnode_log(g->self, CNODE_LOG_WARNING, "an answer cannot be sent, who calls from %s will not get it: %s (%u others before it)", node,
+			  cnode_strerror(rc), (unsigned)held);
+	return 0;
+}
+
 /* The exit of the parent ends a process that traps exits, as in gen_server; so does the node's. */
 static bool is_parents_exit(const struct gen *g, const struct cn_message *m)
 {
@@ -171,6 +188,7 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 	cnode_term request = { 0 };
 	enum form form = FORM_OTHER;
 	g->peer = m->kind == CN_MSG_MESSAGE ? m->peer : 0;
+	g->undelivered = 0;
 	int rc = 0;
 	bool used = false;
 	if (m->kind == CN_MSG_MESSAGE) {
@@ -187,7 +205,7 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 	}
 	if (m->kind == CN_MSG_TIMER && g->behaviour.idle_timeout_ms && cnode_ref_equal(&m->about->ref, &g->idle)) {
 		cn_message_free(self, m);
-		return stop_by_code(self, idle_fired(g));
+		return stop_with_code(self, idle_fired(g));
 	}
 	g->last = cn_process_now(self);
 	switch (form) {
@@ -207,9 +225,11 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 			rc = handle_info(g, m);
 		break;
 	}
+	if (CN_UNLIKELY(rc != 0))
+		rc = outlived(g, rc);
 	if (!used)
 		cn_message_free(self, m);
-	return stop_by_code(self, rc);
+	return stop_with_code(self, rc);
 }
 
 /* ---- beginning and end ---- */
@@ -231,18 +251,12 @@ static int gen_init(struct cnode_process *self, void *state, void *arg)
 	if (rc == 0 && g->behaviour.idle_timeout_ms)
 		rc = idle_start(g, g->behaviour.idle_timeout_ms);
 	if (rc == 0 && g->behaviour.init) {
-		cnode_start how = {
-			.size = sizeof how,
-			.args = s->args,
-			.caller = s->caller,
-			.factory = s->of_factory ? cn_process_label(self) : NULL,
-			.context = s->context,
-		};
+		cnode_start how = start_shown(s, self);
 		g->began = true;
 		rc = g->behaviour.init(self, g->memory, &how);
 	}
 	start_free(s);
-	return stop_by_code(self, rc);
+	return stop_with_code(self, rc);
 }
 
 static void gen_terminate(struct cnode_process *self, void *state, cnode_term reason)
@@ -331,15 +345,36 @@ cnode_name cnode_message_peer(const cnode_process *self)
 	return g ? g->peer : 0;
 }
 
+/* With zeroes for what the program's lacks. */
+static cnode_behaviour whole(const cnode_behaviour *b)
+{
+	cnode_behaviour all = { 0 };
+	memcpy(&all, b, b->size < sizeof all ? b->size : sizeof all);
+	return all;
+}
+
+int cn_gen_check(const cnode_behaviour *b)
+{
+	if (b->size < offsetof(cnode_behaviour, release) || b->state_size > SIZE_MAX / 2)
+		return CNODE_EBADARG;
+	cnode_behaviour all = whole(b);
+	return all.run ? straight_check(&all) : 0;
+}
+
+bool cn_gen_is_straight(const cnode_behaviour *b)
+{
+	return b->size > offsetof(cnode_behaviour, run) && b->run;
+}
+
 int cn_gen_spawn(struct cn_procs *procs, const struct cn_gen_spec *gen, const struct cn_process_spec *spec, cnode_pid *pid)
 {
 	const cnode_behaviour *b = gen->behaviour;
-	if (b->size < offsetof(cnode_behaviour, release) || b->state_size > SIZE_MAX / 2)
+	if (cn_gen_check(b) != 0)
 		return CNODE_EBADARG;
 	struct start *s = cn_calloc(1, sizeof *s);
 	if (!s)
 		return CNODE_ENOMEM;
-	memcpy(&s->behaviour, b, b->size < sizeof *b ? b->size : sizeof *b);
+	s->behaviour = whole(b);
 	s->context = gen->context;
 	s->caller = spec->parent;
 	s->of_factory = gen->factory != NULL;
@@ -351,8 +386,9 @@ int cn_gen_spawn(struct cn_procs *procs, const struct cn_gen_spec *gen, const st
 		return rc;
 	}
 	struct cn_process_spec full = *spec;
-	full.class = &gen_classes[b->flags & CN_GEN_LAST ? 4 : (b->flags & CNODE_PROMPT ? 1 : 0) + (b->flags & CN_GEN_QUIET ? 2 : 0)];
-	full.state_size = sizeof(struct gen) + b->state_size;
+	full.class = s->behaviour.run ? &straight_class
+		     : &gen_classes[b->flags & CN_GEN_LAST ? 4 : (b->flags & CNODE_PROMPT ? 1 : 0) + (b->flags & CN_GEN_QUIET ? 2 : 0)];
+	full.state_size = (s->behaviour.run ? straight_size : sizeof(struct gen)) + b->state_size;
 	full.arg = s;
 	if (gen->factory)
 		full.label = gen->factory;

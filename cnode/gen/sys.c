@@ -3,6 +3,7 @@
  * System messages: {system, From, Request}. The answers are those of sys.erl; what a C
  * process cannot do (replace_state takes a fun, change_code, tracing) is an error to the
  * caller, not a crash: for the state the one that OTP documents for a callback that failed.
+ * A peer that may not end the process by exit/2 may not stop or suspend it this way either.
  */
 #include "cnode/gen/inner.h"
 
@@ -76,17 +77,22 @@ static int answer(struct gen *g, struct cnode_from *from, cnode_term message)
 		return get_state(g, from);
 	if (cn_term_is_atom(message, "get_status"))
 		return get_status(g, from);
-	if (cn_term_is_atom(message, "suspend")) {
+	bool stops = cnode_scan(message, "{terminate,~t}", &what) == 0;
+	bool holds = cn_term_is_atom(message, "suspend");
+	bool goes_on = cn_term_is_atom(message, "resume");
+	if ((stops || holds || goes_on) && !cn_process_may_exit(g->self, cnode_from_pid(from), g->peer) && !CN_MUTANT(sys_for_all))
+		return reply_error(from, "not_allowed");
+	if (holds) {
 		g->suspended = !CN_MUTANT(suspend_ignored);
 		return cnode_reply(from, "ok");
 	}
-	if (cn_term_is_atom(message, "resume")) {
+	if (goes_on) {
 		g->suspended = false;
 		cn_process_unreceive(g->self, g->waiting);
 		g->waiting = g->waiting_last = NULL;
 		return cnode_reply(from, "ok");
 	}
-	if (cnode_scan(message, "{terminate,~t}", &what) == 0) {
+	if (stops) {
 		(void)cnode_reply(from, "ok");
 		return cn_process_stop(g->self, what);
 	}

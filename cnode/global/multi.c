@@ -24,7 +24,7 @@ static int leg_done(cnode_process *self, void *state, void *context, const cnode
 {
 	struct leg *leg = context;
 	struct cn_global *g = leg->multi->g;
-	if (answer->status == CNODE_ETIMEOUT && !CN_MUTANT(global_waits_for_ever)) {
+	if (answer->status == CNODE_ETIMEOUT) {
 		global_stalled(g, leg->node, "does not answer");
 	} else if (answer->status == 0) {
 		leg->reply = cn_term_is_atom(answer->term, "true") ? REPLY_TRUE

@@ -52,6 +52,12 @@ static int exit_term(cnode_term *result, int rc, cnode_term raised)
 	return cnode_format(result, "{'EXIT',{~a,[]}}", cnode_error_atom(rc));
 }
 
+/* A loser that cannot be told, because his node chose a pid that nothing can be sent to, has lost all the same. */
+static int told(int rc)
+{
+	return rc == CNODE_ENOMEM || rc == CNODE_EEXITED ? rc : 0;
+}
+
 /* Runs a method in the calling process; *result is yours. */
 static int resolve(struct cn_global *g, cnode_process *self, cnode_term fun, cnode_term name, cnode_pid a, cnode_pid b,
 		   cnode_term *result)
@@ -63,15 +69,15 @@ static int resolve(struct cn_global *g, cnode_process *self, cnode_term fun, cno
 	cnode_pid min = swap ? b : a, max = swap ? a : b;
 	switch (method_of(fun, &module, &function)) {
 	case METHOD_EXIT:
-		rc = CN_MUTANT(global_loser_lives) ? 0 : cnode_exit(self, max, "kill");
+		rc = CN_MUTANT(global_loser_lives) ? 0 : told(cnode_exit(self, max, "kill"));
 		return rc != 0 ? rc : cnode_format(result, "~p", min);
 	case METHOD_NOTIFY:
-		rc = cnode_send(self, max, "{global_name_conflict,~t}", name);
+		rc = told(cnode_send(self, max, "{global_name_conflict,~t}", name));
 		return rc != 0 ? rc : cnode_format(result, "~p", min);
 	case METHOD_NOTIFY_ALL:
-		rc = cnode_send(self, a, "{global_name_conflict,~t,~p}", name, b);
+		rc = told(cnode_send(self, a, "{global_name_conflict,~t,~p}", name, b));
 		if (rc == 0)
-			rc = cnode_send(self, b, "{global_name_conflict,~t,~p}", name, a);
+			rc = told(cnode_send(self, b, "{global_name_conflict,~t,~p}", name, a));
 		return rc != 0 ? rc : cnode_format(result, "none");
 	case METHOD_FUNCTION:
 		rc = cnode_format(&args, "[~t,~p,~p]", name, a, b);

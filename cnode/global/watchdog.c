@@ -14,6 +14,8 @@
 void global_stalled(struct cn_global *g, cnode_name node, const char *what)
 {
 	char text[CNODE_NAME_SIZE];
+	if (CN_MUTANT(global_waits_for_ever))
+		return;
 	(void)cnode_name_text(node, text);
 	cn_log_line(g->config.log, CNODE_LOG_WARNING, "global: %s %s: closing its connection (global_timeout)", text, what);
 	atomic_fetch_add(&g->stalled, 1);

@@ -104,7 +104,7 @@ struct control {
 	char letter;
 };
 
-#define WIDEST 100000               /* so that a format cannot ask for all memory */
+#define WIDEST 100000               /* one control sequence; of many the limit of `out` takes care */
 
 static bool read_number(const char **at, struct arguments *a, int64_t *number)
 {
@@ -367,7 +367,7 @@ bool cn_io_format(struct cn_buf *out, cnode_term format, cnode_term args)
 		good = cn_io_chars(&text, format, cnode_term_type(format) == CNODE_TYPE_BINARY);
 	cn_put_u8(&text, 0);
 	struct arguments a = { .r = cnode_read(args) };
-	for (const char *at = (const char *)text.data; good && text.err == 0 && *at;) {
+	for (const char *at = (const char *)text.data; good && text.err == 0 && out->err == 0 && *at;) {
 		size_t plain = strcspn(at, "~");
 		struct control c;
 		cn_put(out, at, plain);
@@ -377,7 +377,7 @@ bool cn_io_format(struct cn_buf *out, cnode_term format, cnode_term args)
 			good = read_control(&at, &a, &c) && put_control(out, &c, &a);
 		}
 	}
-	good = good && none_left(&a);
+	good = good && (out->err != 0 || none_left(&a));
 	if (text.err)
 		out->err = text.err;
 	cn_buf_fini(&text);

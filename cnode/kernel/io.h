@@ -9,8 +9,10 @@
 bool cn_io_chars(struct cn_buf *out, cnode_term chars, bool latin1);
 /*
  * io_lib:format(Format, Args), on one line where ~p would break lines. False: they do not fit
- * together, or there is a control sequence that it does not know.
+ * together, or there is a control sequence that it does not know. What is wider than its few
+ * bytes of format adds up: give `out` a limit where the format is somebody else's.
  */
+#define CN_IO_FORMAT_MAX ((size_t)64 << 20)     /* what one request of a peer may make of a format */
 bool cn_io_format(struct cn_buf *out, cnode_term format, cnode_term args);
 
 /* Takes what was written, UTF-8. 0 or a code, which ends the process. */

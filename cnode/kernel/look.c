@@ -120,7 +120,9 @@ static void put_relations(const struct subject *s, cnode_builder *b, enum cn_rel
 	struct cn_relation *list = NULL;
 	size_t count = 0;
 	char node[CNODE_NAME_SIZE];
-	(void)cn_procs_relations(s->procs, s->pid, kind, &list, &count);    /* it has just ended: there are none */
+	/* CNODE_ENOPROC: it has just ended, and there are none. */
+	if (cn_procs_relations(s->procs, s->pid, kind, &list, &count) == CNODE_ENOMEM && b->err == 0)
+		b->err = CNODE_ENOMEM;
 	cnode_build_list(b);
 	for (size_t i = 0; list && i < count; i++) {
 		if (kind == CN_RELATION_MONITOR) {

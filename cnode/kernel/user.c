@@ -24,7 +24,7 @@ static const char *put_built(struct request *q, struct cn_buf *b, bool good)
 {
 	if (good && b->err == 0)
 		q->failed = q->put(q->self, q->state, b->data ? (const char *)b->data : "", b->size);
-	const char *word = !good ? "put_chars" : b->err ? "enomem" : q->failed ? "terminated" : "ok";
+	const char *word = !good ? "put_chars" : b->err ? cnode_error_atom(b->err) : q->failed ? "terminated" : "ok";
 	cn_buf_fini(b);
 	return word;
 }
@@ -43,7 +43,7 @@ static const char *put_call(struct request *q, const char *module, const char *f
 	cnode_term format, values;
 	struct cn_buf b;
 	bool good = false;
-	cn_buf_init(&b, 0);
+	cn_buf_init(&b, CN_IO_FORMAT_MAX);
 	if (strcmp(module, "io_lib") != 0)
 		return "put_chars";
 	if ((strcmp(function, "format") == 0 || strcmp(function, "fwrite") == 0) && cnode_scan(args, "[~t,~t]", &format, &values) == 0) {
@@ -51,6 +51,7 @@ static const char *put_call(struct request *q, const char *module, const char *f
 	} else if (strcmp(function, "write") == 0 && cnode_scan(args, "[~t]", &values) == 0) {
 		char *text = cn_term_plain_text(values);
 		good = true;
+		b.limit = 0;            /* a term's text is no larger than what it came in makes it */
 		if (text)
 			cn_put(&b, text, strlen(text));
 		else

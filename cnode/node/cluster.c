@@ -95,14 +95,7 @@ static void on_hello(void *ctx, struct cn_conn *c, const struct cn_handshake *hs
 		answer->status = judge(cluster, c, hs->peer);
 		return;
 	}
-	uint64_t random;
-	uint32_t creation;
-	answer->status = CN_STATUS_NOT_ALLOWED;
-	if (cluster->stopping || cn_random(&random, sizeof random) != 0 || cn_random(&creation, sizeof creation) != 0)
-		return;
-	cn_node_name_dynamic(random, hs->peer, answer->name);
-	answer->creation = creation < 4 ? creation + 4 : creation;
-	answer->status = CN_STATUS_NAMED;
+	answer->status = !cluster->stopping && cn_dynamic_give(cluster, c, hs->peer, answer) ? CN_STATUS_NAMED : CN_STATUS_NOT_ALLOWED;
 }
 
 static bool on_alive(void *ctx, struct cn_conn *c)
@@ -177,6 +170,7 @@ static int on_up(void *ctx, struct cn_conn *c)
 		cn_conn_close(other, CNODE_EEXIST, "the peer's own connection was faster");
 	}
 	cn_conn_set_user(c, peer);
+	cn_dynamic_up(cluster, c);
 	cn_peer_up(peer, c);
 	return 0;
 }
@@ -207,6 +201,7 @@ static void on_down(void *ctx, struct cn_conn *c, int error, const char *text)
 {
 	struct cn_cluster *cluster = ctx;
 	struct cn_peer *peer = cn_conn_user(c);
+	cn_dynamic_down(cluster, c);
 	if (!peer)
 		return;                     /* a stranger, or one whose place another connection of the peer took */
 	if (peer->conn == c) {
@@ -327,6 +322,7 @@ void cn_cluster_free(struct cn_cluster *cluster)
 	cn_sources_stop(cluster);
 	cn_registrar_free(cluster->registrar);
 	cn_peers_free(cluster);
+	cn_dynamic_free(cluster);
 	cn_orders_free(cluster);
 	cn_net_free(cluster->net);
 	while (cluster->resumes) {

@@ -101,6 +101,7 @@ struct cn_cluster {
 	uint16_t port;              /* we listen at */
 	bool stopping;
 	struct cn_peer *downs;      /* peers whose relations are being told; holder of the lead */
+	struct cn_dynamic *dynamic; /* names given to peers, newest first; holder of the lead */
 	struct cn_source *sources;  /* where nodes are looked for; holder of the lead */
 	struct cn_task chores;      /* what other threads leave for the holder of the lead */
 
@@ -131,6 +132,14 @@ void cn_cluster_chores(struct cn_task *task);
 void cn_peer_forget_idle(struct cn_peer *peer);
 /* Between a half and all of it. */
 uint64_t cn_jitter(uint64_t ns);
+
+/* dynamic.c: names for peers that ask for one. Lead. */
+struct cn_dynamic;
+/* A name at the peer's host and its creation, for this connection; false: there is none to give. */
+bool cn_dynamic_give(struct cn_cluster *cluster, const struct cn_conn *c, const char *host, struct cn_hello *answer);
+void cn_dynamic_up(struct cn_cluster *cluster, const struct cn_conn *c);        /* no-op for those with names of their own */
+void cn_dynamic_down(struct cn_cluster *cluster, const struct cn_conn *c);      /* the name is free; the same */
+void cn_dynamic_free(struct cn_cluster *cluster);
 
 /* discover.c */
 struct cn_source;

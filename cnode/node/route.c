@@ -141,7 +141,7 @@ static int waiting_new(const struct cn_control *c, cnode_term term, bool suspend
 	w->control = *c;
 	w->control.opts = (cnode_term){ 0 };
 	w->suspended = suspended;
-	w->bytes = SIGNAL_BYTES + term.size_;
+	w->bytes = SIGNAL_BYTES + cn_term_weight(term);
 	uint8_t *at = w->texts;
 	struct cn_atom_text *copies[] = { &w->control.name, &w->control.module, &w->control.function };
 	for (size_t i = 0; i < CN_ARRAY_SIZE(copies); i++) {

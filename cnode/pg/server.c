@@ -501,7 +501,8 @@ static int server_message(struct server *v, cnode_term message)
 		unlock(v);
 	} else if (cnode_message_peer(v->self) == 0 && cnode_scan(message, "{more,~p}", &pid) == 0) {
 		sync_more(v, pid);
-	} else if ((cnode_scan(message, "{discover,~p}", &pid) == 0 || (cnode_scan(message, "{discover,~p,_}", &pid) == 0 && !CN_MUTANT(pg_discover_1_unknown))) &&
+	} else if ((cnode_scan(message, "{discover,~p}", &pid) == 0 ||
+		    (cnode_scan(message, "{discover,~p,_}", &pid) == 0 && !CN_MUTANT(pg_discover_1_unknown))) &&
 		   is_peers(v, pid)) {
 		discovered(v, pid);
 	} else if ((cnode_scan(message, "{join,~p,_,_}", &pid) == 0 || cnode_scan(message, "{leave,~p,_,_}", &pid) == 0) &&

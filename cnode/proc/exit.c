@@ -12,8 +12,8 @@ void process_die(struct cnode_process *p, cnode_term reason, struct work *w)
 	atomic_store(&p->dead, true);
 	name_remove(p);
 	pids_remove(p);
-	if (p->class->flags & CN_PROC_OWN_THREAD) {
-		p->class->notify(p, p->memory);
+	if (p->state == RUN_OWN) {
+		process_wake(p);
 	} else if (p->state == RUN_IDLE || p->state == RUN_HELD) {
 		p->state = RUN_READY;           /* somebody has to clear the remains away */
 		run_ready(p, w);

@@ -98,7 +98,8 @@ int cn_procs_info(struct cn_procs *procs, cnode_pid pid, struct cn_process_info 
 	info->monitors = p->watches;
 	info->monitored_by = p->watchers;
 	info->traps_exit = p->trap_exit;
-	info->running = p->state == RUN_RUNNING && !(p->class->flags & CN_PROC_OWN_THREAD);
+	info->running = p->state == RUN_RUNNING ||
+		(p->state == RUN_OWN && p->thread && !atomic_load_explicit(&p->waits, memory_order_relaxed));
 	info->runnable = p->state == RUN_READY;
 	info->suspended = p->holds > 0;
 	info->memory += p->bytes + (uint64_t)(info->links + info->monitors + info->monitored_by) * sizeof(struct rel);

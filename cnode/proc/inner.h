@@ -3,7 +3,7 @@
  * What the files of proc share. Locks, in the order in which they may be taken:
  *
  *   process.lock   mailbox, relations, state of one process; two are held at once only by
- *                  link and unlink between two local processes (lower address first)
+ *                  link, unlink and spawn_link between two local processes (lower address first)
  *   then one of: a shard of pids, a shard of names, a shard of nodes, the list of monitor_nodes,
  *   a run queue, the timers
  *
@@ -114,7 +114,13 @@ void peer_free_if_empty(struct peer **at);
 
 /* ---- processes ---- */
 
-enum run_state { RUN_IDLE, RUN_READY, RUN_RUNNING, RUN_HELD };
+enum run_state {
+	RUN_IDLE,
+	RUN_READY,
+	RUN_RUNNING,
+	RUN_HELD,
+	RUN_OWN,                /* by a thread of its own; stays so */
+};
 
 #define OUT_BUSY 1u             /* somebody emits in its name */
 #define OUT_WORK 2u             /* and will find more when it is through */
@@ -198,6 +204,9 @@ struct cnode_process {
 	cn_started_fn *started;
 	void *started_ctx;
 	void *arg;
+	/* own thread, and whoever wakes it once it is RUN_OWN */
+	struct cnode_mailbox *thread;   /* of ops->thread_take; NULL: none */
+	_Atomic bool waits;             /* it waits for messages */
 	struct cnode_process *next;     /* in its pid bucket, under the shard's lock */
 	_Alignas(16) uint8_t memory[];  /* the class's state */
 };
@@ -338,6 +347,8 @@ bool emit_death(struct cnode_process *p, uint32_t budget, struct work *w);
 
 /* sched.c */
 void run_ready(struct cnode_process *p, const struct work *w);  /* it was made READY: queues it */
+void process_wake(struct cnode_process *p);     /* under its lock, RUN_OWN: its thread has something to look at */
+void process_pause(struct cnode_process *p);    /* its thread, nothing entered: one with a thread of its own waits until it may send */
 void process_remains(struct cnode_process *p);  /* its thread or the run queue, dead; takes the remains' count */
 
 /* timer.c */
@@ -345,6 +356,19 @@ void timer_stop(struct cn_procs *procs, struct timer *t);
 /* The process ends with `timeout` when it is due, but for start_timer_stop. 0, CNODE_ENOMEM. Its thread, or before it has one. */
 int start_timer(struct cnode_process *p, uint64_t due);
 void start_timer_stop(struct cnode_process *p);
+
+/* Two processes at once. */
+static inline void lock_both(struct cnode_process *a, struct cnode_process *b)
+{
+	cn_mutex_lock((uintptr_t)a < (uintptr_t)b ? &a->lock : &b->lock);
+	cn_mutex_lock((uintptr_t)a < (uintptr_t)b ? &b->lock : &a->lock);
+}
+
+static inline void unlock_both(struct cnode_process *a, struct cnode_process *b)
+{
+	cn_mutex_unlock(&a->lock);
+	cn_mutex_unlock(&b->lock);
+}
 
 static inline bool is_local(const struct cn_procs *procs, cnode_pid pid) { return pid.node == procs->node; }
 static inline bool is_dead(struct cnode_process *p) { return atomic_load(&p->dead); }

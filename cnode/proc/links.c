@@ -4,19 +4,6 @@
 
 /* ---- links ---- */
 
-/* Two processes at once, in the order of their addresses. */
-static void lock_both(struct cnode_process *a, struct cnode_process *b)
-{
-	cn_mutex_lock((uintptr_t)a < (uintptr_t)b ? &a->lock : &b->lock);
-	cn_mutex_lock((uintptr_t)a < (uintptr_t)b ? &b->lock : &a->lock);
-}
-
-static void unlock_both(struct cnode_process *a, struct cnode_process *b)
-{
-	cn_mutex_unlock(&a->lock);
-	cn_mutex_unlock(&b->lock);
-}
-
 /* Between local processes both ends appear at once; *rel and *other are taken when used. */
 static void link_local(struct cnode_process *self, cnode_pid to, struct rel **rel, struct rel **other, struct work *w)
 {
@@ -185,12 +172,10 @@ int cnode_unlink(cnode_process *self, cnode_pid to)
 
 int cnode_exit(cnode_process *self, cnode_pid to, const char *format, ...)
 {
-	if (cnode_pid_is_none(to))
-		return CNODE_EBADARG;
 	cnode_term reason;
 	va_list args;
 	va_start(args, format);
-	int rc = cnode_vformat(&reason, format, args);
+	int rc = cnode_pid_is_none(to) ? cn_format_refused(CNODE_EBADARG, format, args) : cnode_vformat(&reason, format, args);
 	va_end(args);
 	if (rc != 0)
 		return rc;

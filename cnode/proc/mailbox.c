@@ -19,7 +19,7 @@ struct cn_message *message_new(cnode_term term, cnode_name peer)
 	m->next = NULL;
 	m->about = NULL;
 	m->peer = peer;
-	m->bytes = sizeof *m + m->term.size_;
+	m->bytes = sizeof *m + cn_term_weight(m->term);
 	m->kind = CN_MSG_MESSAGE;
 	m->own_ = OWN_ALONE;
 	return m;
@@ -31,7 +31,7 @@ struct cn_message *message_of_rel(struct rel *r, enum cn_message_kind kind)
 	m->next = NULL;
 	m->about = &r->about;
 	m->peer = 0;
-	m->bytes = sizeof *r + m->term.size_;
+	m->bytes = sizeof *r + cn_term_weight(m->term);
 	m->kind = (uint8_t)kind;
 	m->own_ = OWN_RELATION;
 	return m;
@@ -114,8 +114,8 @@ bool mailbox_push(struct cnode_process *p, struct cn_message *m, struct work *w)
 		process_die(p, atom_overflow(), w);
 		return false;
 	}
-	if (p->class->flags & CN_PROC_OWN_THREAD) {
-		p->class->notify(p, p->memory);
+	if (p->state == RUN_OWN) {
+		process_wake(p);
 		return false;
 	}
 	if (p->state != RUN_IDLE)
@@ -173,6 +173,8 @@ struct cn_message *cn_process_receive(struct cnode_process *self, cn_wanted_fn *
 	if (self->mailbox.last == m)
 		self->mailbox.last = before;
 	m->next = NULL;
+	if (self->thread)
+		atomic_fetch_add_explicit(&self->handled, 1, memory_order_relaxed);
 	return m;
 }
 

@@ -30,6 +30,7 @@
 
 struct cn_procs;
 struct cn_process_class;
+struct cnode_mailbox;
 
 /* ---- signals, in both directions ---- */
 
@@ -135,6 +136,23 @@ struct cn_procs_ops {
 	void (*gone)(void *ctx, cnode_pid pid, void *origin);
 	/* May an exit/2 of the peer end this process? Not asked for linked processes. NULL: every peer may. */
 	bool (*may_exit)(void *ctx, cnode_name peer, const struct cn_exit_target *target);
+
+	/*
+	 * Threads for processes whose class has `run`; all NULL: there are none (CNODE_ENOTSUP). A thread is known by
+	 * the mailbox that the code it runs will use.
+	 *
+	 * Has a thread ready for a process, before its init. Called without any lock; may start a thread.
+	 * 0, CNODE_ESYSLIMIT, CNODE_ENOMEM, CNODE_ENOTSUP.
+	 */
+	int (*thread_take)(void *ctx, struct cnode_process *self, struct cnode_mailbox **mailbox);
+	/* The thread is to call cn_process_run and cn_process_ran, once. */
+	void (*thread_run)(struct cnode_mailbox *mailbox);
+	/* Gives back one that was taken, and is not to run. */
+	void (*thread_give)(struct cnode_mailbox *mailbox);
+	/* Something arrived, the process died, or it may send again. */
+	void (*thread_wake)(struct cnode_mailbox *mailbox);
+	/* By the thread itself, without any lock: waits until it is woken, or was since the last time. */
+	void (*thread_wait)(struct cnode_mailbox *mailbox);
 };
 
 struct cn_procs_config {
@@ -279,14 +297,13 @@ void cn_message_free(struct cnode_process *self, struct cn_message *m);
 /* ---- classes of processes ---- */
 
 #define CN_PROC_PROMPT 1u       /* bounded callbacks: own run queue, run by whoever leads, never suspended */
-#define CN_PROC_OWN_THREAD 2u   /* not scheduled: a thread of its own calls cn_process_receive; `notify` wakes it */
-#define CN_PROC_QUIET 4u        /* an abnormal end is not logged */
-#define CN_PROC_LAST 8u         /* others need it up to their end: ends with the prompt ones */
+#define CN_PROC_QUIET 2u        /* an abnormal end is not logged */
+#define CN_PROC_LAST 4u         /* others need it up to their end: ends with the prompt ones */
 
 /*
  * Each callback is called by one thread at a time; state is the process's own memory.
- * OWN_THREAD classes have no message and terminate, and their init is called by
- * cn_process_open, before anybody can see the process: it only sets the state up.
+ * Classes for cn_process_open have notify, and no message and terminate; their init is called before
+ * anybody can see the process: it only sets the state up.
  */
 struct cn_process_class {
 	const char *name;
@@ -306,8 +323,13 @@ struct cn_process_class {
 	void (*terminate)(struct cnode_process *self, void *state, cnode_term reason);
 	/* Frees what the state holds; behind everything else. `arg` is given once more if init was never called, else NULL. May be NULL. */
 	void (*fini)(struct cnode_process *self, void *state, void *arg);
-	/* OWN_THREAD: something arrived, the process died, or it may send again. May hold locks of this room: only wakes. */
+	/* Of those that are opened: something arrived, the process died, or it may send again. May hold locks of this room: only wakes. */
 	void (*notify)(struct cnode_process *self, void *state);
+	/*
+	 * In place of `message`: straight-line code, on a thread of its own from the moment that init and the start are
+	 * through; it takes its messages by cn_process_receive. 0 ends the process with normal, a code as that of message.
+	 */
+	int (*run)(struct cnode_process *self, void *state, struct cnode_mailbox *mailbox);
 };
 
 /*
@@ -353,13 +375,22 @@ struct cn_process_spec {
 int cn_process_spawn(struct cn_procs *procs, const struct cn_process_spec *spec, cnode_pid *pid);
 
 /*
- * As cn_process_spawn for a class with CN_PROC_OWN_THREAD: *self is yours, init and
+ * As cn_process_spawn for a process that is never scheduled: *self is yours, init and
  * `started` are called at once, and the thread ends the process with cn_process_exit.
  * Also the code that init returned.
  */
 int cn_process_open(struct cn_procs *procs, const struct cn_process_spec *spec, struct cnode_process **self);
 /* Ends a process that was opened: EXIT and DOWN with the reason (if it is not dead already), then frees it. Takes NULL. */
 void cn_process_exit(struct cnode_process *self, cnode_term reason);
+
+/*
+ * The thread that ops->thread_run is for calls these two: the process's code, whose result it returns; then its end
+ * with that result, behind which self is gone.
+ */
+int cn_process_run(struct cnode_process *self);
+void cn_process_ran(struct cnode_process *self, int code);
+/* The same thread, around its waiting for messages: what it does else is its run time. */
+void cn_process_waits(struct cnode_process *self, bool waits);
 
 /* ---- inside a process: its own thread ---- */
 
@@ -372,13 +403,15 @@ void *cn_process_origin(const struct cnode_process *self);
 void cn_process_set_origin(struct cnode_process *self, void *origin);
 /* Is a line of this level written for the process: by its own level, else the node's? */
 bool cn_process_logs(const struct cnode_process *self, enum cnode_log_level level);
-/* When the slice of the running process began (cn_now, without asking the clock again); 0 for OWN_THREAD. */
+/* When the slice of the running process began (cn_now, without asking the clock again); no use for one with its own thread. */
 uint64_t cn_process_now(const struct cnode_process *self);
 /* The process ends when its callback returns, with this reason; the first one stays. Returns CNODE_EEXITED. */
 int cn_process_stop(struct cnode_process *self, cnode_term reason);
 bool cn_process_is_stopping(const struct cnode_process *self);
+/* May the peer end it by exit/2 (a link of `from` allows it, else ops->may_exit)? For those who ask for as much by a message. */
+bool cn_process_may_exit(struct cnode_process *self, cnode_pid from, cnode_name peer);
 bool cn_process_traps_exit(const struct cnode_process *self);
-/* True while back-pressure holds it; OWN_THREAD processes wait for notify. */
+/* True while back-pressure holds it; one that was opened waits for notify. */
 bool cn_process_is_suspended(const struct cnode_process *self);
 
 /* Whom a signal is for. */

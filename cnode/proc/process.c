@@ -8,6 +8,8 @@ void work_leave(struct cnode_process *self, struct work *w)
 {
 	out_leave(self, w);
 	work_run(w);
+	if (CN_UNLIKELY(self->held))
+		process_pause(self);
 }
 
 /* Past the level of the log: the process has one of its own. */
@@ -258,12 +260,10 @@ int cnode_send(cnode_process *self, cnode_pid to, const char *format, ...)
 int cnode_send_name(cnode_process *self, const char *name, const char *node, const char *format, ...)
 {
 	struct cn_target target;
-	int rc = cn_target_name(&target, name, node);
-	if (rc != 0)
-		return rc;
 	va_list args;
 	va_start(args, format);
-	rc = send_format(self, &target, format, args);
+	int rc = cn_target_name(&target, name, node);
+	rc = rc != 0 ? cn_format_refused(rc, format, args) : send_format(self, &target, format, args);
 	va_end(args);
 	return rc;
 }

@@ -168,6 +168,8 @@ void process_remains(struct cnode_process *p)
 		message_drop(m);
 	}
 	p->mailbox.first = p->mailbox.last = NULL;
+	if (p->thread && p->state != RUN_OWN)
+		procs->ops->thread_give(p->thread);
 	if (p->class->flags & (CN_PROC_PROMPT | CN_PROC_LAST))
 		atomic_fetch_sub(&procs->prompt_count, 1);
 	atomic_fetch_sub(&procs->count, 1);
@@ -179,7 +181,7 @@ void process_remains(struct cnode_process *p)
 /* It ends by itself, with the reason it was stopped with. */
 static void exit_self(struct cnode_process *p)
 {
-	struct work w = { .inside = true };
+	struct work w = { .inside = p->slicing };
 	terminate(p, p->stop_reason);
 	cn_mutex_lock(&p->lock);
 	if (!is_dead(p))
@@ -202,17 +204,20 @@ static void stop_by_code(struct cnode_process *p, int code)
 /* The first run. False: it has ended. */
 static bool begin(struct cnode_process *p)
 {
-	p->ran_init = true;
 	int rc = 0;
-	if (CN_UNLIKELY(p->init_ns)) {
+	if (p->class->run)
+		rc = p->procs->ops->thread_take ? p->procs->ops->thread_take(p->procs->ctx, p, &p->thread) : CNODE_ENOTSUP;
+	if (rc == 0 && CN_UNLIKELY(p->init_ns)) {
 		uint64_t now = cn_now(), by = p->init_ns < CN_NEVER - now ? now + p->init_ns : CN_NEVER - 1;
 		if (by < p->start_by) {
 			start_timer_stop(p);
 			rc = start_timer(p, by);
 		}
 	}
-	if (rc == 0)
+	if (rc == 0) {
+		p->ran_init = true;
 		rc = p->class->init ? p->class->init(p, p->memory, p->arg) : 0;
+	}
 	start_timer_stop(p);
 	if (rc < 0) {
 		stop_by_code(p, rc);
@@ -307,6 +312,17 @@ static bool pause(struct cnode_process *p, uint64_t began, uint32_t done, bool o
 	return false;
 }
 
+/* From now on its own thread runs it, and wakes for what comes. */
+static void hand_over(struct cnode_process *p, uint64_t began)
+{
+	account(p, began, 0);
+	p->slicing = false;
+	cn_mutex_lock(&p->lock);
+	p->state = RUN_OWN;
+	cn_mutex_unlock(&p->lock);
+	p->procs->ops->thread_run(p->thread);
+}
+
 static void slice(struct cnode_process *p, uint64_t budget)
 {
 	uint64_t began = cn_now();
@@ -323,8 +339,14 @@ static void slice(struct cnode_process *p, uint64_t budget)
 		process_remains(p);
 		return;
 	}
-	if (!p->ran_init && !begin(p))
-		return;
+	if (!p->ran_init) {
+		if (!begin(p))
+			return;
+		if (p->thread && !p->stopping) {
+			hand_over(p, began);
+			return;
+		}
+	}
 	for (;;) {
 		/* What the callback of a process that was killed returns is no reason any more. */
 		if (p->stopping && !is_dead(p)) {
@@ -370,7 +392,66 @@ bool cn_sched_run(struct cn_procs *procs, bool prompt_only, uint64_t budget_ns)
 	return true;
 }
 
+/* ---- processes with a thread of their own ---- */
+
+void process_wake(struct cnode_process *p)
+{
+	if (p->thread)
+		p->procs->ops->thread_wake(p->thread);
+	else
+		p->class->notify(p, p->memory);
+}
+
+static void ran_for(struct cnode_process *p)
+{
+	uint64_t took = cn_now() - p->slice_at;
+	atomic_store_explicit(&p->run_ns, atomic_load_explicit(&p->run_ns, memory_order_relaxed) + took, memory_order_relaxed);
+}
+
+void cn_process_waits(struct cnode_process *self, bool waits)
+{
+	if (waits)
+		ran_for(self);
+	else
+		self->slice_at = cn_now();
+	atomic_store_explicit(&self->waits, waits, memory_order_relaxed);
+}
+
+int cn_process_run(struct cnode_process *self)
+{
+	self->slice_at = cn_now();
+	process_pause(self);            /* init may have sent as much */
+	int rc = is_dead(self) ? 0 : self->class->run(self, self->memory, self->thread);
+	ran_for(self);
+	return rc;
+}
+
+void cn_process_ran(struct cnode_process *self, int code)
+{
+	if (is_dead(self)) {            /* what its code returned is no reason any more */
+		process_remains(self);
+		return;
+	}
+	if (code < 0)
+		stop_by_code(self, code);
+	if (!self->stopping) {
+		self->stopping = true;
+		self->stop_reason = atom_normal();
+	}
+	log_crash(self, self->stop_reason);
+	exit_self(self);
+}
+
 /* ---- back-pressure ---- */
+
+void process_pause(struct cnode_process *p)
+{
+	if (!p->thread || p->state != RUN_OWN)
+		return;                 /* at the end of its slice; or its thread sees to it */
+	while (cn_process_is_suspended(p) && !is_dead(p))
+		p->procs->ops->thread_wait(p->thread);
+	p->held = false;
+}
 
 void cn_procs_resume(struct cn_procs *procs, cnode_pid pid)
 {
@@ -382,8 +463,8 @@ void cn_procs_resume(struct cn_procs *procs, cnode_pid pid)
 	cn_mutex_lock(&p->lock);
 	if (!is_dead(p)) {
 		p->holds--;
-		if (p->holds <= 0 && (p->class->flags & CN_PROC_OWN_THREAD))
-			p->class->notify(p, p->memory);
+		if (p->holds <= 0 && p->state == RUN_OWN)
+			process_wake(p);
 		else if (p->holds <= 0 && p->state == RUN_HELD) {
 			p->state = RUN_READY;
 			ready = true;

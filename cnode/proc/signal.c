@@ -159,6 +159,18 @@ static bool may_exit(struct cnode_process *p, cnode_pid from, cnode_name peer, c
 	return procs->ops->may_exit(procs->ctx, peer, &target);
 }
 
+bool cn_process_may_exit(struct cnode_process *self, cnode_pid from, cnode_name peer)
+{
+	static const uint8_t normal[] = { CN_SMALL_ATOM_UTF8, 6, 'n', 'o', 'r', 'm', 'a', 'l' };
+	/* In a message any pid can stand. */
+	if (from.node != peer)
+		from = (cnode_pid){ 0 };
+	cn_mutex_lock(&self->lock);
+	bool may = may_exit(self, from, peer, cn_term_static(normal, sizeof normal));
+	cn_mutex_unlock(&self->lock);
+	return may;
+}
+
 int deliver_exit2(struct cn_procs *procs, const struct cn_target *to, cnode_pid from, cnode_name peer, cnode_term reason,
 		  struct work *w)
 {

@@ -138,7 +138,7 @@ static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool
 	atomic_init(&p->log_level, spec->log_level ? (int)*spec->log_level : -1);
 	p->start_by = CN_NEVER;
 	p->holds = spec->held;
-	p->state = own_thread ? RUN_RUNNING : spec->held ? RUN_HELD : RUN_READY;
+	p->state = own_thread ? RUN_OWN : spec->held ? RUN_HELD : RUN_READY;
 	p->ran_init = p->terminated = own_thread;
 	atomic_init(&p->refs, 2);       /* the pid table's, and the remains' */
 	cn_mutex_init(&p->lock);
@@ -152,10 +152,10 @@ static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool
 	if (rc != 0)
 		goto undo_process;
 
-	/* Nobody can wait for the child's lock, so taking the parent's behind it breaks no order. */
-	cn_mutex_lock(&p->lock);
 	if (bonds.parent)
-		cn_mutex_lock(&bonds.parent->lock);
+		lock_both(p, bonds.parent);
+	else
+		cn_mutex_lock(&p->lock);
 	rc = publish(p, spec, &bonds);
 	if (bonds.parent)
 		cn_mutex_unlock(&bonds.parent->lock);

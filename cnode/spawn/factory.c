@@ -74,8 +74,7 @@ int cn_factory_add(struct cn_factories *f, const char *name, const cnode_behavio
 {
 	if (!name || !*name || !cn_atom_valid(name, strlen(name)))
 		return CNODE_EBADNAME;
-	if (!behaviour || behaviour->size < offsetof(cnode_behaviour, state_size) || !who ||
-	    cn_access_check(who, NULL) != 0)
+	if (!behaviour || cn_gen_check(behaviour) != 0 || !who || cn_access_check(who, NULL) != 0)
 		return CNODE_EBADARG;
 	cn_mutex_lock(&f->lock);
 	int rc;

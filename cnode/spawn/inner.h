@@ -42,6 +42,7 @@ struct cn_wishes {
 	bool link, monitor;
 	bool at_once;               /* the answer comes on creation, not after init */
 	bool tells_failure;         /* the whole reason of a failed start goes out as a message, too */
+	cnode_ref failure_to;       /* to this alias; words 0: to the caller */
 	bool drops;                 /* what comes to a full mailbox; else it ends the process */
 	bool says_registration, says_level;
 	enum cn_registration registration;
@@ -79,6 +80,7 @@ struct cn_origin {
 	cnode_ref id;
 	cnode_pid from;
 	bool link, monitor, tells_failure;
+	cnode_ref failure_to;
 	cnode_pid pid;              /* while it is registered globally */
 	/* Its own thread: */
 	char *application;          /* NULL: none */

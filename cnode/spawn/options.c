@@ -143,7 +143,7 @@ static bool read_option(cnode_term option, struct cn_wishes *w)
 	if (strcmp(key.text, "answer") == 0)
 		return (w->at_once = cn_term_is_atom(value, "creation")) || cn_term_is_atom(value, "init");
 	if (strcmp(key.text, "failure") == 0)
-		return w->tells_failure = cn_term_is_atom(value, "message");
+		return w->tells_failure = cnode_scan(value, "~r", &w->failure_to) == 0 || cn_term_is_atom(value, "message");
 	return CN_MUTANT(any_spawn_option) || is_beams_own(&key);
 }
 

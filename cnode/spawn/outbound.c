@@ -133,14 +133,14 @@ static int make_options(cnode_builder *b, const cnode_spawn_options *o, struct c
 }
 
 static int make_extras(struct cn_factories *f, const cnode_process *self, cnode_builder *b, const cnode_spawn_options *o,
-		       uint64_t timeout_ms, struct cn_buf *why)
+		       uint64_t timeout_ms, const cnode_ref *failure_to, struct cn_buf *why)
 {
 	enum cnode_log_level level;
 	int rc = 0;
 	cnode_build_list(b);
 	add_time(b, "timeout", timeout_ms);
-	if (o->reason)
-		add_atom_option(b, "failure", "message");
+	if (failure_to)
+		cnode_build_format(b, "{failure,~r}", *failure_to);
 	if (!o->application && *cn_spawn_application(self))
 		add_atom_option(b, "application", cn_spawn_application(self));
 	if (!o->log_level && cnode_log_level(self, &level) == 0)
@@ -153,7 +153,7 @@ static int make_extras(struct cn_factories *f, const cnode_process *self, cnode_
 }
 
 int cn_outbound_make(struct cn_factories *f, const cnode_process *self, const cnode_spawn_options *o, uint64_t timeout_ms,
-		     struct cn_outbound *out, struct cn_buf *why)
+		     const cnode_ref *failure_to, struct cn_outbound *out, struct cn_buf *why)
 {
 	*out = (struct cn_outbound){ 0 };
 	if (!good_atom(o->name) || !good_atom(o->application) || (o->name && !*o->name))
@@ -166,7 +166,7 @@ int cn_outbound_make(struct cn_factories *f, const cnode_process *self, const cn
 	int rc = make_options(b, o, why);
 	int built = cnode_builder_term(b, &out->options);
 	if (rc == 0 && (rc = built) == 0) {
-		rc = make_extras(f, self, b, o, timeout_ms, why);
+		rc = make_extras(f, self, b, o, timeout_ms, failure_to, why);
 		built = cnode_builder_term(b, &out->extras);
 		if (rc == 0)
 			rc = built;

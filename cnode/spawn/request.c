@@ -60,8 +60,14 @@ static void tell_failure(const struct cn_origin *r, cnode_term reason)
 	cnode_term message;
 	if (cnode_format(&message, "{spawn_failed,~r,~t}", r->id, reason) != 0)
 		return;                     /* the answer says that it failed, all the same */
+	const cnode_ref *alias = r->failure_to.words ? &r->failure_to : NULL;
 	struct cn_signal sig = { .kind = CN_SIG_MESSAGE, .to = r->from, .node = r->peer, .epoch = r->epoch, .term = message };
-	struct cn_target to = { .pid = r->from };
+	struct cn_target to = { .pid = r->from, .alias = alias };
+	if (alias) {
+		sig.from = cn_procs_root(r->factories->procs);
+		sig.to = to.pid = (cnode_pid){ 0 };
+		sig.alias = alias;
+	}
 	if (r->cluster)
 		cn_cluster_send(r->cluster, &sig, 0);
 	else
@@ -330,6 +336,9 @@ void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, cons
 	if (rc == 0 && (rc = choose(f, q->peer, &w, &gen, &at_hand.factory)) == 0 &&
 	    (!cn_wishes_read(&w.wishes, q->options) || !cn_wishes_fit(&w.wishes)))
 		word = "badopt";
+	/* Nobody is told things by us in the name of a peer. */
+	if (rc == 0 && !word && w.wishes.failure_to.words && w.wishes.failure_to.node != q->peer_name)
+		word = "badopt";
 	if (rc == 0 && !word && w.wishes.registration == CN_REGISTER_GLOBAL && w.wishes.name.size && !f->global.register_name)
 		word = "no_global";
 	if (rc != 0 || word) {
@@ -346,6 +355,7 @@ void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, cons
 	at_hand.link = w.wishes.link;
 	at_hand.monitor = w.wishes.monitor;
 	at_hand.tells_failure = w.wishes.tells_failure;
+	at_hand.failure_to = w.wishes.failure_to;
 	struct cn_origin *r = rc == 0 ? cn_malloc(sizeof *r) : NULL;
 	if (r) {
 		*r = at_hand;
@@ -384,7 +394,7 @@ int cn_spawn_here(struct cn_factories *f, cnode_process *self, const char *modul
 	*ref = q.request = cn_procs_make_ref(f->procs);
 	*r = (struct cn_origin){
 		.factories = f, .id = *ref, .from = q.from, .link = o->link, .monitor = o->monitor,
-		.tells_failure = w.wishes.tells_failure,
+		.tells_failure = w.wishes.tells_failure, .failure_to = w.wishes.failure_to,
 	};
 	atomic_init(&r->refs, 2);
 	struct cn_gen_spec gen = { .factory = module, .args = args };

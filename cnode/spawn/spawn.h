@@ -79,11 +79,11 @@ struct cn_outbound {
 	cnode_term extras;          /* what is inherited, and what helps the waiting side: C nodes only */
 };
 /*
- * Makes them for a spawn by self; timeout_ms 0 or CNODE_INFINITY: none. `why` gets the key of a
+ * Makes them for a spawn by self; timeout_ms 0 or CNODE_INFINITY: none; failure_to: an alias of self, or NULL. `why` gets the key of a
  * value that cannot be sent (CNODE_EBADTERM). 0, CNODE_EBADNAME, CNODE_EBADARG, CNODE_ENOMEM. self's thread.
  */
 int cn_outbound_make(struct cn_factories *f, const cnode_process *self, const cnode_spawn_options *o, uint64_t timeout_ms,
-		     struct cn_outbound *out, struct cn_buf *why);
+		     const cnode_ref *failure_to, struct cn_outbound *out, struct cn_buf *why);
 void cn_outbound_fini(struct cn_outbound *out);
 
 /*

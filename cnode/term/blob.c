@@ -132,7 +132,10 @@ void cn_blob_unref(struct cn_blob *b)
 	struct cn_plain *p = atomic_load_explicit(&b->plain, memory_order_acquire);
 	while (p) {
 		struct cn_plain *next = p->next;
-		cn_free(p);
+		if (p->what == CN_PLAIN_HANDED)
+			cn_handed_release(p, p->size);
+		else
+			cn_free(p);
 		p = next;
 	}
 	if (is_pooled(b->room))

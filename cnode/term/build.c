@@ -19,6 +19,9 @@ void cn_builder_init(struct cnode_builder *b)
 	b->depth = 0;
 	b->room = CN_BUILD_FRAMES;
 	b->frames = b->small;
+	b->handed = NULL;
+	b->handed_count = b->handed_room = 0;
+	b->handed_bytes = 0;
 }
 
 void cn_builder_fini(struct cnode_builder *b)
@@ -26,6 +29,8 @@ void cn_builder_fini(struct cnode_builder *b)
 	cn_blob_unref(b->blob);
 	if (b->frames != b->small)
 		cn_free(b->frames);
+	if (b->handed)
+		cn_handed_release(b->handed, b->handed_count);
 	cn_builder_init(b);
 }
 
@@ -56,7 +61,7 @@ static void fail(struct cnode_builder *b, int err)
 static __attribute__((noinline)) uint8_t *grow(struct cnode_builder *b, size_t more)
 {
 	size_t room = b->blob ? b->blob->size : FIRST_ROOM;
-	if (more > CN_TERM_BYTES_MAX - b->size) {
+	if (more + b->handed_bytes > CN_TERM_BYTES_MAX - b->size) {
 		fail(b, CNODE_EBADTERM);
 		return NULL;
 	}
@@ -114,6 +119,16 @@ static void complete_at(struct cnode_builder *b, const uint8_t *end)
 {
 	ended(b, end);
 	complete(b);
+}
+
+uint8_t *cn_build_begin(struct cnode_builder *b, size_t size)
+{
+	return begin(b, size);
+}
+
+void cn_build_complete(struct cnode_builder *b, const uint8_t *end)
+{
+	complete_at(b, end);
 }
 
 /* Enters a compound whose head, `size` bytes, is written at the end. */
@@ -363,6 +378,8 @@ void cnode_build_term(cnode_builder *b, cnode_term term)
 		fail(b, CNODE_EBADARG);
 		return;
 	}
+	if (cn_term_is_handed(term) && cn_build_handed_term(b, term))
+		return;
 	int rc = cn_term_plain(term, &bytes, &size);
 	if (rc) {
 		fail(b, rc);
@@ -428,6 +445,8 @@ void cn_build_close_tuple(struct cnode_builder *b)
 		b->size += 3;
 		p[0] = CN_LARGE_TUPLE;
 		cn_store_u32(p + 1, arity);
+		for (uint32_t i = b->handed_count; i && cn_handed_of(b->handed)[i - 1].at > at; i--)
+			cn_handed_of(b->handed)[i - 1].at += 3;
 	} else {
 		b->blob->bytes[at + 1] = (uint8_t)arity;
 	}
@@ -525,7 +544,9 @@ void cnode_build_map_end(cnode_builder *b)
 
 static int finish(struct cnode_builder *b, cnode_term *term)
 {
-	static const struct cn_term_limits limits = { .flags = CN_TERM_OUTBOUND | CN_TERM_RECORDS };
+	const struct cn_term_limits limits = {
+		.flags = CN_TERM_OUTBOUND | CN_TERM_RECORDS | (b->handed ? CN_TERM_HANDED : 0),
+	};
 	if (b->err)
 		return b->err;
 	if (!b->done)
@@ -545,6 +566,8 @@ static int finish(struct cnode_builder *b, cnode_term *term)
 	}
 	b->blob->size = b->size;
 	*term = cn_term_of_verified(b->blob, 0, &v);
+	if (b->handed)
+		cn_builder_hands_over(b);
 	b->blob = NULL;
 	return 0;
 }

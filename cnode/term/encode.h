@@ -109,4 +109,15 @@ void cn_build_bits(struct cnode_builder *b, const void *bytes, size_t size, unsi
 void cn_build_export(struct cnode_builder *b, const void *module, size_t module_size,
 		     const void *function, size_t function_size, uint8_t arity);
 
+/* ---- of the builder, for handed.c ---- */
+
+/* Begins one term of at most `size` bytes; where to write it, or NULL (b->err is set). */
+uint8_t *cn_build_begin(struct cnode_builder *b, size_t size);
+/* It ended there. */
+void cn_build_complete(struct cnode_builder *b, const uint8_t *end);
+/* A term with binaries that were handed over, without copying them. False: it is not in its blob's own bytes. */
+bool cn_build_handed_term(struct cnode_builder *b, cnode_term t);
+/* The blob, which is complete, takes them. Cannot fail. */
+void cn_builder_hands_over(struct cnode_builder *b);
+
 #endif

@@ -104,6 +104,11 @@ struct cn_id cn_id_at(const uint8_t *p)
 
 struct cn_bits cn_bits_at(const uint8_t *p)
 {
+	if (*p == CN_HANDED) {
+		const uint8_t *bytes;
+		memcpy(&bytes, p + 6, sizeof bytes);
+		return (struct cn_bits){ bytes, cn_load_u32(p + 2), 8 };
+	}
 	size_t size = cn_load_u32(p + 1);
 	if (*p == CN_BINARY)
 		return (struct cn_bits){ p + 5, size, 8 };

@@ -123,6 +123,15 @@ static int copy(struct copier *c, const uint8_t *p)
 		case CNODE_TYPE_REF:
 			put_node(c, p);
 			break;
+		case CNODE_TYPE_BINARY:
+			if (*p == CN_HANDED) {
+				struct cn_bits bits = cn_bits_at(p);
+				flush(c, p);
+				cn_put(&c->out, p + 1, 5);
+				cn_put(&c->out, bits.bytes, bits.size);
+				c->run = p + h.size;
+			}
+			break;
 		case CNODE_TYPE_NIL:
 			if (*p == CN_STRING) {
 				flush(c, p);

@@ -35,6 +35,15 @@ enum cn_tag {
 	CN_VERSION = 131,
 };
 
+/*
+ * No tag of the external format: a binary whose bytes are the program's own (cnode_build_handed). Behind it
+ * stand the head it has on the wire (CN_BINARY and the size) and the bytes' address. The builder alone writes
+ * it, and no verifier takes it from elsewhere.
+ */
+#define CN_HANDED 255
+#define CN_HANDED_SIZE (1 + 5 + sizeof(void *))
+#define CN_HANDED_LEAST 8192          /* smaller ones are copied, as the wire would copy them, and given back at once */
+
 #define CN_ATOM_CHARS 255          /* characters in an atom, at most */
 #define CN_ATOM_BYTES (255 * 4)    /* and so many bytes of UTF-8 */
 
@@ -83,6 +92,7 @@ struct cn_blob {
  */
 #define CN_BLOB_ODD 1u
 #define CN_BLOB_STATIC 2u             /* not counted, never freed */
+#define CN_BLOB_HANDED 4u             /* has binaries of CN_HANDED; it is odd, too */
 
 /* One reference, bytes not initialised; NULL when out of memory. Any thread. */
 struct cn_blob *cn_blob_new(size_t size);
@@ -123,6 +133,7 @@ struct cn_term_limits {
 #define CN_TERM_OUTBOUND 1u
 #define CN_TERM_RECORDS 2u            /* outbound: native records are allowed (peer is OTP 29) */
 #define CN_TERM_NARROW 4u             /* outbound: OTP 23: pids of 15 + 13 bits, no V4_PORT */
+#define CN_TERM_HANDED 8u             /* what a builder has just written, or a term of it: CN_HANDED is known */
 
 enum { CN_VERIFY_DONE = 0, CN_VERIFY_MORE = 1, CN_VERIFY_BUDGET = 2 };
 
@@ -246,6 +257,41 @@ int cn_term_outgoing(cnode_term term, const struct cn_term_limits *limits,
  */
 int cn_term_plain(cnode_term term, const uint8_t **bytes, size_t *size);
 
+/* ---- binaries that were handed over ---- */
+
+struct cn_handed {
+	size_t at;                  /* of its tag, from the blob's first byte */
+	const uint8_t *bytes;
+	size_t size;
+	cnode_release_fn *release;  /* may be NULL */
+	void *context;
+};
+
+/* The bytes of a term on the wire, run by run. A small value; a copy goes on from where it was copied. */
+struct cn_runs {
+	const uint8_t *at;          /* the rest of the present run */
+	size_t left;
+	enum { CN_RUN_TERM, CN_RUN_HEAD, CN_RUN_HANDED } kind;
+	const uint8_t *base, *end;  /* the blob's first byte; where the term ends */
+	const struct cn_handed *next;       /* the present one, or the next to come */
+	uint32_t count;             /* of those */
+};
+
+static inline bool cn_term_is_handed(cnode_term t)
+{
+	return t.owner_ && t.owner_->flags & CN_BLOB_HANDED;
+}
+/*
+ * As cn_term_outgoing without sites, for a term that is cn_term_is_handed: *size bytes come by cn_runs_next. They and
+ * the runs are borrowed from the term.
+ */
+int cn_term_outgoing_runs(cnode_term term, const struct cn_term_limits *limits, struct cn_runs *runs, size_t *size,
+			  const char **reason);
+/* The next bytes, at most `most` (not 0): false when there are no more. */
+bool cn_runs_next(struct cn_runs *runs, size_t most, const uint8_t **bytes, size_t *size);
+/* The bytes behind a term, those that were handed over too: what a queue counts it with. */
+size_t cn_term_weight(cnode_term term);
+
 /* An atom in plain external format; utf8 is a valid one. Errors: the buffer's. */
 void cn_put_atom(struct cn_buf *b, const void *utf8, size_t size);
 
@@ -275,6 +321,9 @@ struct cnode_builder {
 	uint32_t depth;
 	uint32_t room;
 	struct cn_build_frame *frames;
+	struct cn_plain *handed;    /* of CN_PLAIN_HANDED: struct cn_handed in the order of their places; NULL: none */
+	uint32_t handed_count, handed_room;
+	uint64_t handed_bytes;      /* of all of them */
 	struct cn_build_frame small[CN_BUILD_FRAMES];
 };
 void cn_builder_init(struct cnode_builder *b);
@@ -282,7 +331,10 @@ void cn_builder_fini(struct cnode_builder *b);
 void cn_build_atom(struct cnode_builder *b, const void *utf8, size_t size);
 /* A proper list of these bytes, as STRING_EXT where it fits. */
 void cn_build_bytes(struct cnode_builder *b, const void *bytes, size_t size);
+/* Takes what `~B` hands over in every case, also when the builder has an error. */
 void cn_build_vformat(struct cnode_builder *b, const char *format, va_list args);
+/* For functions that fail before they come to their format: gives back what its arguments hand over. Returns rc. */
+int cn_format_refused(int rc, const char *format, va_list args);
 
 /* ---- node names ---- */
 

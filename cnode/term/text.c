@@ -568,6 +568,13 @@ static int directive(struct cn_text *t, struct cnode_builder *b)
 		cnode_build_binary(b, bytes, va_arg(*args, size_t));
 		break;
 	}
+	case 'B': {
+		const void *bytes = va_arg(*args, const void *);
+		size_t size = va_arg(*args, size_t);
+		cnode_release_fn *release = va_arg(*args, cnode_release_fn *);
+		cnode_build_handed(b, bytes, size, release, va_arg(*args, void *));
+		break;
+	}
 	case 'p':
 		cnode_build_pid(b, va_arg(*args, cnode_pid));
 		break;
@@ -581,6 +588,7 @@ static int directive(struct cn_text *t, struct cnode_builder *b)
 		return REFUSE;
 	}
 	t->at += 2;
+	t->args->taken++;
 	return 0;
 }
 
@@ -679,19 +687,111 @@ int cnode_parse(const char *text, cnode_term *term, size_t *error_at)
 	return rc == 0 || rc == CNODE_ENOMEM ? rc : CNODE_EBADARG;
 }
 
+/* The next directive's letter, passing it; 0 at the end. What stands in quotes, behind $ or in a comment is none. */
+static char next_directive(const char **at)
+{
+	for (const char *p = *at; *p; p++) {
+		switch (*p) {
+		case '\'':
+		case '"':
+			for (char quote = *p++; *p && *p != quote; p++)
+				p += *p == '\\' && p[1];
+			break;
+		case '$':
+			p += p[1] == '\\' && p[2] ? 2 : p[1] != 0;
+			break;
+		case '%':
+			p += strcspn(p, "\n");
+			break;
+		case '~':
+			*at = p + (p[1] ? 2 : 1);
+			return p[1];
+		}
+		if (!*p)
+			break;
+	}
+	return 0;
+}
+
+/* Gives back what the arguments hand over that the builder did not come to. */
+static void release_rest(const char *format, struct cn_args *args)
+{
+	char letter;
+	unsigned number = 0;
+	while ((letter = next_directive(&format))) {
+		if (number++ < args->taken)
+			continue;
+		switch (letter) {
+		case 'q':
+			(void)va_arg(args->list, int64_t);
+			break;
+		case 'Q':
+			(void)va_arg(args->list, uint64_t);
+			break;
+		case 'l':
+			(void)va_arg(args->list, long);
+			break;
+		case 'i':
+			(void)va_arg(args->list, int);
+			break;
+		case 'f':
+			(void)va_arg(args->list, double);
+			break;
+		case 'a':
+		case 's':
+		case 'z':
+			(void)va_arg(args->list, const char *);
+			break;
+		case 'b':
+			(void)va_arg(args->list, const void *);
+			(void)va_arg(args->list, size_t);
+			break;
+		case 'B': {
+			(void)va_arg(args->list, const void *);
+			(void)va_arg(args->list, size_t);
+			cnode_release_fn *release = va_arg(args->list, cnode_release_fn *);
+			void *context = va_arg(args->list, void *);
+			if (release)
+				release(context);
+			break;
+		}
+		case 'p':
+			(void)va_arg(args->list, cnode_pid);
+			break;
+		case 'r':
+			(void)va_arg(args->list, cnode_ref);
+			break;
+		case 't':
+			(void)va_arg(args->list, cnode_term);
+			break;
+		default:
+			return;         /* nothing is known of its arguments, and so of those behind it */
+		}
+	}
+}
+
 void cn_build_vformat(struct cnode_builder *b, const char *format, va_list args)
 {
-	struct cn_args copy;
+	struct cn_args copy = { .taken = 0 };
 	struct cn_text t = { format, format + strlen(format), &copy };
-	if (b->err)
-		return;
 	va_copy(copy.list, args);
-	int rc = cn_text_term(&t, b);
-	va_end(copy.list);
+	int rc = b->err ? 0 : cn_text_term(&t, b);
 	if (b->err == 0 && rc == 0 && cn_text_peek(&t) != 0)
 		rc = CNODE_EBADARG;
 	if (b->err == 0 && rc)
 		b->err = rc == CNODE_ENOMEM ? rc : CNODE_EFORMAT;
+	if (CN_UNLIKELY(b->err))
+		release_rest(format, &copy);
+	va_end(copy.list);
+}
+
+int cn_format_refused(int rc, const char *format, va_list args)
+{
+	struct cn_args copy = { .taken = 0 };
+	va_copy(copy.list, args);
+	release_rest(format, &copy);
+	va_end(copy.list);
+	return rc;
 }
 
 void cnode_build_format(cnode_builder *b, const char *format, ...)

@@ -7,6 +7,7 @@
 
 struct cn_args {
 	va_list list;
+	unsigned taken;             /* directives that have had theirs */
 };
 
 /* Text being read. */

@@ -511,6 +511,15 @@ static int verify(struct cn_verify *v, const uint8_t *bytes, size_t available, s
 				stop = (size_t)(end - stop) > (size_t)(next - p) ? stop + (next - p)
 										 : end;
 			break;
+		case CN_HANDED:
+			if (!(v->limits.flags & CN_TERM_HANDED)) {
+				t->why = "unknown tag";
+				goto stopped;
+			}
+			next = p + CN_HANDED_SIZE;
+			if (here < CN_HANDED_SIZE)
+				goto cut_here;
+			break;
 		case CN_SMALL_BIG:
 		case CN_LARGE_BIG:
 			next = check_big(t, p);

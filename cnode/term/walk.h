@@ -75,6 +75,8 @@ static inline struct cn_head cn_head_at(const uint8_t *p)
 	case CN_BIT_BINARY:
 		return cn_leaf(p[5] % 8 ? CNODE_TYPE_BITSTRING : CNODE_TYPE_BINARY,
 			       6u + (size_t)cn_load_u32(p + 1));
+	case CN_HANDED:
+		return cn_leaf(CNODE_TYPE_BINARY, CN_HANDED_SIZE);
 	case CN_NEW_PID:
 		return cn_leaf(CNODE_TYPE_PID, 1 + cn_atom_size(p + 1) + 12);
 	case CN_PID:
@@ -241,7 +243,16 @@ enum {
 	CN_PLAIN_TERM,              /* the term itself, plain */
 	CN_PLAIN_TEXT,              /* a list of bytes as text */
 	CN_PLAIN_REST,              /* the rest of a list from an element on, as a term */
+	CN_PLAIN_HANDED,            /* of the blob's first byte: `size` struct cn_handed */
 };
+static inline struct cn_handed *cn_handed_of(struct cn_plain *p)
+{
+	return (struct cn_handed *)(void *)p->bytes;
+}
+/* Gives them back, and frees the list. */
+void cn_handed_release(struct cn_plain *handed, size_t count);
+/* Those inside of a term of a blob with CN_BLOB_HANDED; *count 0 also if the term is in memory derived from the blob (*at is then false). */
+const struct cn_handed *cn_handed_in(cnode_term t, uint32_t *count, bool *at);
 const struct cn_plain *cn_plain_find(struct cn_blob *blob, const uint8_t *of, uint8_t what);
 /* Takes `plain` (from cn_malloc); returns it, or the one another thread was first with. */
 const struct cn_plain *cn_plain_add(struct cn_blob *blob, struct cn_plain *plain);

@@ -29,8 +29,9 @@ struct packet {
 	bool has_payload;
 	const uint8_t *inner;            /* the term that ends the control term */
 	size_t inner_size;
-	const uint8_t *payload;
+	const uint8_t *payload;          /* NULL: its bytes come in runs */
 	size_t payload_size;
+	struct cn_runs runs;
 	struct cn_blob *owner;           /* of the payload's bytes */
 	const struct cn_atom_sites *sites;   /* in the payload; NULL: it goes as it is */
 	uint64_t sequence, fragment;     /* 0: not fragmented */
@@ -141,6 +142,35 @@ static uint8_t *put_head(struct cn_encoder *e, uint8_t *p, const struct packet *
 	return cn_cache_header(&e->cache, p);
 }
 
+_Static_assert(CN_HANDED_LEAST == CN_OUT_REFERENCE, "what is handed over is worth a reference, and nothing else is");
+
+/* What the next `size` bytes of runs take in `out`. Small runs are copied. */
+static void measure_runs(struct cn_runs r, size_t size, size_t *copied, uint32_t *parts)
+{
+	const uint8_t *bytes;
+	size_t n;
+	*copied = *parts = 0;
+	for (; size && cn_runs_next(&r, size, &bytes, &n); size -= n) {
+		if (n < CN_OUT_REFERENCE)
+			*copied += n;
+		else
+			++*parts;
+	}
+}
+
+/* Puts them; there is room. Cannot fail. */
+static void put_runs(struct cn_out *out, struct cn_runs r, size_t size, struct cn_blob *owner)
+{
+	const uint8_t *bytes;
+	size_t n;
+	for (; size && cn_runs_next(&r, size, &bytes, &n); size -= n) {
+		if (n < CN_OUT_REFERENCE)
+			(void)cn_out_put(out, bytes, n);
+		else
+			(void)cn_out_refer(out, bytes, n, owner);
+	}
+}
+
 static int put_packet(struct cn_encoder *e, struct cn_out *out, const struct cn_control *c, const struct packet *k)
 {
 	struct cn_write w;
@@ -150,7 +180,8 @@ static int put_packet(struct cn_encoder *e, struct cn_out *out, const struct cn_
 	cn_cache_begin(&e->cache);
 	cn_write_control(&w, c, k->op);
 	int rc = w.err;
-	bool copied = k->sites || k->payload_size < CN_OUT_REFERENCE;
+	bool in_runs = k->has_payload && !k->payload;
+	bool copied = k->sites || (k->payload_size < CN_OUT_REFERENCE && !in_runs);
 	bool version = k->has_payload && !e->header;
 	size_t payload = k->sites ? refer_atoms(&e->cache, k, refs) : k->payload_size;
 	size_t head = e->header ? 2 + (k->fragment ? 16 : 0) + cn_cache_header_size(&e->cache) : 2;
@@ -158,8 +189,12 @@ static int put_packet(struct cn_encoder *e, struct cn_out *out, const struct cn_
 	size_t here = (size_t)size + 4 - (copied ? 0 : payload);
 	if (rc == 0 && size > CN_TERM_BYTES_MAX - 4)
 		rc = CNODE_ETOOBIG;
+	size_t runs = 0;
+	uint32_t parts = !copied;
+	if (CN_UNLIKELY(in_runs))
+		measure_runs(k->runs, payload, &runs, &parts);
 	if (rc == 0)
-		rc = cn_out_reserve(out, here, !copied);
+		rc = cn_out_reserve(out, here + runs, parts);
 	if (CN_UNLIKELY(rc)) {
 		cn_cache_abort(&e->cache);
 		return rc;
@@ -180,7 +215,9 @@ static int put_packet(struct cn_encoder *e, struct cn_out *out, const struct cn_
 	out->copied.size += here;
 	out->size += here;
 	/* Its room is reserved: this cannot fail. */
-	return copied ? 0 : cn_out_refer(out, k->payload, payload, k->owner);
+	if (CN_UNLIKELY(in_runs))
+		put_runs(out, k->runs, payload, k->owner);
+	return copied || in_runs ? 0 : cn_out_refer(out, k->payload, payload, k->owner);
 }
 
 /* ---- what a message is to this peer ---- */
@@ -208,9 +245,11 @@ static int plan(const struct cn_encoder *e, const struct cn_control *c, cnode_te
 	}
 	if (!k->has_payload)
 		return 0;
+	k->owner = payload.owner_;
+	if (CN_UNLIKELY(cn_term_is_handed(payload)))
+		return cn_term_outgoing_runs(payload, &e->limits, &k->runs, &k->payload_size, reason);
 	bool replace = sites && e->cache.slots && payload.size_ < CN_OUT_REFERENCE;
 	rc = cn_term_outgoing(payload, &e->limits, replace ? sites : NULL, &k->payload, &k->payload_size, reason);
-	k->owner = payload.owner_;
 	k->sites = replace && sites->count ? sites : NULL;
 	return rc;
 }
@@ -309,8 +348,12 @@ bool cn_sending_started(const struct cn_sending *s)
 /* A continuation: eighteen bytes and the payload's next part. */
 static int put_next(struct cn_sending *s, struct cn_out *out, size_t size)
 {
-	bool copied = size < CN_OUT_REFERENCE;
-	int rc = cn_out_reserve(out, 22 + (copied ? size : 0), !copied);
+	bool in_runs = !s->packet.payload, copied = size < CN_OUT_REFERENCE;
+	size_t here = copied ? size : 0;
+	uint32_t parts = !copied;
+	if (CN_UNLIKELY(in_runs))
+		measure_runs(s->packet.runs, size, &here, &parts);
+	int rc = cn_out_reserve(out, 22 + here, parts);
 	if (rc)
 		return rc;
 	uint8_t head[22], *p = cn_store_u32(head, (uint32_t)(18 + size));
@@ -321,6 +364,10 @@ static int put_next(struct cn_sending *s, struct cn_out *out, size_t size)
 	rc = cn_out_put(out, head, sizeof head);
 	if (rc)
 		return rc;
+	if (CN_UNLIKELY(in_runs)) {
+		put_runs(out, s->packet.runs, size, s->payload.owner_);
+		return 0;
+	}
 	const uint8_t *bytes = s->packet.payload + s->at;
 	return copied ? cn_out_put(out, bytes, size) : cn_out_refer(out, bytes, size, s->payload.owner_);
 }
@@ -332,7 +379,7 @@ static int put_first(struct cn_sending *s, struct cn_encoder *e, struct cn_out *
 	struct packet k = s->packet;
 	int rc = 0;
 	/* Only small payloads get their atoms replaced, and are looked at once more for that. */
-	if (!s->fragments && k.has_payload && k.payload_size < CN_OUT_REFERENCE)
+	if (!s->fragments && k.payload && k.payload_size < CN_OUT_REFERENCE)
 		rc = plan(e, &s->control, s->payload, &sites, &k, NULL);
 	if (rc)
 		return rc;
@@ -359,6 +406,9 @@ int cn_sending_next(struct cn_sending *s, struct cn_encoder *e, struct cn_out *o
 	if (rc)
 		return rc;
 	s->at += size;
+	const uint8_t *bytes;
+	for (size_t n, past = s->packet.payload ? 0 : size; past && cn_runs_next(&s->packet.runs, past, &bytes, &n); past -= n)
+		continue;
 	s->left--;
 	return s->left > 0;
 }

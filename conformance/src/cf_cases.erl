@@ -18,11 +18,40 @@
 -export([all/0, find/1, config/1, applies/2, unfit/2, option/3, group/1]).
 
 modules() ->
-    [cf_case_epmd, cf_case_handshake, cf_case_flags, cf_case_framing, cf_case_terms, cf_case_send, cf_case_link,
-     cf_case_monitor, cf_case_alias, cf_case_exit, cf_case_spawn, cf_case_acl, cf_case_spawnopt, cf_case_gen, cf_case_callback,
-     cf_case_sup, cf_case_rpc, cf_case_look, cf_case_io, cf_case_ping, cf_case_node, cf_case_nodes, cf_case_pg,
-     cf_case_pubsub, cf_case_hostile, cf_case_names, cf_case_global, cf_case_global_names, cf_case_cluster,
-     cf_case_partitions, cf_case_stall, cf_case_restart].
+    [cf_case_epmd,
+     cf_case_handshake,
+     cf_case_flags,
+     cf_case_framing,
+     cf_case_terms,
+     cf_case_send,
+     cf_case_link,
+     cf_case_monitor,
+     cf_case_alias,
+     cf_case_exit,
+     cf_case_spawn,
+     cf_case_acl,
+     cf_case_spawnopt,
+     cf_case_gen,
+     cf_case_callback,
+     cf_case_sup,
+     cf_case_rpc,
+     cf_case_look,
+     cf_case_io,
+     cf_case_ping,
+     cf_case_node,
+     cf_case_nodes,
+     cf_case_pg,
+     cf_case_groups,
+     cf_case_pubsub,
+     cf_case_hostile,
+     cf_case_names,
+     cf_case_global,
+     cf_case_global_names,
+     cf_case_cluster,
+     cf_case_partitions,
+     cf_case_stall,
+     cf_case_restart,
+     cf_case_outsiders].
 
 all() -> lists:append([M:cases() || M <- modules(), code:ensure_loaded(M) =:= {module, M}]).
 

@@ -4,7 +4,7 @@
 -module(cf_cluster).
 -export([with/3, finish/1, name/2, names/1, names/2, others/2, caps/2, ask/3, ask/4, later/4, answer/1, answer/2,
          puppet/1, watched/1]).
--export([connect/2, together/1, apart/1, settle/1, no_overlap/1, known/1, visible/1, free/2, kill/2, died/1, again/3, release/1, wait_known/2, twice/3]).
+-export([connect/2, together/1, apart/1, leave/2, settle/1, no_overlap/1, known/1, visible/1, free/2, kill/2, died/1, again/3, release/1, wait_known/2, twice/3]).
 
 %% Shape: a list of {Role, Prefix} or {Role, Prefix, More}, Role :: nut | hidden_nut | peer | hidden_peer | {otp, Release}; or
 %% {net, List} with the connections between the nodes led through the suite's own relays (cf_net). The node's name begins with
@@ -197,14 +197,15 @@ apart(C) ->
     cf:wait("all nodes are alone", fun() ->
         case [{N, V} || N <- Names, V <- [visible(N)], V =/= []] of
             [] -> [] =:= [K || N <- Names, K <- known(N)];
-            Left -> [leave(C, N, V) || {N, V} <- Left], Left
+            Left -> [leave(C, N) || {N, _} <- Left], Left
         end
     end, 20000).
 
-leave(C, Name, Visible) ->
+%% It ends its connections with all others, if it can as one who goes for good.
+leave(C, Name) ->
     case lists:member(global_disconnect, caps(C, Name)) of
         true -> ask(puppet(Name), global_disconnect, []);
-        false -> [ask(Name, disconnect, [V]) || V <- Visible]
+        false -> [ask(Name, disconnect, [V]) || V <- visible(Name)]
     end.
 
 %% Meetings after which OTP itself is not always of one mind (in some hundred of them one node misses a name): what fails

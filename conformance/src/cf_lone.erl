@@ -1,7 +1,7 @@
 % SPDX-License-Identifier: Apache-2.0
 % What the cases about `global` on the wire have in common: one node under test, alone but for the case's fake members.
 -module(cf_lone).
--export([cases/1, dial/2, dial/3, name/0, internal/1, exit_name/0, there/3, not_there/2, locked/2, unlocked/2, knows/2, its_monitor/2, down/4, version_8/1, healthy/2]).
+-export([cases/1, dial/2, dial/3, name/0, internal/1, exit_name/0, there/3, not_there/2, locked/2, unlocked/2, knows/2, its_monitor/2, down/4, version_8/1, healthy/2, locker_fence/3]).
 
 -define(LANES, 3).
 
@@ -37,6 +37,13 @@ unlocked(Nut, Resource) -> cf:wait(io_lib:format("~p is free there", [Resource])
 knows(Nut, Members) ->
     Names = lists:sort([cf_member:me(M) || M <- Members]),
     cf:wait(io_lib:format("the node knows ~p", [Names]), fun() -> case cf_cluster:known(Nut) of Names -> true; Other -> Other end end).
+
+%% What its locker was told before has been dealt with: one that it does not know it tells so (global.erl, not_there).
+locker_fence(T, Nut, Locker) ->
+    C = dial(T, Nut, #{flags => cf_hs:hidden(cf_hs:flags(maps:get(release, T)))}), Me = cf_fake:pid(C),
+    cf_fake:send(C, {22, Me, Locker}, {lock_set, Me, true, []}),
+    cf_fake:take(C, fun({signal, {_, _, To}, {lock_set, P, false, _}, _}) when To =:= Me, P =:= Locker -> ok end),
+    cf_fake:close(C).
 
 its_monitor(C, Pid) ->
     cf_member:await(C, fun({signal, {19, From, P, Ref}, none, _}) when P =:= Pid -> {From, Ref} end).

@@ -8,6 +8,8 @@
 %%   cookie=C
 -module(bench).
 -export([main/0]).
+%% For bench_names.
+-export([argument/3, round/3, times/1, numbers/2, cell/3, target/2]).
 
 main() ->
     try run(init:get_plain_arguments()) of
@@ -19,12 +21,7 @@ main() ->
     end.
 
 run(Args) ->
-    Get = fun(Key, Default) ->
-              case [V || A <- Args, [K, V] <- [string:split(A, "=")], K =:= Key] of
-                  [V | _] -> V;
-                  [] -> Default
-              end
-          end,
+    Get = fun(Key, Default) -> argument(Args, Key, Default) end,
     Rounds = list_to_integer(Get("rounds", "7")),
     put(scale, list_to_integer(Get("scale", "100"))),
     put(bin, Get("bin", ".")),
@@ -40,6 +37,12 @@ run(Args) ->
     title(Rounds),
     Results = lists:append([round(R, Rounds, Steps) || R <- lists:seq(1, Rounds)]),
     report(Results, Nodes).
+
+argument(Args, Key, Default) ->
+    case [V || A <- Args, [K, V] <- [string:split(A, "=")], K =:= Key] of
+        [V | _] -> V;
+        [] -> Default
+    end.
 
 ping_once(Node) ->
     Ref = make_ref(),
@@ -274,7 +277,7 @@ collect(Port, Program, Out) ->
         {Port, {data, Data}} -> collect(Port, Program, [Out, Data]);
         {Port, {exit_status, 0}} -> lists:flatten(Out);
         {Port, {exit_status, Status}} -> error({Program, Status, lists:flatten(Out)})
-    after 60000 -> error({Program, timeout})
+    after 300000 -> error({Program, timeout})
     end.
 
 %% ---- the report ----
@@ -309,7 +312,20 @@ report(Results, Nodes) ->
         true -> targets(Results);
         false -> ok
     end,
-    ok.
+    readme(Results).
+
+%% The column of README.md's table, to be copied as it stands.
+readme(Results) ->
+    io:format("~nFor README.md, us per call: ~s~n",
+              [lists:join("; ", [[Name, $\s, short(values(Results, rt_p50, S))]
+                                 || {S, Name} <- [{cnode, "cnode"}, {nif, "NIF"}, {port, "port"}, {ei, "ei"}, {raw_beam, "TCP echo"}],
+                                    values(Results, rt_p50, S) =/= []])]).
+
+short(Vs) ->
+    case median(Vs) < 1 of
+        true -> number(median(Vs));
+        false -> io_lib:format("~b (~b to ~b)", [round(median(Vs)), round(lists:min(Vs)), round(lists:max(Vs))])
+    end.
 
 targets(Results) ->
     io:format("~nTargets (medians of the ratios within a round)~n"),
@@ -327,10 +343,15 @@ targets(Results) ->
          {"cnode-cnode / BEAM-BEAM messages", {sink16, pair}, {sink16, beam}, at_least, 5.0}]],
     ok.
 
+%% Of a ratio within each round, or of a figure by itself.
 target(Results, {Name, {M1, S1}, {M2, S2}, How, Wanted}) ->
     A = values(Results, M1, S1),
     B = values(Results, M2, S2),
-    Ratios = [X / Y || {X, Y} <- lists:zip(A, B), Y > 0],
+    target(Name, [X / Y || {X, Y} <- lists:zip(A, B), Y > 0], How, Wanted);
+target(Results, {Name, {Metric, Subject}, How, Wanted}) ->
+    target(Name, values(Results, Metric, Subject), How, Wanted).
+
+target(Name, Ratios, How, Wanted) ->
     case Ratios of
         [] -> io:format("  ~-36s not measured~n", [Name]);
         _ ->

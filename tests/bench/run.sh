@@ -5,8 +5,8 @@
 #   run.sh [--quick] [--rounds N] [--without-cnode]
 #
 # Run by `make bench`, which gives builddir (where cnoded and the programs are), srcdir and CC.
-# Takes about three minutes; --quick (make bench BENCH_FLAGS=--quick) three rounds of a fifth of
-# the messages. Everything is on 127.0.0.1 with an epmd of its own, and ends with the script.
+# Takes about five minutes; --quick (make bench BENCH_FLAGS=--quick) three rounds of a fifth of
+# the messages. Names of the cluster (global) follow in a second part, beside BEAM nodes only. Everything is on 127.0.0.1 with an epmd of its own, and ends with the script.
 set -eu
 srcdir=$(cd "${srcdir:-.}" && pwd)
 builddir=$(cd "${builddir:-.}" && pwd)
@@ -87,8 +87,34 @@ if [ "$with_cnode" = yes ]; then
 	subjects="cnode=bc@127.0.0.1=$cnode"
 fi
 subjects="$subjects beam=bb@127.0.0.1=$beam ei=be@127.0.0.1=$ei"
+measured="$beam $ei ${cnode:-}"
 
 tty=no
 if [ -t 2 ]; then tty=yes; fi
 erl -noshell -noinput -hidden -name bd@127.0.0.1 -setcookie "$cookie" -pa "$tmp" -eval 'bench:main()' \
 	-extra $subjects rounds="$rounds" scale="$scale" bin="$tmp" cookie="$cookie" tty=$tty
+[ "$with_cnode" = yes ] || exit 0
+
+# Names: the nodes measured above would only be in the way.
+for p in $measured; do kill "$p" 2>/dev/null || true; done
+# member NAME SEED OTHERS
+member() {
+	erl -noshell -noinput -name "$1@127.0.0.1" -setcookie "$cookie" -pa "$tmp" -s bench_names serve "$2@127.0.0.1" $3 >"$tmp/$1.log" 2>&1 &
+	pids="$pids $!"
+	started "the BEAM node $1" $! "$tmp/$1.log"
+}
+member p1 p1 ''
+member p2 p1 p1@127.0.0.1
+member t1 t1 ''
+member t2 t1 t1@127.0.0.1
+member t3 t1 't1@127.0.0.1 t2@127.0.0.1'
+printf '#!/bin/sh\nexec "%s" "$@"\n' "$bin/names" >"$tmp/names"
+cat >"$tmp/member" <<END
+#!/bin/sh
+name=\$1 cookie=\$2
+shift 2
+exec erl -noshell -noinput -name "\$name" -setcookie "\$cookie" -pa "$tmp" -run bench_names member "\$@"
+END
+chmod +x "$tmp/names" "$tmp/member"
+erl -noshell -noinput -pa "$tmp" -eval 'bench_names:main()' \
+	-extra pair=p1@127.0.0.1 three=t1@127.0.0.1 rounds="$rounds" scale="$scale" bin="$tmp" cookie="$cookie"

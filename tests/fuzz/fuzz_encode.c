@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Fuzz: a term on its way over a link. Byte 0: what was negotiated; byte 1: the size of fragments. */
+/* Fuzz: a term on its way over a link. Byte 0: what was negotiated, bit 2: beside bytes that are handed over; byte 1: the size of fragments. */
 #include <stdlib.h>
 
 #include "cnode/wire/wire.h"
@@ -12,6 +12,25 @@ static void check(int rc)
 		abort();
 }
 
+static int held;
+static void give_back(void *context)
+{
+	(void)context;
+	held--;
+}
+
+/* {Term, Bytes, Term}; false: it is nested too deeply then. */
+static int wrap(cnode_term *term)
+{
+	static const uint8_t bytes[CN_HANDED_LEAST + 77] = { 1, 2, 3 };
+	cnode_term with;
+	held++;
+	int rc = cnode_format(&with, "{~t,~B,~t}", *term, bytes, sizeof bytes, give_back, NULL, *term);
+	cnode_term_drop(*term);
+	*term = with;
+	return rc == 0;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const uint64_t off[] = { 0, CN_DFLAG_DIST_HDR_ATOM_CACHE, CN_DFLAG_FRAGMENTS,
@@ -19,6 +38,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cnode_term term;
 	if (size < 2 || cnode_term_from_bytes(data + 2, size - 2, &term))
 		return 0;
+	if (data[0] & 4 && !wrap(&term)) {
+		check(held);
+		return 0;
+	}
 	uint64_t flags = CN_DFLAGS_OFFER & ~off[data[0] & 3];
 	struct cn_encoder_config ec = { .flags = flags, .peer_flags = flags | CN_DFLAG_NATIVE_RECORDS, .fragment = 1u + data[1] };
 	struct cn_frame_config fc = { .flags = flags };
@@ -60,6 +83,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	}
 	cnode_term_drop(term);
 	cn_out_fini(&out);
+	check(held);
 	cn_encoder_free(e);
 	cn_frame_free(f);
 	return 0;

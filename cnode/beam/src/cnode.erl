@@ -66,6 +66,7 @@
 -type name() :: {global, term()} | {local, atom()}.
 
 -record(request, {id :: reference(),
+                  failure :: reference() | message,     % the alias that hears why an init failed
                   node :: node(),
                   known :: boolean(),           % it was connected when it was asked
                   name :: none | name(),
@@ -237,11 +238,22 @@ request(Node, Factory, Args, Flags, Options) when is_atom(Node), is_atom(Factory
             Passed = lists:append([passed(O) || O <- Given]),
             Function = case lists:member(link, Flags) of true -> start_link; false -> start end,
             %% The answer can only be an atom; a message has the whole reason of an init that failed.
-            Id = spawn_request(Node, Factory, Function, Args, Flags ++ Passed ++ [{timeout, Timeout}, {failure, message}]),
-            {ok, #request{id = Id, node = Node, known = Known, name = name(Given), timeout = Timeout,
+            Failure = failure_alias(),
+            Id = spawn_request(Node, Factory, Function, Args, Flags ++ Passed ++ [{timeout, Timeout}, {failure, Failure}]),
+            {ok, #request{id = Id, failure = Failure, node = Node, known = Known, name = name(Given), timeout = Timeout,
                           %% A number is less than the atom infinity.
                           late = min(Timeout, proplists:get_value(init_timeout, Given, infinity))}}
     end.
+
+%% An alias ends when we give up, and nothing comes later. OTP 23 has none: there a message that is late stays.
+failure_alias() ->
+    case erlang:function_exported(erlang, alias, 1) of
+        true -> apply(erlang, alias, [[reply]]);
+        false -> message
+    end.
+
+end_failure(#request{failure = message}) -> ok;
+end_failure(#request{failure = Alias}) -> _ = apply(erlang, unalias, [Alias]), ok.
 
 is_option({name, Name}) -> is_atom(Name);
 is_option({registration, Where}) -> lists:member(Where, [none, local, global]);
@@ -280,11 +292,11 @@ await(#request{id = Id, timeout = Timeout} = Request) ->
     receive
         {spawn_reply, Id, _, _} = Message -> answer(Message, Request)
     after timeout(Request) ->
-        abandon(Request),
+        _ = spawn_request_abandon(Id),
         %% The answer may have come meanwhile.
         receive
             {spawn_reply, Id, _, _} = Message -> answer(Message, Request)
-        after 0 -> {error, {timeout, Timeout}}
+        after 0 -> abandon(Request), {error, {timeout, Timeout}}
         end
     end.
 
@@ -295,8 +307,9 @@ timeout(#request{timeout = Timeout}) -> Timeout + ?GRACE.
 
 %% @private The answer to a request; false: this message is something else.
 -spec answer(term(), request()) -> {ok, pid()} | {error, kind()} | false.
-answer({spawn_reply, Id, ok, Pid}, #request{id = Id}) -> {ok, Pid};
+answer({spawn_reply, Id, ok, Pid}, #request{id = Id} = Request) -> end_failure(Request), {ok, Pid};
 answer({spawn_reply, Id, error, Why}, #request{id = Id} = Request) ->
+    end_failure(Request),
     %% Sent by the node before the answer, so it is here.
     receive {spawn_failed, Id, Reason} -> {error, failure(Why, {init, Reason}, Request)}
     after 0 -> {error, failure(Why, Why, Request)}
@@ -311,7 +324,10 @@ failure(_, Kind, _) -> Kind.
 
 %% @private Gives up waiting. A process that is started all the same and was to be linked is ended by the link.
 -spec abandon(request()) -> ok.
-abandon(#request{id = Id}) -> _ = spawn_request_abandon(Id), ok.
+abandon(#request{id = Id} = Request) ->
+    _ = spawn_request_abandon(Id),
+    end_failure(Request),
+    receive {spawn_failed, Id, _} -> ok after 0 -> ok end.
 
 %% Who has the name: the node says so itself if we may ask, else the process does, as every gen_server.
 whereis_there(Node, {global, Name}) ->

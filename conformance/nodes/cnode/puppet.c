@@ -41,8 +41,25 @@ int done(const struct order *o, int rc, const char *result)
 static const char capabilities_list[] =
 	"[puppet, echo, register, link, monitor, exit, group_leader, alias, connect, disconnect, nodes, monitor_node,"
 	" spawn, spawn_out, spawn_options, acl, acl_orders, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out,"
-	" rex, seq_trace, builtins, io, rude, old_hello, monitor_nodes, pg, pg_monitor, pubsub, global, global_resolve, global_disconnect, global_pop,"
-	" global_watchdog, global_external, service_restart]";
+	" rex,"
+	" seq_trace,"
+	" builtins,"
+	" io,"
+	" rude,"
+	" straight,"
+	" old_hello,"
+	" monitor_nodes,"
+	" pg,"
+	" pg_monitor,"
+	" pubsub,"
+	" global,"
+	" global_resolve,"
+	" global_disconnect,"
+	" global_pop,"
+	" global_watchdog,"
+	" global_external,"
+	" service_restart,"
+	" dynamic_names]";
 
 static int capabilities(const struct order *o)
 {
@@ -627,7 +644,7 @@ static int start(cnode_node *node, void **state)
 		rc = functions_export(node);
 	if (rc == 0)
 		rc = global_export(node);
-	return rc != 0 ? rc : waiting_open(node);
+	return rc;
 }
 
 static void stop(cnode_node *node, void *state)

@@ -34,8 +34,6 @@ waiting_fn waiting_trans;       /* global.c; its arguments have the order's refe
 
 /* Obeys an order on a thread of its own, which answers {ref, Result} to from. */
 int waiting_start(cnode_node *node, waiting_fn *what, cnode_pid from, cnode_ref ref, cnode_term args);
-/* Ends the node when standard input closes, as the contract asks. */
-int waiting_open(cnode_node *node);
 /* Waits until no thread is left. After the node is down. */
 void waiting_close(void);
 

@@ -2,7 +2,6 @@
 /* waiting: orders that wait for a peer. Each runs on its own thread with a mailbox, so the puppet and the node go on. */
 #include <pthread.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "conformance/nodes/cnode/puppet.h"
 
@@ -154,25 +153,6 @@ int waiting_start(cnode_node *node, waiting_fn *what, cnode_pid from, cnode_ref 
 		free(job);
 	}
 	return rc;
-}
-
-/* Not counted: it may read for ever, and then goes with the program. */
-static void *read_input(void *node)
-{
-	char bytes[256];
-	while (read(STDIN_FILENO, bytes, sizeof bytes) > 0)
-		;
-	cnode_node_stop(node);
-	return NULL;
-}
-
-int waiting_open(cnode_node *node)
-{
-	pthread_t thread;
-	if (pthread_create(&thread, NULL, read_input, node) != 0)
-		return CNODE_ESYSLIMIT;
-	pthread_detach(thread);
-	return 0;
 }
 
 void waiting_close(void)

@@ -127,7 +127,7 @@ bif_module(Module, Function, Args) -> apply(Module, Function, Args).
 capabilities() ->
     [otp, puppet, echo, register, link, monitor, exit, group_leader, connect, disconnect, nodes, monitor_node,
      spawn, spawn_out, spawn_anything, gen, gen_out, sys, busy, ping, ping_out, rpc, rpc_out, erpc, erpc_out,
-     rex, builtins, io, rude, global, global_resolve, global_external, pg, pubsub, dynamic_names, seq_trace, deep_terms,
+     rex, builtins, io, rude, straight, global, global_resolve, global_external, pg, pubsub, dynamic_names, seq_trace, deep_terms,
      strict_terms]
         ++ [global_disconnect || erlang:function_exported(global, disconnect, 0)]
         ++ [global_pop || erlang:function_exported(global, disconnect, 0)]

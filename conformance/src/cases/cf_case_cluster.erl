@@ -2,7 +2,7 @@
 %% Clusters of OTP nodes and nodes under test (cf_cluster): what OTP's global_SUITE does, with any node in a peer's place,
 %% its name sorting first and last, alone among OTP nodes and with one OTP node among its own.
 -module(cf_case_cluster).
--export([cases/0]).
+-export([cases/0, shapes/0]).
 -import(cf_cluster, [names/1, others/2, ask/3, ask/4, later/4, answer/1, puppet/1, watched/1, connect/2, together/1, apart/1, known/1, visible/1, free/2]).
 
 -define(SUITE, "global_SUITE.erl").

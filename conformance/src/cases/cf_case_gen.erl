@@ -32,6 +32,7 @@ cases() ->
       {'gen.tag_alias', "the tag [alias|Ref]: the reply goes to the alias, the tag comes back whole", ?GEN, [], [raw, {from, 24}], fun(T) -> tag(T, fun(R) -> [alias | R] end, [alias, pid]) end},
       {'gen.tag_alias_multi', "the tag [[alias|Ref]|Ref]: the reply goes to the inner alias", ?GEN, [], [raw, {from, 26}], fun tag_alias_multi/1},
       {'gen.tag_tuple', "any other tag comes back as it was", ?GEN, [], [raw], fun tag_any/1},
+      {'gen.tag_unanswerable', "a call that cannot be answered does not end the server: a tag too wide for its sender's own flags", ?GEN, [], [raw, {from, 24}, {to, 25}], fun tag_unanswerable/1},
       {'gen.out_call', "its call to our server is answered", ?GEN, [gen_out], [?ALL], fun out_call/1},
       {'gen.out_call_by_name', "its call to {Name, Node} is answered", ?GEN, [gen_out], [], fun out_call_by_name/1},
       {'gen.out_cast', "its cast arrives", ?GEN, [gen_out], [], fun out_cast/1},
@@ -199,6 +200,17 @@ tag_any(T) ->
          cf_fake:to(C, P, {'$gen_call', {Me, Tag}, {add, N}}),
          cf_fake:take(C, fun({signal, _, {X, V}, _}) when X =:= Tag, is_integer(V) -> ok end)
      end || {N, Tag} <- [{1, {cf_fake:ref(C), node}}, {2, 17}, {3, [a | b]}]].
+
+%% A reference of 5 words, from a peer that takes 3 (no V4_NC, which OTP 26 and later insist on).
+tag_unanswerable(T) ->
+    {C, P} = start_counter(T),
+    Narrow = cf_fake:dial(T, #{flags => cf_hs:without(cf_hs:hidden(cf_hs:flags(maps:get(release, T))), 16#400000000)}),
+    [cf_fake:to(Narrow, P, {'$gen_call', {cf_fake:pid(Narrow), Tag}, {add, 1}})
+     || Tag <- [cf_fake:ref(Narrow, 5), [alias | cf_fake:ref(Narrow, 5)]]],
+    cf_fake:fence(Narrow),
+    Me = cf_fake:pid(C), Ref = cf_fake:ref(C),
+    cf_fake:to(C, P, {'$gen_call', {Me, Ref}, {add, 1}}),
+    cf_fake:take(C, fun({signal, _, {R, N}, _}) when R =:= Ref, is_integer(N) -> ok end).
 
 serve(Fun) -> spawn_link(fun() -> serve_loop(Fun) end).
 serve_loop(Fun) -> receive {'$gen_call', From, Request} -> Fun(From, Request), serve_loop(Fun) end.

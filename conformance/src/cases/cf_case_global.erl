@@ -208,6 +208,8 @@ stale_lock_set(T, Nut) ->
     C = dial(T, Nut), #{tag := Tag, locker := L} = S = cf_member:hello(C), version_8(S),
     true = cf_member:take_locks(C, S),
     cf_member:lock_set(C, S#{tag => Tag + 1}, true),
+    _ = cf_member:known(C),
+    cf_lone:locker_fence(T, Nut, L),
     cf_member:none(C, fun({signal, _, {'$gen_cast', {lock_set, P, _, _, _}}, _}) when P =:= L -> ok;
                          ({signal, _, {'$gen_cast', {exchange, _, _, _, _}}, _}) -> ok end),
     cf_member:join(C, #{session => S}).
@@ -241,6 +243,13 @@ stale_exchange(T, Nut) ->
     cf_member:lock_set(C, S, true),
     {_, true} = cf_member:got_lock_set(C, S),
     cf_member:exchange(C, S#{tag => Tag + 1}, [{N, cf_fake:pid(C), exit_name()}]),
+    cf_member:none(C, fun({signal, _, {'$gen_cast', {resolved, _, _, _, _, _, _}}, _}) -> ok end),
+    %% Who takes it resolves it, and the right one too.
+    M = name(), P = cf_fake:pid(C),
+    cf_member:exchange(C, S, [{M, P, exit_name()}]),
+    cf_member:got_resolved(C),
+    cf_member:resolved(C, S, []),
+    there(Nut, M, P),
     cf_member:none(C, fun({signal, _, {'$gen_cast', {resolved, _, _, _, _, _, _}}, _}) -> ok end),
     not_there(Nut, N).
 

@@ -45,7 +45,11 @@ acceptor() ->
      {'handshake.dynamic_name', "a peer that asks for a name gets one, and NAME_ME is echoed", "erl_dist_protocol.html NAME_ME (23)",
       [raw, {needs, [dynamic_names]}], fun dynamic_name/1},
      {'handshake.dynamic_names_differ', "two such peers get different names", "erl_dist_protocol.html NAME_ME (23)",
-      [raw, {needs, [dynamic_names]}], fun dynamic_names_differ/1}]
+      [raw, {needs, [dynamic_names]}], fun dynamic_names_differ/1},
+     {'handshake.dynamic_name_again', "a name that is free again goes to the next that asks from that host, with the next creation",
+      "net_kernel.erl, dyn_name_pool", [raw, {needs, [dynamic_names]}], fun dynamic_name_again/1},
+     {'handshake.dynamic_name_host', "a peer that asks for a name and says a name with @ as its host gets none",
+      "net_kernel.erl, ensure_node_name", [raw, {needs, [dynamic_names]}], fun dynamic_name_host/1}]
         ++ [{list_to_atom("handshake.refuses_" ++ Id), "a hello with " ++ What ++ " gets no link", ?UTIL, R, fun(T) -> refused_hello(T, Make) end}
             || {Id, What, Make} <- bad_hellos()].
 
@@ -277,7 +281,11 @@ named(T) ->
         cf_hs:dial_until(status, maps:get(nut, T), name_me(T)),
     {S, Name, Creation}.
 
-dynamic_name(#{cookie := Cookie} = T) ->
+dynamic_name(T) ->
+    {_, _, C} = named_link(T),
+    cf_fake:fence(C).
+
+named_link(#{cookie := Cookie} = T) ->
     {S, Name, Creation} = named(T),
     {match, _} = re:run(Name, "^[^@]+@127\\.0\\.0\\.1$"),
     {ok, Body} = cf_hs:recv(S),
@@ -286,8 +294,27 @@ dynamic_name(#{cookie := Cookie} = T) ->
     ok = cf_hs:send(S, cf_hs:reply(1, cf_hs:digest(Cookie, Theirs))),
     {ok, <<97, _/binary>>} = cf_hs:recv(S),
     #{flags := Flags} = Me = name_me(T),
-    C = cf_fake:adopt(S, #{my_name => binary_to_atom(Name, utf8), my_creation => Creation, flags => Flags band Offered}, Me),
-    cf_fake:fence(C).
+    {Name, Creation, cf_fake:adopt(S, #{my_name => binary_to_atom(Name, utf8), my_creation => Creation, flags => Flags band Offered}, Me)}.
+
+%% The node learns of each end in its own time, and until then the name is not free.
+dynamic_name_again(T) ->
+    put(given, []),
+    cf:wait("a name that was given before", fun() -> is_again(named_link(T)) end),
+    accept(T).
+
+is_again({Name, Creation, C}) ->
+    cf_fake:fence(C),
+    cf_fake:close(C),
+    Given = put(given, [{Name, Creation} | get(given)]),
+    case lists:keyfind(Name, 1, Given) of
+        {_, Before} -> cf:same((Before + 1) band 16#ffffffff, Creation), true;
+        false -> false
+    end.
+
+dynamic_name_host(T) ->
+    Me = name_me(T),
+    {error, _, closed} = cf_hs:dial_until(status, maps:get(nut, T), Me#{name => 'x@127.0.0.1'}),
+    accept(T).
 
 dynamic_names_differ(T) ->
     {_, A, _} = named(T),

@@ -242,7 +242,7 @@ step(C, Names, Ps) ->
     named([name_act(rand:uniform(100), Names, Ps) || _ <- lists:seq(1, 12)]),
     A = pick(names(C)), B = pick(others(C, A)),
     case rand:uniform(3) =:= 1 orelse not pop(C) of
-        true -> leave(C, A);
+        true -> cf_cluster:leave(C, A);
         false -> ask(A, disconnect, [B])
     end,
     stand(C),
@@ -252,12 +252,6 @@ step(C, Names, Ps) ->
     [answer(X) || X <- Connects],
     named(Meanwhile),
     stand(C).
-
-leave(C, A) ->
-    case lists:member(global_disconnect, cf_cluster:caps(C, A)) of
-        true -> ask(puppet(A), global_disconnect, []);
-        false -> [ask(A, disconnect, [B]) || B <- visible(A)]
-    end.
 
 stand(C) ->
     overlap_if_pop(C),

@@ -22,6 +22,8 @@ cases() ->
       {'spawnopt.init_fails', "(21) init fails: its reason, and no process", ?OWN, [spawn_options], [], fun init_fails/1},
       {'spawnopt.init_fails_later', "(21) with an answer at creation: pid, then the reason as an exit", ?OWN, [spawn_options], [], fun init_fails_later/1},
       {'spawnopt.init_reason', "(21) the whole reason as a message before the reply", ?OWN, [spawn_options], [], fun init_reason/1},
+      {'spawnopt.failure_alias', "the reason of an init that failed goes to an alias, and nowhere once that has ended", ?OWN, [spawn_options], [{from, 24}], fun failure_alias/1},
+      {'spawnopt.failure_elsewhere', "a reference that is not the asking node's is badopt", ?OWN, [spawn_options, monitor], [], fun failure_elsewhere/1},
       {'spawnopt.init_sends', "(21) what init sends comes behind the reply", ?OWN, [spawn_options], [raw], fun init_sends/1},
       {'spawnopt.init_timeout', "(22) an init that is late: timeout at once, and no process", ?OWN, [spawn_options], [], fun init_timeout/1},
       {'spawnopt.slow_init', "(22) slow inits delay neither other spawns nor pings", ?OWN, [spawn_options, ping], [], fun slow_init/1},
@@ -114,7 +116,7 @@ bad(T) ->
      end || O <- [[nonsense], [{nonsense, 1}], [compressed], [{compression, true}], [{mailbox, 0}], [{mailbox, -1}], [{mailbox, {5, lose}}], [{mailbox, x}],
                   [{timeout, -1}], [{timeout, soon}], [{init_timeout, 1.5}], [{env, x}], [{env, [x]}], [{env, [{1, 2}]}], [{env, [{a, 1} | x]}],
                   [{log_level, loud}], [{application, 1}], [{name, 5}], [{registration, local}], [{registration, global}], [{registration, x}, {name, n}],
-                  [{answer, never}], [{failure, x}], [1], [[link]], [link | monitor], [{link}], [{}]]],
+                  [{answer, never}], [{failure, x}], [{failure, "text"}], [1], [[link]], [link | monitor], [{link}], [{}]]],
     hello = cf_fake:call(C, echo, [hello]).
 
 bad_is_badarg(#{nut := Nut}) ->
@@ -184,6 +186,26 @@ init_reason(T) ->
     First = receive {spawn_failed, R, Why} -> {failed, Why}; {spawn_reply, R, _, _} -> reply_first after 8000 -> none end,
     cf:same({failed, {no_disk, 3}}, First),
     cf:same({error, init_failed}, reply(R)).
+
+failure_alias(T) ->
+    Asks = fun(Alias) -> req([maps:get(nut, T), starter, start, [{fail, {no_disk, 3}}], [{failure, Alias}]]) end,
+    Kept = apply(erlang, alias, [[reply]]),
+    R = Asks(Kept),
+    First = receive {spawn_failed, R, Why} -> {failed, Why}; {spawn_reply, R, _, _} -> reply_first after 8000 -> none end,
+    cf:same({failed, {no_disk, 3}}, First),
+    cf:same({error, init_failed}, reply(R)),
+    Given = apply(erlang, alias, [[explicit_unalias]]),
+    true = apply(erlang, unalias, [Given]),
+    cf:same({error, init_failed}, reply(Asks(Given))),
+    cf_live:fence(T),
+    cf:not_got(fun({spawn_failed, _, _} = M) -> M end).
+
+%% A reference of the node itself, as a peer could give one of any third node.
+failure_elsewhere(T) ->
+    P = cf_live:watched(T),
+    Theirs = cf_live:ask(T, P, monitor, [self()]),
+    R = req([maps:get(nut, T), starter, start, [{fail, x}], [{failure, Theirs}]]),
+    cf:same({error, badopt}, reply(R)).
 
 init_sends(T) ->
     C = cf_fake:dial(T, #{}),
