@@ -52,6 +52,7 @@ modules() ->
      cf_case_cluster,
      cf_case_partitions,
      cf_case_stall,
+     cf_case_restart,
      cf_case_outsiders].
 
 all() -> lists:append([M:cases() || M <- modules(), code:ensure_loaded(M) =:= {module, M}]).

@@ -58,6 +58,7 @@ static const char capabilities_list[] =
 	" global_pop,"
 	" global_watchdog,"
 	" global_external,"
+	" service_restart,"
 	" dynamic_names]";
 
 static int capabilities(const struct order *o)
