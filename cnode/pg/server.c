@@ -246,33 +246,6 @@ struct remote *remote_find(const struct scope *s, cnode_pid pid)
 	return r;
 }
 
-struct remote *remote_get(struct server *v, cnode_pid pid, bool *is_new)
-{
-	struct scope *s = v->scope;
-	struct remote *r = remote_find(s, pid);
-	*is_new = !r;
-	if (r)
-		return r;
-	unsigned same = 0;
-	for (r = s->remotes; r; r = r->next)
-		same += r->pid.node == pid.node;
-	if (same >= CN_PG_SERVERS)
-		return NULL;
-	r = cn_calloc(1, sizeof *r);
-	if (!r)
-		return NULL;
-	r->pid = pid;
-	if (cnode_monitor(v->self, pid, &r->monitor) != 0) {
-		cn_free(r);
-		return NULL;
-	}
-	cn_mutex_lock(&s->lock);
-	r->next = s->remotes;
-	s->remotes = r;
-	cn_mutex_unlock(&s->lock);
-	return r;
-}
-
 /* Under the lock. */
 void remote_forget_members(struct scope *s, struct remote *r)
 {
@@ -295,6 +268,46 @@ static void forget_remote(struct server *v, struct remote *r)
 	cn_mutex_unlock(&s->lock);
 	sync_drop(r);
 	cn_free(r);
+}
+
+/*
+ * A server that starts again is new, and its discover may be here before the end of those before it, which is asked for only
+ * now: so the newest takes the place of the oldest. What a node is sent does not grow by it: new ones go on counting.
+ */
+struct remote *remote_get(struct server *v, cnode_pid pid, bool *is_new)
+{
+	struct scope *s = v->scope;
+	struct remote *r = remote_find(s, pid), *oldest = NULL;
+	*is_new = !r;
+	if (r)
+		return r;
+	unsigned same = 0;
+	uint32_t syncs = 0;
+	for (r = s->remotes; r; r = r->next)
+		if (r->pid.node == pid.node) {
+			same++;
+			oldest = r;             /* the newest stands first */
+			if (r->syncs > syncs)
+				syncs = r->syncs;
+		}
+	r = cn_calloc(1, sizeof *r);
+	if (!r)
+		return NULL;
+	r->pid = pid;
+	r->syncs = syncs;
+	if (cnode_monitor(v->self, pid, &r->monitor) != 0) {
+		cn_free(r);
+		return NULL;
+	}
+	cn_mutex_lock(&s->lock);
+	r->next = s->remotes;
+	s->remotes = r;
+	cn_mutex_unlock(&s->lock);
+	if (same >= CN_PG_SERVERS) {
+		cnode_demonitor(v->self, oldest->monitor, CNODE_FLUSH);
+		forget_remote(v, oldest);
+	}
+	return r;
 }
 
 void server_junk(struct server *v, const char *what, cnode_name from, cnode_term message)
@@ -398,7 +411,7 @@ static void discovered(struct server *v, cnode_pid pid)
 	bool is_new;
 	struct remote *r = remote_get(v, pid, &is_new);
 	if (!r || CN_MUTANT(pg_discover_unanswered))
-		return;                 /* it is told nothing, and does not miss what it never knew */
+		return;                 /* without memory it is told nothing, and does not miss what it never knew */
 	send_sync(v, r);
 	if (is_new)
 		ask_again(v, r);
