@@ -81,8 +81,9 @@ live() {
 }
 
 # What OTP judges the node on that was built with a sanitizer: with --long everything, else what has
-# most to do with memory and threads, in one direction of dialling.
-sanitized_groups=spawn,link,monitor,hostile,framing,terms,global,pg,acl
+# most to do with memory and threads, in one direction of dialling. Not in a cluster under TSan: so slow a
+# node still dials what a case has ended when the next begins, and then lets go of who told of it, as OTP does.
+sanitized_groups=spawn,link,monitor,hostile,framing,terms,acl
 live_sanitized() {
 	if [ "$mode" = long ]; then
 		"$@" conformance/cnode-conformance --node cnode --release "$sanitized_release" --quiet
@@ -110,6 +111,7 @@ sanitized() {
 
 asan() {
 	build_in build-asan --with-sanitizer=address,undefined || return
+	sanitized_groups=$sanitized_groups,global,pg
 	ASAN_OPTIONS=log_path=$logs/build-asan.report:detect_stack_use_after_return=1 \
 	UBSAN_OPTIONS=log_path=$logs/build-asan.report:print_stacktrace=1 \
 		sanitized build-asan env
