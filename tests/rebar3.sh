@@ -13,7 +13,9 @@ if ! test -x "$at"; then
 	mkdir -p "$cache"
 	tmp=$(mktemp -d "$cache/rebar3.XXXXXX")
 	trap 'rm -rf "$tmp"' EXIT
-	if ! (cd "$tmp" && apt-get -q -o APT::Sandbox::User= download rebar3 && dpkg-deb -x rebar3_*.deb new) >"$tmp/log" 2>&1; then
+	fetch() { (cd "$tmp" && apt-get -q -o APT::Sandbox::User= download rebar3 && dpkg-deb -x rebar3_*.deb new) >>"$tmp/log" 2>&1; }
+	# A machine that has all packages may have old lists of them, or none.
+	if ! fetch && ! { apt-get -q update >>"$tmp/log" 2>&1 && fetch; }; then
 		sed 's/^/    /' "$tmp/log" >&2
 		echo 'rebar3.sh: apt-get could not download rebar3' >&2
 		exit 1
