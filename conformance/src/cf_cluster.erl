@@ -203,8 +203,8 @@ leave(C, Name) ->
         false -> [ask(Name, disconnect, [V]) || V <- visible(Name)]
     end.
 
-%% Meetings after which OTP itself is not always of one mind (in some hundred of them one node misses a name, or ends a
-%% connection by an accusation of before): what fails is noted and tried once more, and has to succeed then.
+%% Meetings after which OTP itself is not always of one mind (in some hundred of them one node misses a name): what fails
+%% is noted and tried once more, and has to succeed then.
 twice(C, What, Fun) ->
     try Fun()
     catch throw:{case_failed, Why} ->

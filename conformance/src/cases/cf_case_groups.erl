@@ -8,7 +8,7 @@
 cases() ->
     [{list_to_atom(lists:concat(["pg.", Id, "_", Suffix])), lists:concat([Sentence, ": ", Who]), lists:concat(["pg_SUITE.erl, ", Id]),
       Options ++ [{needs, [pg, global]}, {only, visible}, {lane, Suffix}, {timeout, 90000}],
-      fun(T) -> cf_cluster:with(T, Shape, fun(C) -> cf_cluster:twice(C, Id, fun() -> in_scope(C, Fun) end) end) end}
+      fun(T) -> cf_cluster:with(T, Shape, fun(C) -> in_scope(C, Fun) end) end}
      || {Suffix, Who, Shape, Options} <- shapes(),
         {Id, Sentence, Fun} <-
             [{exchange, "scopes start one after the other, each with members: all know all of them", fun exchange/2},
