@@ -91,13 +91,13 @@ int cn_lists_of_modules(cnode_node *node, struct cn_lists *lists)
 /* Adds nodes, each with `mark` before it, to a list's text. */
 static int extend(char **who, const char *mark, const char *nodes, size_t size)
 {
-	size_t old = strlen(*who);
-	char *more = realloc(*who, old + strlen(mark) + size + 2);
+	size_t old = strlen(*who), room = strlen(mark) + size + 2;
+	char *more = realloc(*who, old + room);
 
 	if (more == NULL)
 		return CNODE_ENOMEM;
 	*who = more;
-	sprintf(more + old, "%s%s%.*s", old > 0 ? "," : "", mark, (int)size, nodes);
+	snprintf(more + old, room, "%s%s%.*s", old > 0 ? "," : "", mark, (int)size, nodes);
 	return 0;
 }
 
