@@ -309,10 +309,22 @@ static bool erpc_counted(struct pool *p, const cnode_info *info)
 
 /* ---- what it is asked ---- */
 
+/* Replies what was built; the builder is freed. */
+static int reply_built(cnode_from *from, cnode_builder *b)
+{
+	cnode_term term;
+	int rc = cnode_builder_term(b, &term);
+	cnode_builder_free(b);
+	if (rc != 0)
+		return rc;
+	rc = cnode_reply_term(from, term);
+	cnode_term_drop(term);
+	return rc;
+}
+
 static int tell_nodes(struct pool *p, cnode_from *from)
 {
 	cnode_builder *b = cnode_builder_new();
-	cnode_term list;
 	if (!b)
 		return CNODE_ENOMEM;
 	uint64_t now = cn_now();
@@ -334,19 +346,12 @@ static int tell_nodes(struct pool *p, cnode_from *from)
 		cnode_build_map_end(b);
 	}
 	cnode_build_list_end(b);
-	int rc = cnode_builder_term(b, &list);
-	cnode_builder_free(b);
-	if (rc != 0)
-		return rc;
-	rc = cnode_reply_term(from, list);
-	cnode_term_drop(list);
-	return rc;
+	return reply_built(from, b);
 }
 
 static int tell_workers(struct pool *p, cnode_from *from)
 {
 	cnode_builder *b = cnode_builder_new();
-	cnode_term list;
 	if (!b)
 		return CNODE_ENOMEM;
 	cnode_build_list(b);
@@ -354,13 +359,7 @@ static int tell_workers(struct pool *p, cnode_from *from)
 		if (p->slots[i].state == SLOT_UP)
 			cnode_build_pid(b, p->slots[i].pid);
 	cnode_build_list_end(b);
-	int rc = cnode_builder_term(b, &list);
-	cnode_builder_free(b);
-	if (rc != 0)
-		return rc;
-	rc = cnode_reply_term(from, list);
-	cnode_term_drop(list);
-	return rc;
+	return reply_built(from, b);
 }
 
 static int tell_stats(struct pool *p, cnode_from *from)
