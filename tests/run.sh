@@ -191,6 +191,10 @@ if ! [ -e conformance/otp.sh ]; then stages=$(printf ' %s ' "$stages" | sed 's/ 
 # ---- running them ----
 
 now() { date +%s; }
+
+# What a log accuses, which may stand far before its end: a live case fails, and a thousand tests pass after it.
+accused() { grep -E -A 12 '^not ok|^Bail out|Sanitizer: |runtime error: ' "$1" | head -n 200; }
+
 mkdir -p "$logs"
 # Tests must not meet the user's cluster, cookie or locale.
 HOME=$logs/home LC_ALL=C.UTF-8
@@ -218,6 +222,7 @@ for s in $stages; do
 		("$s") >"$log" 2>&1 </dev/null || rc=$?
 		if [ "$rc" -ne 0 ]; then
 			tail -n 100 "$log" | sed 's/^/    /'
+			accused "$log" | sed 's/^/    /'
 			printf 'run.sh: FAILED: stage "%s" (%s), status %d; the whole log is %s\n' "$s" "$(describe "$s")" "$rc" "$log" >&2
 			exit 1
 		fi

@@ -11,7 +11,8 @@
 %% Who a fake is by default: a hidden node of the release under test, with a fresh name.
 identity(#{cookie := Cookie, epmd := Epmd, release := Release} = T, Overrides) ->
     N = erlang:unique_integer([positive]),
-    Name = list_to_atom("fake" ++ integer_to_list(N) ++ "_" ++ maps:get(job, T, "0") ++ "@127.0.0.1"),
+    %% All of one length: cases go through the bytes of a packet by position, each with a name of its own.
+    Name = list_to_atom(lists:flatten(io_lib:format("fake~8..0b_~s@127.0.0.1", [N, maps:get(job, T, "0")]))),
     maps:merge(#{name => Name, flags => cf_hs:hidden(cf_hs:flags(Release)), creation => 16#10000 + N,
                  cookie => Cookie, epmd => Epmd}, Overrides).
 
