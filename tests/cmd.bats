@@ -513,6 +513,11 @@ start_stuck() {
 	test -z "$output"
 	tool 2 "usage: cnode global NODE" global member@127.0.0.1 whereis
 	stop "$N"
+	printf 'access "*" { register = none }\n' >"$BATS_TEST_TMPDIR/closed.conf"
+	start N ready "$bin/cnoded" -name member@127.0.0.1 -config "$BATS_TEST_TMPDIR/closed.conf"
+	tool 1 "member@127.0.0.1 does not let this node register or unregister here" global member@127.0.0.1 register here rex
+	tool 1 "member@127.0.0.1 does not let this node register or unregister here" global member@127.0.0.1 unregister here
+	stop "$N"
 }
 
 @test "cnoded says in one line why it cannot join" {

@@ -202,15 +202,6 @@ static int choose(struct cn_factories *f, const char *peer, const struct wanted 
 	return 0;
 }
 
-/* May the peer give a process this name? */
-static bool may_register(struct cn_factories *f, const char *peer, const char *name)
-{
-	if (cn_guard_ask(f->guard, CNODE_ACCESS_REGISTER, name, peer) != CN_ACCESS_NO || CN_MUTANT(register_list_ignored))
-		return true;
-	cn_guard_refused(f->guard, CN_REFUSED_REGISTER, peer, name, "it is not on the list of the name");
-	return false;
-}
-
 /* ---- starting ---- */
 
 /* The registration has ended: the process begins, or ends before it has begun. */
@@ -263,7 +254,7 @@ static int start(struct cn_factories *f, const struct cn_spawn_request *q, const
 	const char *why;
 	bool named = wishes->name.size && wishes->registration != CN_REGISTER_NONE;
 	bool globally = named && wishes->registration == CN_REGISTER_GLOBAL;
-	if (named && q->peer && !may_register(f, q->peer, wishes->name.text))
+	if (named && q->peer && !cn_guard_may_register(f->guard, q->peer, wishes->name.text))
 		return CNODE_ENOTALLOWED;
 	int rc = give(r, wishes);
 	if (rc != 0)
