@@ -183,17 +183,20 @@ static int choose(struct cn_factories *f, const char *peer, const struct wanted 
 	enum cnode_unknown how = (enum cnode_unknown)atomic_load_explicit(&f->unknown, memory_order_relaxed);
 	cn_mutex_lock(&f->lock);
 	*factory = cn_factory_find(f, w->module);
+	bool allowed = false;
 	if (*factory) {
 		gen->behaviour = (*factory)->behaviour;
 		gen->context = (*factory)->context;
 		how = (*factory)->unknown;
+		/* Under the lock, so that it is this behaviour's list: the name may be another's at once. */
+		allowed = cn_access_allowed(&(*factory)->who, peer);
 	}
 	cn_mutex_unlock(&f->lock);
 	if (atomic_load_explicit(&f->off, memory_order_relaxed))
 		return refused(f, peer, w, "spawning is switched off");
 	if (!*factory)
 		return CN_MUTANT(unknown_not_allowed) ? CNODE_ENOTALLOWED : unknown(f, peer, w, how, gen);
-	if (!cn_access_allowed(&(*factory)->who, peer) && !CN_MUTANT(acl_ignored)) {
+	if (!allowed && !CN_MUTANT(acl_ignored)) {
 		atomic_fetch_add(&(*factory)->refused, 1);
 		return refused(f, peer, w, "it is not on the list of the factory");
 	}
