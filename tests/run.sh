@@ -99,8 +99,8 @@ sanitized() {
 	shift
 	rc=0
 	rm -f "$logs/$dir".report.*
-	CNODE_BUILD=$top/$dir CNODE_SANITIZED=yes
-	export CNODE_BUILD CNODE_SANITIZED
+	CNODE_BUILD=$top/$dir CNODE_SANITIZED=yes CONFORMANCE_PATIENCE=4
+	export CNODE_BUILD CNODE_SANITIZED CONFORMANCE_PATIENCE
 	live_sanitized "$@" || rc=$?
 	"$@" make --no-print-directory -C "$dir" prove TEST_TIMEOUT=1200 TESTS="$(compiled_tests "$dir")" || rc=$?
 	for f in "$logs/$dir".report.*; do
@@ -159,8 +159,8 @@ besides() {
 
 # Work in progress is judged two tests at a time; what CI runs, one after the other.
 matrix() {
-	CNODE_BUILD=$top/build-test
-	export CNODE_BUILD
+	CNODE_BUILD=$top/build-test CONFORMANCE_PATIENCE=3
+	export CNODE_BUILD CONFORMANCE_PATIENCE
 	make --no-print-directory -C build-test prove TEST_TIMEOUT=2400 \
 		PROVE_FLAGS="-f -o$(if [ "$mode" = quick ]; then echo " -j$jobs"; fi)" \
 		TESTS="$(live $releases)$(besides)$(make -s -C build-test list-tests)"
