@@ -8,6 +8,8 @@
 main(Args) ->
     io:setopts([{encoding, unicode}]),
     process_flag(trap_exit, true),
+    %% A run that is ended is none that passed: the emulator would stop in good order, with status 0. (SIGINT: +Bd.)
+    ok = os:set_signal(sigterm, default),
     case options(Args, defaults()) of
         #{list := true} = O -> list(O), halt(0);
         O -> halt(go(O))
