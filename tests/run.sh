@@ -158,12 +158,12 @@ besides() {
 	fi
 }
 
-# Work in progress is judged two tests at a time; what CI runs, one after the other.
+# Work in progress is judged with one test more at a time than there are processors: many mostly wait. What CI runs, one after the other.
 matrix() {
 	CNODE_BUILD=$top/build-test CONFORMANCE_PATIENCE=3
 	export CNODE_BUILD CONFORMANCE_PATIENCE
 	make --no-print-directory -C build-test prove TEST_TIMEOUT=2400 \
-		PROVE_FLAGS="-f -o$(if [ "$mode" = quick ]; then echo " -j$jobs"; fi)" \
+		PROVE_FLAGS="-f -o$(if [ "$mode" = quick ]; then echo " -j$((jobs + 1))"; fi)" \
 		TESTS="$(live $releases)$(besides)$(make -s -C build-test list-tests)"
 }
 
