@@ -70,7 +70,11 @@ static() {
 	$cc -static "$top/examples/counter_test.c" $($pc --static --cflags --libs cnode) -o "$tmp/counter_static" &&
 		! ldd "$tmp/counter_static" && "$tmp/counter_static"
 }
-check "pkg-config --static builds a static program, and it runs" static
+if [ -e "$lib/libcnode.a" ]; then check "pkg-config --static builds a static program, and it runs" static
+else
+	n=$((n + 1))
+	echo "ok $n - pkg-config --static builds a static program, and it runs # SKIP configured with --disable-static"
+fi
 
 module() {
 	# shellcheck disable=SC2046

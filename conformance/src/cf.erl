@@ -2,7 +2,7 @@
 %% What cases use: failing, checking, asking the node under test. T is the job's context, a map:
 %%   nut, cookie, epmd, release, dial (driver | nut), visible, caps, dir, proc, ctl
 -module(cf).
--export([home/0, fail/1, fail/2, same/2, same/3, check/2, check/3, note/2, wait/2, wait/3, got/1, got/2, not_got/1]).
+-export([home/0, ms/1, clock/0, took/1, fail/1, fail/2, same/2, same/3, check/2, check/3, note/2, wait/2, wait/3, got/1, got/2, not_got/1]).
 -export([nut_connect/2, tuple_words/1, hex/1, unique/1]).
 
 %% The conformance folder.
@@ -10,6 +10,31 @@ home() ->
     case os:getenv("CONFORMANCE_HOME") of
         false -> filename:dirname(filename:dirname(filename:absname(code:which(?MODULE))));
         Dir -> Dir
+    end.
+
+%% How long to wait, in ms, for what will come: CONFORMANCE_PATIENCE times as long on a machine that is known to be slow
+%% (a sanitizer, CI). No case is the weaker for it; only one that fails takes longer.
+ms(Ms) -> Ms * list_to_integer(os:getenv("CONFORMANCE_PATIENCE", "1")).
+
+%% A limit of time is the node's, not the machine's: what a timer of ours was late meanwhile is taken off. took gives
+%% {Ms, Ms less that}: the first for what must not come early, the second for what must not come late.
+clock() ->
+    Owner = self(),
+    {erlang:monotonic_time(millisecond), spawn(fun() -> late(monitor(process, Owner), 0, erlang:monotonic_time(millisecond)) end)}.
+
+took({Began, Watch}) ->
+    Ms = erlang:monotonic_time(millisecond) - Began,
+    Watch ! {late, self()},
+    Late = receive {Watch, L} -> L end,
+    {Ms, max(0, Ms - Late)}.
+
+late(Owner, Late, Since) ->
+    receive
+        {late, From} -> From ! {self(), Late};
+        {'DOWN', Owner, _, _, _} -> ok
+    after 10 ->
+        Now = erlang:monotonic_time(millisecond),
+        late(Owner, Late + max(0, Now - Since - 12), Now)
     end.
 
 fail(Text) -> fail(Text, []).
@@ -43,7 +68,7 @@ wait_until(What, Fun, Until) ->
 
 %% The first message that Fun accepts.
 got(Fun) -> got(Fun, 8000).
-got(Fun, Timeout) -> got(Fun, erlang:monotonic_time(millisecond) + Timeout, []).
+got(Fun, Timeout) -> got(Fun, erlang:monotonic_time(millisecond) + ms(Timeout), []).
 
 got(Fun, Until, Before) ->
     receive M ->

@@ -68,13 +68,20 @@ group({Id, _, _, _, _}) -> hd(string:tokens(atom_to_list(Id), ".")).
 config(plain) -> #{dial => driver, visible => false}.
 
 %% Does a case run in this configuration of this release?
-applies(Case, #{release := Release, dial := Dial, visible := Visible}) ->
+applies(Case, #{release := Release, dial := Dial, visible := Visible, part := Part}) ->
     Varies = option(varies, Case, []),
     #{dial := PlainDial, visible := PlainVisible} = config(plain),
     Home = case option(only, Case, none) of visible -> true; none -> PlainVisible end,
-    Release >= option(from, Case, 0) andalso Release =< option(to, Case, 1000)
+    Part =:= part(Case) andalso Release >= option(from, Case, 0) andalso Release =< option(to, Case, 1000)
         andalso (Dial =:= PlainDial orelse lists:member(dial, Varies))
         andalso (Visible =:= Home orelse lists:member(visible, Varies) andalso option(only, Case, none) =:= none).
+
+%% Cases that have nodes of their own, which start and end or wait, have a job of their own too, beside the one that works.
+part(Case) ->
+    case option(fresh, Case, false) orelse option(slow, Case, false) of
+        true -> fresh;
+        false -> shared
+    end.
 
 %% Why the node under test is not asked, or false.
 unfit(Case, #{caps := Caps, release := Release}) ->

@@ -127,7 +127,7 @@ later(Whom, Op, Args, From) ->
 answer(Asked) -> answer(Asked, 15000).
 answer({Ref, Whom, Op}, Limit) ->
     receive {Ref, Result} -> Result
-    after Limit -> cf:fail("no answer to ~p from ~p within ~p ms", [Op, Whom, Limit])
+    after cf:ms(Limit) -> cf:fail("no answer to ~p from ~p within ~p ms", [Op, Whom, Limit])
     end.
 
 %% A process on that node; it ends with the case.
@@ -145,7 +145,7 @@ connect(A, B) ->
     true =:= ask(puppet(A), connect, [B]) orelse cf:fail("~s could not connect to ~s", [A, B]).
 
 %% What global on a node says of itself.
-known(Node) -> lists:sort(gen_server:call({global_name_server, Node}, get_known, 15000)).
+known(Node) -> lists:sort(gen_server:call({global_name_server, Node}, get_known, cf:ms(15000))).
 visible(Node) -> lists:sort(ask(Node, nodes, [visible])).
 
 wait_known(Node, Expected) ->

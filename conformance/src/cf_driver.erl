@@ -51,7 +51,7 @@ in_process(Fun) ->
         {Pid, {value, V}} -> receive {'DOWN', Mon, _, _, _} -> V end;
         {Pid, {thrown, Why}} -> receive {'DOWN', Mon, _, _, _} -> throw(Why) end;
         {'DOWN', Mon, _, _, Why} -> cf:fail("asking for the capabilities failed: ~p", [Why])
-    after 15000 -> cf:fail("the node under test does not answer the question for its capabilities")
+    after cf:ms(15000) -> cf:fail("the node under test does not answer the question for its capabilities")
     end.
 
 %% Cases that mostly wait, each in a process of its own.
@@ -169,7 +169,7 @@ tail(_) -> "".
 
 execute({Id, _, _, _, Fun} = Case, T) ->
     Self = self(),
-    Limit = cf_cases:option(timeout, Case, 20000),
+    Limit = cf:ms(cf_cases:option(timeout, Case, 20000)),
     {Pid, Mon} = spawn_monitor(fun() -> Self ! {self(), judged(Case, Fun, T)}, exit(shutdown) end),
     receive
         {Pid, Result} -> receive {'DOWN', Mon, _, _, _} -> frames(Id, T, Result) end;

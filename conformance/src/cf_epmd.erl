@@ -8,7 +8,7 @@
 %% An epmd of our own on Port, ended with us: its process.
 start(Port) ->
     Proc = cf_proc:start("epmd", [os_epmd(), "-port", integer_to_list(Port), "-address", "127.0.0.1"], []),
-    ok = wait(Port, 100),
+    ok = wait(Port, Proc, erlang:monotonic_time(millisecond) + cf:ms(20000)),
     Proc.
 
 os_epmd() ->
@@ -19,23 +19,25 @@ os_epmd() ->
         Path -> Path
     end.
 
-wait(Port, 0) -> exit({epmd_did_not_start, Port});
-wait(Port, N) ->
-    case gen_tcp:connect({127,0,0,1}, Port, [], ?TIMEOUT) of
-        {ok, S} -> gen_tcp:close(S), ok;
-        {error, _} -> receive after 20 -> wait(Port, N - 1) end
+wait(Port, Proc, Until) ->
+    case {gen_tcp:connect({127,0,0,1}, Port, [], cf:ms(?TIMEOUT)), cf_proc:exited(Proc)} of
+        {{ok, S}, false} -> gen_tcp:close(S), ok;
+        {_, {exited, Status}} -> exit({epmd_ended, Port, Status, cf_proc:output(Proc)});
+        {{error, _}, false} ->
+            erlang:monotonic_time(millisecond) < Until orelse exit({epmd_did_not_start, Port}),
+            receive after 20 -> wait(Port, Proc, Until) end
     end.
 
 %% Send a request's body and read until epmd closes.
 request(EpmdPort, Body) ->
-    {ok, S} = gen_tcp:connect({127,0,0,1}, EpmdPort, [binary, {active, false}, {packet, 0}], ?TIMEOUT),
+    {ok, S} = gen_tcp:connect({127,0,0,1}, EpmdPort, [binary, {active, false}, {packet, 0}], cf:ms(?TIMEOUT)),
     ok = gen_tcp:send(S, [<<(iolist_size(Body)):16>>, Body]),
     Answer = all(S, []),
     gen_tcp:close(S),
     Answer.
 
 all(S, Acc) ->
-    case gen_tcp:recv(S, 0, ?TIMEOUT) of
+    case gen_tcp:recv(S, 0, cf:ms(?TIMEOUT)) of
         {ok, B} -> all(S, [Acc, B]);
         {error, closed} -> iolist_to_binary(Acc);
         {error, Why} -> {error, Why, iolist_to_binary(Acc)}
@@ -43,10 +45,10 @@ all(S, Acc) ->
 
 %% Register, keeping the socket: {ok, Socket, Creation} | {error, Result}.
 alive2(EpmdPort, Alive, Port, Options) ->
-    {ok, S} = gen_tcp:connect({127,0,0,1}, EpmdPort, [binary, {active, false}, {packet, 0}], ?TIMEOUT),
+    {ok, S} = gen_tcp:connect({127,0,0,1}, EpmdPort, [binary, {active, false}, {packet, 0}], cf:ms(?TIMEOUT)),
     Body = alive2_body(Alive, Options#{port => Port}),
     ok = gen_tcp:send(S, [<<(iolist_size(Body)):16>>, Body]),
-    case gen_tcp:recv(S, 0, ?TIMEOUT) of
+    case gen_tcp:recv(S, 0, cf:ms(?TIMEOUT)) of
         {ok, <<118, 0, Creation:32>>} -> {ok, S, Creation};
         {ok, <<121, 0, Creation:16>>} -> {ok, S, Creation};
         {ok, <<_, Result, _/binary>>} -> gen_tcp:close(S), {error, Result};

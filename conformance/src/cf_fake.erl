@@ -6,7 +6,7 @@
 -export([send/2, send/3, packet/2, bytes/2, socket/1, pid/1, pid/2, ref/1, ref/2]).
 -export([dump/0, take/2, take/3, seen/2, closed/1, closed/2, frames/1, call/3, call/4, fence/1, to/3, puppet/1]).
 
--define(TIMEOUT, 8000).
+-define(TIMEOUT, cf:ms(8000)).
 
 %% Who a fake is by default: a hidden node of the release under test, with a fresh name.
 identity(#{cookie := Cookie, epmd := Epmd, release := Release} = T, Overrides) ->
@@ -127,7 +127,7 @@ matches(Fun, Event) ->
 ask(#{conn := Pid}, Question) ->
     Ref = make_ref(),
     Pid ! {Question, self(), Ref},
-    receive {Ref, Answer} -> Answer after ?TIMEOUT -> exit(fake_is_stuck) end.
+    receive {Ref, Answer} -> Answer after cf:ms(?TIMEOUT) -> exit(fake_is_stuck) end.
 
 close(#{conn := Pid} = C) ->
     unlink(Pid),
@@ -150,13 +150,14 @@ short(Body) -> io_lib:format("~p bytes", [byte_size(Body)]).
 
 %% The first event that Fun accepts, with Fun's value; fails the case when it does not come.
 take(C, Fun) -> take(C, Fun, ?TIMEOUT).
-take(#{conn := Pid} = C, Fun, Timeout) ->
+take(#{conn := Pid} = C, Fun, Limit) ->
+    Timeout = cf:ms(Limit),
     Ref = make_ref(),
     Pid ! {take, self(), Ref, Fun},
     receive {Ref, Value} -> Value
     after Timeout ->
         Pid ! {untake, self(), Ref},
-        receive {untaken, Ref} -> ok after ?TIMEOUT -> exit(fake_is_stuck) end,
+        receive {untaken, Ref} -> ok after cf:ms(?TIMEOUT) -> exit(fake_is_stuck) end,
         receive {Ref, Late} -> Late
         after 0 -> cf:fail("the expected event did not come within ~p ms; events here: ~P", [Timeout, [plain(E) || E <- ask(C, queue)], 120])
         end

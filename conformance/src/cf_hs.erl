@@ -31,7 +31,7 @@ digest(Cookie, Challenge) ->
 %% A connection to a node that epmd knows, or to {Host, Port}.
 open(Node, EpmdPort) -> open(Node, EpmdPort, []).
 open({Host, Port}, _, Options) ->
-    gen_tcp:connect(Host, Port, [binary, {active, false}, {packet, 0}, {nodelay, true} | Options], ?TIMEOUT);
+    gen_tcp:connect(Host, Port, [binary, {active, false}, {packet, 0}, {nodelay, true} | Options], cf:ms(?TIMEOUT));
 open(Node, EpmdPort, Options) ->
     [Alive, Host] = string:tokens(atom_to_list(Node), "@"),
     case cf_epmd:port2(EpmdPort, Alive) of
@@ -46,7 +46,7 @@ bytes(S, Bytes) -> gen_tcp:send(S, Bytes).
 close(S) -> gen_tcp:close(S).
 
 %% {ok, Body} | closed | timeout
-recv(S) -> recv(S, ?TIMEOUT).
+recv(S) -> recv(S, cf:ms(?TIMEOUT)).
 recv(S, Timeout) ->
     case gen_tcp:recv(S, 2, Timeout) of
         {ok, <<0:16>>} -> {ok, <<>>};
@@ -62,7 +62,7 @@ recv(S, Timeout) ->
 
 %% True when the peer closes without a further byte.
 is_closed(S) ->
-    case gen_tcp:recv(S, 0, ?TIMEOUT) of
+    case gen_tcp:recv(S, 0, cf:ms(?TIMEOUT)) of
         {error, timeout} -> still_open;
         {error, _} -> true;
         {ok, Bytes} -> {got, Bytes}
@@ -179,7 +179,7 @@ listen(Name, EpmdPort) ->
 
 %% The whole handshake as the accepting side.
 answer(L, O) ->
-    case gen_tcp:accept(L, ?TIMEOUT) of
+    case gen_tcp:accept(L, cf:ms(?TIMEOUT)) of
         {ok, S} ->
             case recv(S) of
                 {ok, Body} -> answer_from(S, parse_name(Body), O);

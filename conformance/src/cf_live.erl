@@ -23,7 +23,7 @@ up(#{dial := nut} = T) ->
 disconnect(#{nut := Nut}) ->
     monitor_node(Nut, true),
     erlang:disconnect_node(Nut),
-    receive {nodedown, Nut} -> ok after 5000 -> cf:fail("no nodedown for ~s", [Nut]) end,
+    receive {nodedown, Nut} -> ok after cf:ms(5000) -> cf:fail("no nodedown for ~s", [Nut]) end,
     cf:wait("gone", fun() -> not lists:member(Nut, nodes(connected)) end).
 
 %% Ask the conformance process, or a puppet.
@@ -32,7 +32,7 @@ ask(_, Whom, Op, Args) ->
     Ref = make_ref(),
     Whom ! {Op, self(), Ref, Args},
     receive {Ref, Result} -> Result
-    after 8000 -> cf:fail("no answer to ~p from ~p", [Op, Whom])
+    after cf:ms(8000) -> cf:fail("no answer to ~p from ~p", [Op, Whom])
     end.
 
 puppet(T) -> ask(T, spawn, []).
@@ -48,7 +48,7 @@ fence(T) -> fence = ask(T, echo, [fence]), ok.
 spawn_linked(#{nut := Nut}, M, F, A) -> spawn_link(Nut, M, F, A).
 
 %% The reason of a DOWN message.
-down(Ref) -> {_, Reason} = down(Ref, 8000), Reason.
+down(Ref) -> {_, Reason} = down(Ref, cf:ms(8000)), Reason.
 down(Ref, Timeout) ->
     receive {'DOWN', Ref, process, What, Reason} -> {What, Reason}
     after Timeout -> cf:fail("no DOWN came within ~p ms; messages: ~P", [Timeout, process_info(self(), messages), 40])
@@ -56,11 +56,11 @@ down(Ref, Timeout) ->
 
 exit_of(Pid) ->
     receive {'EXIT', Pid, Reason} -> Reason
-    after 8000 -> cf:fail("no EXIT came from ~p; messages: ~P", [Pid, process_info(self(), messages), 40])
+    after cf:ms(8000) -> cf:fail("no EXIT came from ~p; messages: ~P", [Pid, process_info(self(), messages), 40])
     end.
 
 %% What a watched puppet saw next.
 saw(P) ->
     receive {saw, P, M} -> M
-    after 8000 -> cf:fail("~p reported nothing; messages: ~P", [P, process_info(self(), messages), 40])
+    after cf:ms(8000) -> cf:fail("~p reported nothing; messages: ~P", [P, process_info(self(), messages), 40])
     end.

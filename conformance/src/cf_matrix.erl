@@ -9,11 +9,19 @@
 %% A run's results into DIR/results, and its own two pages beside them.
 keep(Jobs, Node, Dir) ->
     Run = #{node => Node, about => about(Node), date => date_text(),
-            jobs => [#{release => R, version => V, dial => D, visible => Vis,
-                       results => [{Id, Verdict, plain(Why), frames(JobDir, Id, Verdict)} || {Id, Verdict, _, Why} <- Results]}
-                     || {#{release := R, version := V, dial := D, visible := Vis, dir := JobDir}, Results} <- Jobs]},
+            jobs => lists:foldl(fun together/2, [], [#{release => R, version => V, dial => D, visible => Vis,
+                                                       results => [{Id, Verdict, plain(Why), frames(JobDir, Id, Verdict)} || {Id, Verdict, _, Why} <- Results]}
+                     || {#{release := R, version := V, dial := D, visible := Vis, dir := JobDir}, Results} <- Jobs])},
     ok = write(filename:join(Dir, "results"), io_lib:format("%% coding: utf-8~n~tp.~n", [Run])),
     pages([Run], Dir).
+
+%% Jobs of one configuration share its cases (cf_cases:part).
+together(#{release := R, dial := D, visible := V, results := More} = Job, Jobs) ->
+    Same = fun(#{release := R1, dial := D1, visible := V1}) -> {R1, D1, V1} =:= {R, D, V} end,
+    case lists:partition(Same, Jobs) of
+        {[], _} -> Jobs ++ [Job];
+        {[#{results := Results} = First], Others} -> Others ++ [First#{results := Results ++ More}]
+    end.
 
 %% [Out, Results…]: the pages of several runs as one. Of the same node, jobs of a later file add to those of earlier ones, and
 %% a case's later result counts.

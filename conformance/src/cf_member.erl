@@ -102,7 +102,7 @@ served(#{name := Name} = C, From, Request) ->
     end.
 
 %% Obey until an order that was given (cf_cluster:later) is answered: its result.
-serve(C, Asked) -> serve(C, Asked, erlang:monotonic_time(millisecond) + 12000).
+serve(C, Asked) -> serve(C, Asked, erlang:monotonic_time(millisecond) + cf:ms(12000)).
 serve(C, {Ref, Whom, Op} = Asked, Until) ->
     receive {Ref, Result} -> Result
     after 0 ->
@@ -135,7 +135,7 @@ obey(C, Conn, Owner, Events, Ref) ->
 events(#{aside := Pid}) ->
     Ref = make_ref(),
     Pid ! {so_far, self(), Ref},
-    receive {Ref, Events} -> Events after 8000 -> exit(aside_is_stuck) end.
+    receive {Ref, Events} -> Events after cf:ms(8000) -> exit(aside_is_stuck) end.
 
 willing({set_lock, _}) -> true;
 willing({del_lock, _}) -> true;

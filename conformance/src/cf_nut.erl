@@ -24,7 +24,7 @@ launch(#{command := Command, dir := Dir, epmd := Epmd} = T, Options) ->
     T#{nut => Name, proc => cf_proc:start("nut", ["/bin/sh", "-c", "exec " ++ Command], [{env, Env}, {log, Log}, {cd, Dir}])}.
 
 ready(#{proc := Proc, command := Command} = T) ->
-    case cf_proc:wait_line(Proc, <<"ready">>, ?READY) of
+    case cf_proc:wait_line(Proc, <<"ready">>, cf:ms(?READY)) of
         {line, _} -> T;
         Other ->
             Said = cf_proc:output(Proc),
@@ -39,7 +39,7 @@ alive(_) -> false.
 %% Ask it to end, by SIGTERM; true if it obeys.
 stop(#{proc := Proc}) ->
     cf_proc:signal(Proc, "TERM"),
-    Exit = cf_proc:wait_exit(Proc, 10000),
+    Exit = cf_proc:wait_exit(Proc, cf:ms(10000)),
     cf_proc:stop(Proc),
     Exit.
 

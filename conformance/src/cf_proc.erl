@@ -89,7 +89,7 @@ ask(Pid, What, Timeout) ->
         receive {Ref, Found} -> Found after 0 -> timeout end
     end.
 
-os_pid(Pid) -> ask(Pid, os_pid, 5000).
+os_pid(Pid) -> ask(Pid, os_pid, cf:ms(5000)).
 wait_exit(Pid, Timeout) -> ask(Pid, exit, Timeout).
 
 %% A line that contains Word: {line, Line} | {exited, Status} | timeout.
@@ -137,12 +137,13 @@ stop(Pid) ->
 %% Kill it and return when it is gone.
 kill(Pid) ->
     signal(Pid, "KILL"),
-    wait_exit(Pid, 5000),
+    wait_exit(Pid, cf:ms(5000)),
     stop(Pid).
 
-%% A TCP port that nobody uses now.
+%% A TCP port that nobody uses now, and that the kernel gives to nobody who asks for any: it is free until its epmd is there.
 free_port() ->
-    {ok, L} = gen_tcp:listen(0, [{ip, {127,0,0,1}}]),
-    {ok, Port} = inet:port(L),
-    gen_tcp:close(L),
-    Port.
+    Port = 20000 + rand:uniform(10000) - 1,
+    case gen_tcp:listen(Port, [{ip, {127,0,0,1}}]) of
+        {ok, L} -> gen_tcp:close(L), Port;
+        {error, _} -> free_port()
+    end.

@@ -8,6 +8,8 @@
 main(Args) ->
     io:setopts([{encoding, unicode}]),
     process_flag(trap_exit, true),
+    %% A run that is ended is none that passed: the emulator would stop in good order, with status 0. (SIGINT: +Bd.)
+    ok = os:set_signal(sigterm, default),
     case options(Args, defaults()) of
         #{list := true} = O -> list(O), halt(0);
         O -> halt(go(O))
@@ -105,8 +107,8 @@ go(#{node := Node, report := Report, dial := Dials, visible := Visibles} = O) ->
     Releases =/= [] orelse usage("of the releases that are asked for none is here (otp.sh list, otp.sh get)"),
     Jobs = [Job#{command => Command, node => Node, first => maps:get(first, O), eye => maps:get(eye, O)}
             || {R, V, Erl, Beams} <- Releases, Command <- [command(Node)],
-               Visible <- Visibles, Dial <- Dials,
-               Job <- [#{release => R, version => V, erl => Erl, beams => Beams, dial => Dial, visible => Visible}],
+               Visible <- Visibles, Dial <- Dials, Part <- [shared, fresh],
+               Job <- [#{release => R, version => V, erl => Erl, beams => Beams, dial => Dial, visible => Visible, part => Part}],
                [] =/= [C || C <- Cases, cf_cases:applies(C, Job)]],
     %% Compiled now, so that it does not count as a case's time; a release that is not here is the case's to tell.
     Others = lists:usort([R || C <- Cases, [] =/= [J || J <- Jobs, cf_cases:applies(C, J)], R <- cf_cases:option(uses, C, [])]),
@@ -155,15 +157,24 @@ nut_erl(Release) ->
         [] -> usage(io_lib:format("OTP ~p is not among the releases here", [Release]))
     end.
 
-title(#{release := R, dial := Dial, visible := Visible}) ->
-    lists:flatten(io_lib:format("otp~p-~s-dials-~s", [R, case Dial of driver -> "otp"; nut -> "node" end,
-                                                      case Visible of true -> "visible"; false -> "hidden" end])).
+title(#{release := R, dial := Dial, visible := Visible, part := Part}) ->
+    lists:flatten(io_lib:format("otp~p-~s-dials-~s~s", [R, case Dial of driver -> "otp"; nut -> "node" end,
+                                                        case Visible of true -> "visible"; false -> "hidden" end,
+                                                        case Part of shared -> ""; fresh -> "-fresh" end])).
 
 %% Waiting jobs, running jobs {Process, Job, Results}, finished results.
 jobs([], [], Done, _) -> lists:reverse(Done);
-jobs([Job | More], Running, Done, #{jobs := Most} = O) when length(Running) < Most ->
-    jobs(More, [{start(Job), Job, [], none} | Running], Done, O);
 jobs(Waiting, Running, Done, O) ->
+    case lists:partition(fun(Job) -> room(Job, Running, O) end, Waiting) of
+        {[Job | _], _} -> jobs(lists:delete(Job, Waiting), [{start(Job), Job, [], none} | Running], Done, O);
+        {[], _} -> running(Waiting, Running, Done, O)
+    end.
+
+%% Cases that mostly wait take nobody's place: one job of them runs beside the others.
+room(#{part := Part}, Running, #{jobs := Most}) ->
+    length([x || {_, #{part := P}, _, _} <- Running, P =:= Part]) < case Part of shared -> Most; fresh -> 1 end.
+
+running(Waiting, Running, Done, O) ->
     receive
         {Proc, {line, Line}} ->
             case lists:keytake(Proc, 1, Running) of

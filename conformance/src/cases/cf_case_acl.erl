@@ -65,7 +65,7 @@ req(Args) -> apply(erlang, spawn_request, Args).
 spawned(T, F) -> spawned(T, F, [], []).
 spawned(#{nut := Nut}, F, A, O) ->
     R = req([Nut, F, start, A, O]),
-    receive {spawn_reply, R, ok, P} -> {ok, P}; {spawn_reply, R, error, Why} -> Why after 8000 -> cf:fail("no answer to a spawn of ~p", [F]) end.
+    receive {spawn_reply, R, ok, P} -> {ok, P}; {spawn_reply, R, error, Why} -> Why after cf:ms(8000) -> cf:fail("no answer to a spawn of ~p", [F]) end.
 
 %% The same by a fake node of this name.
 as(T, Name, F) ->
@@ -158,7 +158,7 @@ change_in_flight(#{nut := Nut} = T) ->
                   N rem 50 =:= 0 andalso ok(T, [case N rem 100 of 0 -> deny; _ -> allow end, F, bin(node())]),
                   req([Nut, F, start, [{stop, normal}], []])
               end || N <- lists:seq(1, 1000)],
-        Answers = [receive {spawn_reply, R, ok, _} -> yes; {spawn_reply, R, error, not_allowed} -> no after 8000 -> cf:fail("an answer is missing") end || R <- Rs],
+        Answers = [receive {spawn_reply, R, ok, _} -> yes; {spawn_reply, R, error, not_allowed} -> no after cf:ms(8000) -> cf:fail("an answer is missing") end || R <- Rs],
         cf_live:fence(T),
         cf:not_got(fun({spawn_reply, _, _, _}) -> ok end),
         cf:check(lists:member(yes, Answers) andalso lists:member(no, Answers), "all were answered alike")
@@ -274,7 +274,7 @@ name_refused(#{nut := Nut} = T) ->
     P = named(T, Name),
     ok(T, [access, name, set, Name, <<"x@127.0.0.1">>]),
     {Name, Nut} ! lost,
-    cf:same({{Name, Nut}, noproc}, cf_live:down(monitor(process, {Name, Nut}), 8000)),
+    cf:same({{Name, Nut}, noproc}, cf_live:down(monitor(process, {Name, Nut}), cf:ms(8000))),
     noproc = try gen_server:call({Name, Nut}, hello) catch exit:{Why, _} -> Why end,
     P ! by_pid,
     cf:same(by_pid, cf_live:saw(P)),
@@ -407,14 +407,14 @@ quota_rex(#{nut := Nut} = T) ->
     %% The answers below are behind it; what it would write would be here.
     ok = gen_server:cast({rex, Nut}, {cast, io, put_chars, [<<"x">>], self()}),
     {rex, Nut} ! {self(), {call, erlang, node, [], user}},
-    Old = receive {rex, X} -> X after 8000 -> none end,
-    [Call, Blocked] = [gen_server:call({rex, Nut}, {How, erlang, node, [], group_leader()}, 8000) || How <- [call, block_call]],
+    Old = receive {rex, X} -> X after cf:ms(8000) -> none end,
+    [Call, Blocked] = [gen_server:call({rex, Nut}, {How, erlang, node, [], group_leader()}, cf:ms(8000)) || How <- [call, block_call]],
     After = element(6, acl(T, [refusals])),
     ok(T, [quota_clear]),
     cf:same({Over, Over, Over}, {Old, Call, Blocked}),
     cf:not_got(fun({io_request, _, _, _}) -> ok end),
     cf:same(Before + 4, After),
-    Nut = gen_server:call({rex, Nut}, {call, erlang, node, [], group_leader()}, 8000),
+    Nut = gen_server:call({rex, Nut}, {call, erlang, node, [], group_leader()}, cf:ms(8000)),
     exit(P, kill).
 
 %% A peer that has nothing here, so that its quota is only for these calls.
@@ -485,10 +485,10 @@ unknown_dies(#{nut := Nut} = T) ->
     with(T, <<"*">>, fun(F) ->
         ok(T, [unknown, F, dies]),
         {P, M} = spawn_opt(Nut, F, no_such_function, [1, x], [monitor]),
-        cf:same({P, {undef, [{F, no_such_function, [1, x], []}]}}, cf_live:down(M, 8000)),
+        cf:same({P, {undef, [{F, no_such_function, [1, x], []}]}}, cf_live:down(M, cf:ms(8000))),
         ok(T, [unknown, F, undef]),
         R = req([Nut, F, no_such_function, [], []]),
-        receive {spawn_reply, R, error, undef} -> ok after 8000 -> cf:fail("no undef") end
+        receive {spawn_reply, R, error, undef} -> ok after cf:ms(8000) -> cf:fail("no undef") end
     end).
 
 unknown_hidden(T) ->

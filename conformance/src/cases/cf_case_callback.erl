@@ -51,7 +51,7 @@ later(T) ->
     R = gen_server:send_request(P, keep),
     timeout = gen_server:wait_response(R, 0),
     cf:same(given, gen_server:call(P, give)),
-    cf:same({reply, kept}, gen_server:wait_response(R, 8000)).
+    cf:same({reply, kept}, gen_server:wait_response(R, cf:ms(8000))).
 
 later_gone(T) ->
     P = rude(T),

@@ -90,9 +90,9 @@ nuts(C) -> cf_cluster:names(C, nut).
 
 %% How long Fun takes, at most Limit ms.
 within(Limit, What, Fun) ->
-    Began = erlang:monotonic_time(millisecond),
+    Began = cf:clock(),
     Value = Fun(),
-    Took = erlang:monotonic_time(millisecond) - Began,
+    {_, Took} = cf:took(Began),
     cf:check(Took =< Limit, "~s took ~p ms", [What, Took]),
     Value.
 
@@ -113,7 +113,7 @@ prompt(C) ->
 %% A trans that was ordered has got in: let it out.
 inside({Ref, _, _} = Asked) ->
     receive {inside, Holder, Ref} -> Holder ! {leave, Ref}, answer(Asked)
-    after 15000 -> cf:fail("trans never got in")
+    after cf:ms(15000) -> cf:fail("trans never got in")
     end.
 
 all_names(C) ->
@@ -241,7 +241,7 @@ turns(Waiting, _) ->
             {_, Whom, Op} = lists:keyfind(Ref, 1, Waiting),
             left = left(Ref, Whom, Op),
             turns(lists:keydelete(Ref, 1, Waiting), [])
-    after 30000 -> cf:fail("~p of them never got in", [length(Waiting)])
+    after cf:ms(30000) -> cf:fail("~p of them never got in", [length(Waiting)])
     end.
 
 %% The next one may be in before this one's answer is here.
@@ -251,7 +251,7 @@ trans_aborted(C) ->
     together(C),
     R = name(), [A | _] = names(C), P = puppet(A),
     First = {Ref, _, _} = later(P, global_trans, [{R, P}, names(C), 0, self()], self()),
-    receive {inside, Holder, Ref} -> ok after 8000 -> Holder = cf:fail("the first never got in") end,
+    receive {inside, Holder, Ref} -> ok after cf:ms(8000) -> Holder = cf:fail("the first never got in") end,
     [aborted = ask(Q, global_trans, [{R, Q}, names(C), 0, self()]) || N <- names(C), Q <- [puppet(N)]],
     Holder ! {leave, Ref},
     left = answer(First),

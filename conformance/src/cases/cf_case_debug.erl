@@ -78,7 +78,7 @@ line(Words) ->
     receive
         {written, Text} ->
             [cf:check(string:find(Text, W) =/= nomatch, "~s is not in ~s", [W, Text]) || W <- Words]
-    after 8000 -> cf:fail("nothing was written")
+    after cf:ms(8000) -> cf:fail("nothing was written")
     end.
 
 silence(P) ->
@@ -151,8 +151,8 @@ remove(T) ->
 
 unknown_debug(T) ->
     P = counter(T),
-    cf:same({ok, unknown_debug}, gen:call(P, system, {debug, {no, such, thing}}, 8000)),
-    cf:same({ok, unknown_debug}, gen:call(P, system, {debug, {log, {true, 0}}}, 8000)),
+    cf:same({ok, unknown_debug}, gen:call(P, system, {debug, {no, such, thing}}, cf:ms(8000))),
+    cf:same({ok, unknown_debug}, gen:call(P, system, {debug, {log, {true, 0}}}, cf:ms(8000))),
     cf:same(0, gen_server:call(P, get)).
 
 log_stop(T) ->

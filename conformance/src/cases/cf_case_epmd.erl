@@ -170,7 +170,7 @@ alive2_socket_kept(T) ->
     cf_nut:start(T1),
     receive {held, {error, timeout}} -> ok;
             {held, Other} -> cf:fail("on the registration's socket: ~p", [Other])
-    after 8000 -> cf:fail("nothing heard of the socket")
+    after cf:ms(8000) -> cf:fail("nothing heard of the socket")
     end.
 
 alive2_in_pieces(T) ->

@@ -95,7 +95,7 @@ names_free(T) ->
 hundred(T) ->
     Ms = [begin P = cf_live:puppet(T), {P, monitor(process, P)} end || _ <- lists:seq(1, 100)],
     [exit(P, kill) || {P, _} <- Ms],
-    [cf:same({P, killed}, cf_live:down(M, 8000)) || {P, M} <- Ms].
+    [cf:same({P, killed}, cf_live:down(M, cf:ms(8000))) || {P, M} <- Ms].
 
 wire(T, Make) ->
     C = cf_fake:dial(T, #{}),

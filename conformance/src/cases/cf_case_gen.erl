@@ -102,9 +102,9 @@ concurrent(T) ->
 send_request(T) ->
     P = counter(T),
     R = gen_server:send_request(P, {add, 3}),
-    cf:same({reply, 3}, gen_server:wait_response(R, 8000)).
+    cf:same({reply, 3}, gen_server:wait_response(R, cf:ms(8000))).
 
-multi_call(#{nut := Nut}) -> cf:same({[{Nut, {error, bad_request}}], []}, gen_server:multi_call([Nut], echo, hello, 8000)).
+multi_call(#{nut := Nut}) -> cf:same({[{Nut, {error, bad_request}}], []}, gen_server:multi_call([Nut], echo, hello, cf:ms(8000))).
 
 dead(T) -> P = counter(T), M = monitor(process, P), gen_server:cast(P, stop), normal = cf_live:down(M), P.
 
@@ -125,7 +125,7 @@ busy_server(#{nut := Nut}) -> spawn(Nut, busy, start, []).
 timeout(T) ->
     P = busy_server(T),
     cf:same(timeout, exits(fun() -> gen_server:call(P, {spin, 300}, 50) end)),
-    cf:same(done, gen_server:call(P, {spin, 1}, 8000)),
+    cf:same(done, gen_server:call(P, {spin, 1}, cf:ms(8000))),
     case erlang:system_info(otp_release) of
         "23" -> ok;                              % its late reply comes as a message
         _ -> cf:not_got(fun({_, done}) -> ok end)
@@ -149,7 +149,7 @@ busy(T) ->
     cf:check(Answered >= 5, "only ~p calls were answered while another process was busy for a second", [Answered]).
 
 calls_until(R, C, N) ->
-    _ = gen_server:call(C, {add, 1}, 8000),
+    _ = gen_server:call(C, {add, 1}, cf:ms(8000)),
     case gen_server:wait_response(R, 0) of
         timeout -> calls_until(R, C, N + 1);
         {reply, done} -> N
@@ -159,10 +159,10 @@ killed_while_busy(T) ->
     P = busy_server(T), M = monitor(process, P),
     _ = gen_server:send_request(P, {spin, 6000}),
     cf_live:fence(T),
-    Began = erlang:monotonic_time(millisecond),
+    Began = cf:clock(),
     exit(P, kill),
     cf:same(killed, cf_live:down(M)),
-    Ms = erlang:monotonic_time(millisecond) - Began,
+    {_, Ms} = cf:took(Began),
     cf:check(Ms < 3000, "DOWN took ~p ms", [Ms]).
 
 %% On the wire: our request by hand, the reply wherever it comes.
@@ -270,7 +270,7 @@ suspend(T) ->
     {status, P, _, [_, suspended | _]} = sys:get_status(P),
     timeout = gen_server:wait_response(R, 0),
     ok = sys:resume(P),
-    cf:same({reply, 1}, gen_server:wait_response(R, 8000)).
+    cf:same({reply, 1}, gen_server:wait_response(R, cf:ms(8000))).
 
 replace_state(T) ->
     P = counter(T),
@@ -297,33 +297,33 @@ suspended_cast(T) ->
     gen_server:cast(P, stop),
     cf:same(0, sys:get_state(P)),
     ok = sys:resume(P),
-    cf:same({reply, 6}, gen_server:wait_response(R, 8000)),
+    cf:same({reply, 6}, gen_server:wait_response(R, cf:ms(8000))),
     cf:same(normal, cf_live:down(M)).
 
 suspended_get_state(T) -> P = counter(T), 4 = gen_server:call(P, {add, 4}), ok = sys:suspend(P), cf:same(4, sys:get_state(P)).
 suspended_terminate(T) -> P = counter(T), M = monitor(process, P), ok = sys:suspend(P), ok = sys:terminate(P, out), cf:same(out, cf_live:down(M)).
 suspended_exit(T) -> P = counter(T), M = monitor(process, P), ok = sys:suspend(P), exit(P, enough), cf:same(enough, cf_live:down(M)).
 suspended_monitored(T) -> P = counter(T), ok = sys:suspend(P), exit(P, kill), M = monitor(process, P), true = lists:member(cf_live:down(M), [killed, noproc]), ok.
-stop_reason(T) -> P = counter(T), M = monitor(process, P), ok = gen_server:stop(P, {shutdown, so}, 8000), cf:same({shutdown, so}, cf_live:down(M)).
+stop_reason(T) -> P = counter(T), M = monitor(process, P), ok = gen_server:stop(P, {shutdown, so}, cf:ms(8000)), cf:same({shutdown, so}, cf_live:down(M)).
 stop_dead(T) -> P = dead(T), cf:same(noproc, (try gen_server:stop(P) catch exit:Why -> Why end)).
-proc_lib_stop(T) -> P = counter(T), M = monitor(process, P), ok = proc_lib:stop(P, shutdown, 8000), cf:same(shutdown, cf_live:down(M)).
+proc_lib_stop(T) -> P = counter(T), M = monitor(process, P), ok = proc_lib:stop(P, shutdown, cf:ms(8000)), cf:same(shutdown, cf_live:down(M)).
 
 sys_busy(T) ->
     P = busy_server(T),
     R = gen_server:send_request(P, {spin, 200}),
-    {status, P, _, _} = sys:get_status(P, 8000),
-    cf:same({reply, done}, gen_server:wait_response(R, 8000)).
+    {status, P, _, _} = sys:get_status(P, cf:ms(8000)),
+    cf:same({reply, done}, gen_server:wait_response(R, cf:ms(8000))).
 
 get_state_timeout(T) ->
     P = busy_server(T),
     R = gen_server:send_request(P, {spin, 300}),
     {timeout, {sys, get_state, _}} = (try sys:get_state(P, 20) catch exit:Why -> Why end),
-    {reply, done} = gen_server:wait_response(R, 8000),
-    done = gen_server:call(P, {spin, 1}, 8000),
+    {reply, done} = gen_server:wait_response(R, cf:ms(8000)),
+    done = gen_server:call(P, {spin, 1}, cf:ms(8000)),
     cf:not_got(fun({_, {ok, _}}) -> ok; ({[alias | _], _}) -> ok end).
 
 statem_call(T) -> P = counter(T), cf:same(5, gen_statem:call(P, {add, 5})), ok = gen_statem:cast(P, {add, 1}), cf:same(6, gen_statem:call(P, get, infinity)).
-statem_send_request(T) -> P = counter(T), R = gen_statem:send_request(P, {add, 2}), cf:same({reply, 2}, gen_statem:wait_response(R, 8000)).
+statem_send_request(T) -> P = counter(T), R = gen_statem:send_request(P, {add, 2}), cf:same({reply, 2}, gen_statem:wait_response(R, cf:ms(8000))).
 
 event_ignored(T) ->
     P = counter(T), R = make_ref(),
@@ -341,7 +341,7 @@ reply_late(T) ->
     P = busy_server(T),
     {_, M} = spawn_monitor(fun() -> gen_server:send_request(P, {spin, 100}) end),
     normal = cf_live:down(M),
-    cf:same(done, gen_server:call(P, {spin, 1}, 8000)).
+    cf:same(done, gen_server:call(P, {spin, 1}, cf:ms(8000))).
 
 abcast(#{nut := Nut} = T) ->
     Name = cf:unique("casts"), P = cf_live:puppet(T), true = cf_live:ask(T, P, register, [Name]),
@@ -352,7 +352,7 @@ abcast(#{nut := Nut} = T) ->
 unknown_system(T) ->
     P = counter(T), R = make_ref(),
     P ! {system, {self(), R}, no_such_request},
-    receive {R, {error, {unknown_system_msg, no_such_request}}} -> ok; {R, Other} -> cf:fail("answered ~p", [Other]) after 8000 -> cf:fail("no answer") end,
+    receive {R, {error, {unknown_system_msg, no_such_request}}} -> ok; {R, Other} -> cf:fail("answered ~p", [Other]) after cf:ms(8000) -> cf:fail("no answer") end,
     cf:same(0, gen_server:call(P, get)).
 
 nonsense_system(T) ->

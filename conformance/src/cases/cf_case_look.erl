@@ -55,7 +55,7 @@ cases() ->
       {'look.tables', "observer_backend: tables and ports are lists", ?OBSERVER, [], [], fun tables/1},
       {'look.unknown', "what the tools call and is not there is {badrpc, _}, not silence", ?OBSERVER, [], [], fun unknown/1}]].
 
-call(#{nut := Nut}, F, A) -> rpc:call(Nut, erlang, F, A, 8000).
+call(#{nut := Nut}, F, A) -> rpc:call(Nut, erlang, F, A, cf:ms(8000)).
 
 badarg(T, F, A) ->
     case call(T, F, A) of
@@ -362,7 +362,7 @@ other_calls(#{nut := Nut} = T) ->
     cf:same(true, rpc:call(Nut, erlang, is_process_alive, [P])).
 
 unknown(#{nut := Nut}) ->
-    [case rpc:call(Nut, M, F, A, 8000) of
+    [case rpc:call(Nut, M, F, A, cf:ms(8000)) of
          {badrpc, Why} when Why =/= timeout, Why =/= nodedown -> ok;
          Other -> cf:fail("~p:~p gave ~p", [M, F, Other])
      end || {M, F, A} <- [{recon, info, [self()]}, {recon, proc_count, [memory, 3]}, {recon_alloc, memory, [used]},

@@ -49,8 +49,8 @@ cases() ->
       {'monitor.wire_exit_from_third', "a DOWN by name counts from the node that was monitored only (OTP believes any node)", ?WIRE, [], [raw, {otp_fails, [23, 25, 27, 29]}], fun wire_exit_from_third/1},
       {'monitor.wire_exit_twice', "a second DOWN for the same monitor is ignored", ?WIRE, [], [raw], fun wire_exit_twice/1}]].
 
-exit_reason(T) -> P = cf_live:puppet(T), M = monitor(process, P), ok = cf_live:ask(T, P, exit, [{why, 1}]), cf:same({P, {why, 1}}, cf_live:down(M, 8000)).
-exit_normal(T) -> P = cf_live:puppet(T), M = monitor(process, P), ok = cf_live:ask(T, P, exit, [normal]), cf:same({P, normal}, cf_live:down(M, 8000)).
+exit_reason(T) -> P = cf_live:puppet(T), M = monitor(process, P), ok = cf_live:ask(T, P, exit, [{why, 1}]), cf:same({P, {why, 1}}, cf_live:down(M, cf:ms(8000))).
+exit_normal(T) -> P = cf_live:puppet(T), M = monitor(process, P), ok = cf_live:ask(T, P, exit, [normal]), cf:same({P, normal}, cf_live:down(M, cf:ms(8000))).
 exit_big(T) ->
     P = cf_live:puppet(T), M = monitor(process, P), R = {big, binary:copy(<<"x">>, 200000)},
     ok = cf_live:ask(T, P, exit, [R]),
@@ -58,16 +58,16 @@ exit_big(T) ->
 killed(T) -> P = cf_live:puppet(T), M = monitor(process, P), exit(P, kill), cf:same(killed, cf_live:down(M)).
 
 dead_puppet(T) -> P = cf_live:puppet(T), M = monitor(process, P), ok = cf_live:ask(T, P, exit, [normal]), cf_live:down(M), P.
-dead(T) -> P = dead_puppet(T), M = monitor(process, P), cf:same({P, noproc}, cf_live:down(M, 8000)).
+dead(T) -> P = dead_puppet(T), M = monitor(process, P), cf:same({P, noproc}, cf_live:down(M, cf:ms(8000))).
 
 named(T) -> P = cf_live:puppet(T), Name = cf:unique("name"), true = cf_live:ask(T, P, register, [Name]), {P, Name}.
 
 by_name(#{nut := Nut} = T) ->
     {P, Name} = named(T), M = monitor(process, {Name, Nut}),
     ok = cf_live:ask(T, P, exit, [bye]),
-    cf:same({{Name, Nut}, bye}, cf_live:down(M, 8000)).
+    cf:same({{Name, Nut}, bye}, cf_live:down(M, cf:ms(8000))).
 
-unknown_name(#{nut := Nut}) -> M = monitor(process, {nobody_here, Nut}), cf:same({{nobody_here, Nut}, noproc}, cf_live:down(M, 8000)).
+unknown_name(#{nut := Nut}) -> M = monitor(process, {nobody_here, Nut}), cf:same({{nobody_here, Nut}, noproc}, cf_live:down(M, cf:ms(8000))).
 
 name_moves(#{nut := Nut} = T) ->
     {P, Name} = named(T), M = monitor(process, {Name, Nut}),
@@ -92,14 +92,14 @@ thousand(T) ->
     Ps = [cf_live:puppet(T) || _ <- lists:seq(1, 1000)],
     Ms = [{P, monitor(process, P)} || P <- Ps],
     [P ! {exit, self(), make_ref(), [{bye, P}]} || P <- Ps],
-    [cf:same({P, {bye, P}}, cf_live:down(M, 8000)) || {P, M} <- Ms],
+    [cf:same({P, {bye, P}}, cf_live:down(M, cf:ms(8000))) || {P, M} <- Ms],
     cf_live:fence(T),
     cf:not_got(fun({'DOWN', _, _, _, _}) -> ok end).
 
-disconnect(T) -> P = cf_live:puppet(T), M = monitor(process, P), cf_live:disconnect(T), cf:same({P, noconnection}, cf_live:down(M, 8000)).
+disconnect(T) -> P = cf_live:puppet(T), M = monitor(process, P), cf_live:disconnect(T), cf:same({P, noconnection}, cf_live:down(M, cf:ms(8000))).
 disconnect_by_name(#{nut := Nut} = T) ->
     M = monitor(process, {conformance, Nut}), cf_live:disconnect(T),
-    cf:same({{conformance, Nut}, noconnection}, cf_live:down(M, 8000)).
+    cf:same({{conformance, Nut}, noconnection}, cf_live:down(M, cf:ms(8000))).
 
 ours() -> spawn(fun() -> receive {die, R} -> exit(R) end end).
 

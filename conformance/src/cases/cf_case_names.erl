@@ -231,7 +231,7 @@ lock_contention(#{nut := Nut} = T) ->
          Enter(),
          true = cf_live:ask(T, P, global_del_lock, [{R, P}, Nodes])
      end || _ <- lists:seq(1, 50)],
-    receive {W, done} -> ok after 30000 -> cf:fail("our side never got its 50 turns") end.
+    receive {W, done} -> ok after cf:ms(30000) -> cf:fail("our side never got its 50 turns") end.
 
 conflict(T) ->
     N = name(),

@@ -53,7 +53,7 @@ lists_us(#{visible := Visible} = T) ->
 disconnect(T) -> cf_live:disconnect(T), cf_live:connect(T), cf_live:fence(T).
 
 nodedown(N) -> nodedown(N, 8000).
-nodedown(N, Timeout) -> receive {nodedown, N} -> ok after Timeout -> cf:fail("no nodedown for ~s within ~p ms", [N, Timeout]) end.
+nodedown(N, Timeout) -> receive {nodedown, N} -> ok after cf:ms(Timeout) -> cf:fail("no nodedown for ~s within ~p ms", [N, Timeout]) end.
 
 it_disconnects(#{nut := Nut} = T) ->
     monitor_node(Nut, true),
@@ -67,7 +67,7 @@ monitor_nodes(#{nut := Nut} = T) ->
     ok = net_kernel:monitor_nodes(true, [{node_type, all}]),
     cf_live:disconnect(T),
     cf_live:connect(T),
-    Events = (fun Loop(Acc) -> receive {nodedown, Nut, _} -> Loop([down | Acc]); {nodeup, Nut, _} -> lists:reverse([up | Acc]) after 8000 -> cf:fail("events ~p", [Acc]) end end)([]),
+    Events = (fun Loop(Acc) -> receive {nodedown, Nut, _} -> Loop([down | Acc]); {nodeup, Nut, _} -> lists:reverse([up | Acc]) after cf:ms(8000) -> cf:fail("events ~p", [Acc]) end end)([]),
     ok = net_kernel:monitor_nodes(false, [{node_type, all}]),
     cf:same([down, up], Events).
 
@@ -116,22 +116,22 @@ kill(T) ->
     #{nut := N} = S = started(T),
     P = cf_live:puppet(S), link(P), M = monitor(process, P), monitor_node(N, true),
     cf_live:fence(S),
-    Began = erlang:monotonic_time(millisecond),
+    Began = cf:clock(),
     cf_proc:signal(maps:get(proc, S), "KILL"),
     cf:same(noconnection, cf_live:exit_of(P)),
     cf:same(noconnection, cf_live:down(M)),
     nodedown(N),
-    Ms = erlang:monotonic_time(millisecond) - Began,
+    {_, Ms} = cf:took(Began),
     cf:check(Ms < 1000, "it took ~p ms", [Ms]).
 
 kill_thousand(T) ->
     process_flag(trap_exit, true),
     S = started(T),
     Ps = [begin P = cf_live:puppet(S), link(P), {P, monitor(process, P)} end || _ <- lists:seq(1, 1000)],
-    Began = erlang:monotonic_time(millisecond),
+    Began = cf:clock(),
     cf_proc:signal(maps:get(proc, S), "KILL"),
     [begin noconnection = cf_live:exit_of(P), noconnection = cf_live:down(M) end || {P, M} <- Ps],
-    Ms = erlang:monotonic_time(millisecond) - Began,
+    {_, Ms} = cf:took(Began),
     cf:check(Ms < 2000, "it took ~p ms", [Ms]),
     cf:not_got(fun({'EXIT', P, _}) when node(P) =/= node() -> ok; ({'DOWN', _, _, _, _}) -> ok end).
 
@@ -176,18 +176,18 @@ ticking(T, Fake) -> S = cf_nut:start(fresh(T), #{ticktime => 4}), {S, cf_fake:di
 
 tick_sent(T) ->
     {_, C} = ticking(T, #{}),
-    Began = erlang:monotonic_time(millisecond),
+    Began = cf:clock(),
     cf_fake:take(C, fun(tick) -> ok end),
     cf_fake:take(C, fun(tick) -> ok end),
-    Ms = erlang:monotonic_time(millisecond) - Began,
+    {_, Ms} = cf:took(Began),
     cf:check(Ms < 4000, "two ticks took ~p ms with net_ticktime 4", [Ms]).
 
 tick_timeout(T) ->
     {_, C} = ticking(T, #{ticks => false}),
-    Began = erlang:monotonic_time(millisecond),
+    Began = cf:clock(),
     cf_fake:closed(C, 15000),
-    Ms = erlang:monotonic_time(millisecond) - Began,
-    cf:check(Ms > 2500 andalso Ms < 6000, "closed after ~p ms with net_ticktime 4", [Ms]).
+    {Ms, Net} = cf:took(Began),
+    cf:check(Ms > 2500 andalso Net < 6000, "closed after ~p ms with net_ticktime 4", [Ms]).
 
 kept(C, S, Send) ->
     Until = erlang:monotonic_time(millisecond) + 9000,
@@ -212,9 +212,9 @@ tick_while_busy(T) ->
          P = cf_fake:take(C, fun({signal, {31, R, _, _, X}, _, _}) when R =:= Ref -> X end),
          cf_fake:to(C, P, {'$gen_call', {Me, cf_fake:ref(C)}, {spin, 6000}})
      end || _ <- lists:seq(1, 8)],
-    Before = erlang:monotonic_time(millisecond),
+    Began = cf:clock(),
     [cf_fake:take(C, fun(tick) -> ok end, 4000) || _ <- [1, 2, 3]],
-    Ms = erlang:monotonic_time(millisecond) - Before,
+    {_, Ms} = cf:took(Began),
     cf:check(Ms < 6500, "three ticks took ~p ms", [Ms]).
 
 %% The node is stopped; a peer with net_ticktime 4 (another node under test) gives it up and takes it back.
@@ -280,7 +280,7 @@ two_nodes_kill(T) ->
 
 %% A source is looked at every few seconds, at the latest after five.
 discovered(#{listener := L} = Me) ->
-    {ok, S} = gen_tcp:accept(L, 20000),
+    {ok, S} = gen_tcp:accept(L, cf:ms(20000)),
     {ok, Hello} = cf_hs:recv(S),
     {ok, S, Peer} = cf_hs:answer_from(S, cf_hs:parse_name(Hello), Me),
     cf_fake:adopt(S, Peer, Me).

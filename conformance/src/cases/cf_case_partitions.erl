@@ -110,7 +110,7 @@ heal(C, Seed) ->
     cf_net:heal(net(C)),
     Began = erlang:monotonic_time(millisecond),
     connect(pick(A), pick(B)),
-    Left = fun() -> max(1, 5000 - (erlang:monotonic_time(millisecond) - Began)) end,
+    Left = fun() -> max(1, 5000 - (erlang:monotonic_time(millisecond) - Began) div cf:ms(1)) end,
     [case Method of
          notify_all_name -> agree(C, Name, undefined, Left());
          _ -> winner(C, Name, [P, Q], Left())
@@ -275,7 +275,7 @@ answered({Ref, Whom, Op}) ->
     receive
         {Ref, _} -> demonitor(Mon, [flush]);
         {'DOWN', Mon, _, _, _} -> receive {Ref, _} -> true after 0 -> true end
-    after 30000 -> cf:fail("no answer to ~p from ~p", [Op, Whom])
+    after cf:ms(30000) -> cf:fail("no answer to ~p from ~p", [Op, Whom])
     end.
 
 %% OTP's own tables are not always equal: in some hundred meetings one node misses a name. Then it is noted, and they must

@@ -305,7 +305,7 @@ thundering_herd(T) ->
     P = cf_live:puppet(T),
     %% Orders without waiting for each answer.
     Refs = [begin R = make_ref(), P ! {pg_join, self(), R, [Scope, {group, N}]}, R end || N <- lists:seq(1, 10000)],
-    [receive {R, ok} -> ok after 20000 -> cf:fail("a join was not answered") end || R <- Refs],
+    [receive {R, ok} -> ok after cf:ms(20000) -> cf:fail("a join was not answered") end || R <- Refs],
     There = server_of(T, Scope),
     Other = own(),
     [gen_server:cast(There, {sync, S, [{{group, 1}, [Other, Other]}]}) || _ <- lists:seq(1, 2000)],
@@ -360,7 +360,7 @@ step(T, Scope, Groups, Ps, Steps) ->
             #{nut := Nut} = T,
             ok = net_kernel:monitor_nodes(true, [{node_type, all}]),
             case erlang:disconnect_node(Nut) of
-                true -> receive {nodedown, Nut, _} -> ok after 8000 -> cf:fail("no nodedown") end;
+                true -> receive {nodedown, Nut, _} -> ok after cf:ms(8000) -> cf:fail("no nodedown") end;
                 _ -> ok
             end,
             ok = net_kernel:monitor_nodes(false, [{node_type, all}]),
@@ -379,7 +379,7 @@ another(#{nut := Nut} = T) ->
         {nodedown, Nut} ->
             cf:wait("it is connected again", fun() -> net_kernel:connect_node(Nut) =:= true end, 20000),
             another(T)
-    after 8000 -> cf:fail("no answer to spawn")
+    after cf:ms(8000) -> cf:fail("no answer to spawn")
     end.
 
 kill(T) ->

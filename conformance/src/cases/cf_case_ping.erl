@@ -59,5 +59,5 @@ stopped(T) ->
     pong = net_adm:ping(N),
     monitor_node(N, true),
     {exited, _} = cf_nut:stop(S),
-    receive {nodedown, N} -> ok after 8000 -> cf:fail("no nodedown") end,
+    receive {nodedown, N} -> ok after cf:ms(8000) -> cf:fail("no nodedown") end,
     cf:same(pang, net_adm:ping(N)).

@@ -109,7 +109,7 @@ order(T) ->
     [cf:same(N, cf_live:saw(P)) || N <- lists:seq(1, 2000)],
     ok = phoenix_pubsub:subscribe(Name, <<"u">>),
     [P ! {pubsub_broadcast, self(), make_ref(), [Name, <<"u">>, {u, N}]} || N <- lists:seq(1, 2000)],
-    [cf:same(N, receive {u, M} -> M after 8000 -> none end) || N <- lists:seq(1, 2000)].
+    [cf:same(N, receive {u, M} -> M after cf:ms(8000) -> none end) || N <- lists:seq(1, 2000)].
 
 subscriber_ends(T) ->
     Name = both(T, 1),

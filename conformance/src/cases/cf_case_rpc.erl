@@ -69,7 +69,7 @@ gone(T) ->
     true = net_kernel:connect_node(N),
     monitor_node(N, true),
     cf_nut:kill(S),
-    receive {nodedown, N} -> N after 8000 -> cf:fail("no nodedown") end.
+    receive {nodedown, N} -> N after cf:ms(8000) -> cf:fail("no nodedown") end.
 
 exception(#{nut := Nut}) ->
     cf:same(thrown, rpc:call(Nut, erlang, throw, [thrown])),
@@ -81,7 +81,7 @@ ecall(#{nut := Nut}) -> cf:same(Nut, erpc:call(Nut, erlang, node, [])).
 caught(Fun) -> try {value, Fun()} catch Class:Reason -> {Class, Reason} end.
 
 eundef(#{nut := Nut}) ->
-    case caught(fun() -> erpc:call(Nut, no_such_module, f, [1], 8000) end) of
+    case caught(fun() -> erpc:call(Nut, no_such_module, f, [1], cf:ms(8000)) end) of
         {error, {exception, undef, _}} -> ok;
         {error, {erpc, Why}} when Why =/= timeout, Why =/= noconnection -> ok;
         Other -> cf:fail("got ~p", [Other])
@@ -93,8 +93,8 @@ eexceptions(#{nut := Nut}) ->
     {error, {exception, e, _}} = caught(fun() -> erpc:call(Nut, erlang, error, [e]) end).
 
 etimeout(#{nut := Nut}) -> {error, {erpc, timeout}} = caught(fun() -> erpc:call(Nut, timer, sleep, [5000], 50) end).
-esend_request(#{nut := Nut}) -> R = erpc:send_request(Nut, erlang, node, []), cf:same(Nut, erpc:receive_response(R, 8000)).
-emulticall(#{nut := Nut}) -> cf:same([{ok, Nut}], erpc:multicall([Nut], erlang, node, [], 8000)).
+esend_request(#{nut := Nut}) -> R = erpc:send_request(Nut, erlang, node, []), cf:same(Nut, erpc:receive_response(R, cf:ms(8000))).
+emulticall(#{nut := Nut}) -> cf:same([{ok, Nut}], erpc:multicall([Nut], erlang, node, [], cf:ms(8000))).
 ecast(#{nut := Nut} = T) -> ok = erpc:cast(Nut, erlang, node, []), cf_live:fence(T).
 enoconnection(T) -> N = gone(T), {error, {erpc, noconnection}} = caught(fun() -> erpc:call(N, erlang, node, []) end).
 
@@ -131,7 +131,7 @@ block_call_blocks(#{nut := Nut}) ->
     spawn_link(fun() -> Me ! {second, rpc:block_call(Nut, erlang, node, [])} end),
     cf:same(Nut, rpc:call(Nut, erlang, node, [])),
     cf:not_got(fun({first, _}) -> ok; ({second, _}) -> ok end),
-    Next = fun() -> receive {Which, Value} when Which =:= first; Which =:= second -> {Which, Value} after 8000 -> none end end,
+    Next = fun() -> receive {Which, Value} when Which =:= first; Which =:= second -> {Which, Value} after cf:ms(8000) -> none end end,
     cf:same({first, ok}, Next()),
     cf:same({second, Nut}, Next()).
 
@@ -139,8 +139,8 @@ block_call_many(#{nut := Nut}) ->
     Ws = [spawn_monitor(fun() -> exit(rpc:block_call(Nut, erlang, node, [])) end) || _ <- lists:seq(1, 20)],
     [cf:same(Nut, cf_live:down(M)) || {_, M} <- Ws].
 
-server_call(#{nut := Nut}) -> cf:same(Nut, gen_server:call({rex, Nut}, {call, erlang, node, [], group_leader()}, 8000)).
-server_call_undef(#{nut := Nut}) -> {badrpc, _} = gen_server:call({rex, Nut}, {call, no_such_module, f, [1], group_leader()}, 8000).
+server_call(#{nut := Nut}) -> cf:same(Nut, gen_server:call({rex, Nut}, {call, erlang, node, [], group_leader()}, cf:ms(8000))).
+server_call_undef(#{nut := Nut}) -> {badrpc, _} = gen_server:call({rex, Nut}, {call, no_such_module, f, [1], group_leader()}, cf:ms(8000)).
 
 features(T) ->
     C = cf_fake:dial(T, #{}), Me = cf_fake:pid(C),

@@ -108,7 +108,7 @@ order_in(T) ->
 order_out(T) ->
     P = cf_live:puppet(T),
     [P ! {send, self(), make_ref(), [self(), {n, N}]} || N <- lists:seq(1, 1000)],
-    cf:same(lists:seq(1, 1000), [receive {n, N} -> N after 8000 -> cf:fail("message missing") end || _ <- lists:seq(1, 1000)]).
+    cf:same(lists:seq(1, 1000), [receive {n, N} -> N after cf:ms(8000) -> cf:fail("message missing") end || _ <- lists:seq(1, 1000)]).
 
 order_mixed(T) ->
     P = cf_live:watched(T),
@@ -134,7 +134,7 @@ message_before_down(T) ->
     P = cf_live:puppet(T), M = monitor(process, P),
     [P ! {send, self(), make_ref(), [self(), {last, N}]} || N <- lists:seq(1, 100)],
     P ! {exit, self(), make_ref(), [done]},
-    Seen = (fun Loop(Acc) -> receive {last, N} -> Loop([N | Acc]); {'DOWN', M, _, _, done} -> lists:reverse(Acc) after 8000 -> cf:fail("no DOWN") end end)([]),
+    Seen = (fun Loop(Acc) -> receive {last, N} -> Loop([N | Acc]); {'DOWN', M, _, _, done} -> lists:reverse(Acc) after cf:ms(8000) -> cf:fail("no DOWN") end end)([]),
     cf:same(lists:seq(1, 100), Seen).
 
 ten_thousand(T) ->
@@ -161,9 +161,10 @@ pings_during_100mb(T) ->
     cf:check(Slowest < 1000, "a small message took ~p ms", [Slowest]).
 
 pings(T, Q, Ref, Slowest) ->
-    Began = erlang:monotonic_time(millisecond),
+    Began = cf:clock(),
     small = cf_live:ask(T, Q, echo, [small]),
-    Took = max(Slowest, erlang:monotonic_time(millisecond) - Began),
+    {_, Ms} = cf:took(Began),
+    Took = max(Slowest, Ms),
     receive {Ref, B} when byte_size(B) =:= 104857600 -> Took
     after 0 -> pings(T, Q, Ref, Took)
     end.
@@ -230,11 +231,11 @@ third_sender(T) ->
 echo_contract(#{nut := Nut}) ->
     Ref = make_ref(),
     {echo, Nut} ! {sync, self(), Ref},
-    Before = receive {synced, Ref, N} -> N after 5000 -> cf:fail("no answer to sync") end,
+    Before = receive {synced, Ref, N} -> N after cf:ms(5000) -> cf:fail("no answer to sync") end,
     [{echo, Nut} ! {sink, X} || X <- lists:seq(1, 100)],
     {echo, Nut} ! {ping, self(), Ref, payload},
-    payload = receive {pong, Ref, X} -> X after 5000 -> cf:fail("no answer to ping") end,
+    payload = receive {pong, Ref, X} -> X after cf:ms(5000) -> cf:fail("no answer to ping") end,
     {echo, Nut} ! {sync, self(), Ref},
-    cf:same(Before + 100, receive {synced, Ref, M} -> M after 5000 -> cf:fail("no answer to sync") end).
+    cf:same(Before + 100, receive {synced, Ref, M} -> M after cf:ms(5000) -> cf:fail("no answer to sync") end).
 
 echo_bad_call(#{nut := Nut}) -> cf:same({error, bad_request}, gen_server:call({echo, Nut}, anything)).

@@ -73,7 +73,7 @@ spawn_link_works(#{nut := Nut} = T) ->
 spawn_monitor_works(#{nut := Nut} = T) ->
     {P, M} = spawn_opt(Nut, puppet, start, [], [monitor]),
     ok = cf_live:ask(T, P, exit, [bye]),
-    cf:same({P, bye}, cf_live:down(M, 8000)).
+    cf:same({P, bye}, cf_live:down(M, cf:ms(8000))).
 
 opt_link_monitor(#{nut := Nut} = T) ->
     process_flag(trap_exit, true),
@@ -92,12 +92,12 @@ req(Args) -> apply(erlang, spawn_request, Args).
 
 request(#{nut := Nut} = T) ->
     R = req([Nut, puppet, start, [], []]),
-    P = receive {spawn_reply, R, ok, X} -> X after 8000 -> cf:fail("no reply") end,
+    P = receive {spawn_reply, R, ok, X} -> X after cf:ms(8000) -> cf:fail("no reply") end,
     cf:same(P, cf_live:ask(T, P, self, [])).
 
 request_tag(#{nut := Nut}) ->
     R = req([Nut, puppet, start, [], [{reply_tag, {my, tag}}]]),
-    receive {{my, tag}, R, ok, P} when is_pid(P) -> ok after 8000 -> cf:fail("no reply") end.
+    receive {{my, tag}, R, ok, P} when is_pid(P) -> ok after cf:ms(8000) -> cf:fail("no reply") end.
 
 request_no_reply(#{nut := Nut} = T) ->
     R = req([Nut, puppet, start, [], [{reply, no}]]),
@@ -111,7 +111,7 @@ request_abandoned(#{nut := Nut} = T) ->
     cf_live:fence(T), cf_live:fence(T).
 
 short_lived(#{nut := Nut}) ->
-    [begin {P, M} = spawn_opt(Nut, noop, start, [], [monitor]), cf:same({P, normal}, cf_live:down(M, 8000)) end || _ <- lists:seq(1, 50)].
+    [begin {P, M} = spawn_opt(Nut, noop, start, [], [monitor]), cf:same({P, normal}, cf_live:down(M, cf:ms(8000))) end || _ <- lists:seq(1, 50)].
 
 short_lived_link(#{nut := Nut}) ->
     process_flag(trap_exit, true),
@@ -121,14 +121,14 @@ thousand(#{nut := Nut}) -> cf:same(1000, length(lists:usort([spawn(Nut, noop, st
 
 pipelined(#{nut := Nut}) ->
     Rs = [req([Nut, noop, start, [], []]) || _ <- lists:seq(1, 1000)],
-    Ps = [receive {spawn_reply, R, ok, P} -> P after 8000 -> cf:fail("a reply is missing") end || R <- Rs],
+    Ps = [receive {spawn_reply, R, ok, P} -> P after cf:ms(8000) -> cf:fail("a reply is missing") end || R <- Rs],
     cf:same(1000, length(lists:usort(Ps))).
 
 concurrent(#{nut := Nut}) ->
     Ws = [spawn_monitor(fun() -> [true = is_pid(spawn(Nut, noop, start, [])) || _ <- lists:seq(1, 50)], exit(done) end) || _ <- lists:seq(1, 20)],
     [cf:same(done, cf_live:down(M)) || {_, M} <- Ws].
 
-total(P) -> gen_server:call(P, get, 8000).
+total(P) -> gen_server:call(P, get, cf:ms(8000)).
 
 args_small_ints(#{nut := Nut}) -> cf:same(42, total(spawn(Nut, counter, start, [42]))).
 args_large_int(#{nut := Nut}) -> cf:same(1 bsl 40, total(spawn(Nut, counter, start, [1 bsl 40]))).
@@ -144,8 +144,8 @@ reason(Nut, M, F, A) ->
     R = req([Nut, M, F, A, [monitor]]),
     receive
         {spawn_reply, R, error, Why} -> Why;
-        {spawn_reply, R, ok, P} -> {P, Why} = cf_live:down(R, 8000), case Why of {W, _} -> W; W -> W end
-    after 8000 -> cf:fail("no answer to a spawn of ~p:~p", [M, F])
+        {spawn_reply, R, ok, P} -> {P, Why} = cf_live:down(R, cf:ms(8000)), case Why of {W, _} -> W; W -> W end
+    after cf:ms(8000) -> cf:fail("no answer to a spawn of ~p:~p", [M, F])
     end.
 
 unknown_module(#{nut := Nut}) -> cf:same(undef, reason(Nut, no_such_module, start, [])).

@@ -5,8 +5,6 @@
 -export([cases/0]).
 -import(cf_lone, [dial/2, name/0, internal/1, there/3, unlocked/2, healthy/2]).
 
--define(TIMEOUT, 2).        % seconds: NUT_GLOBAL_TIMEOUT
-
 cases() ->
     [{Id, What, "issue 6", [{needs, [global, global_watchdog]}, {only, visible}, {lane, stall}, {timeout, 60000}], fun(T) -> with(T, Shape, Fun) end}
      || {Id, What, Shape, Fun} <-
@@ -21,16 +19,19 @@ cases() ->
              {'global.stall_patient', "a member that takes half of the time is not", alone, fun patient/2},
              {'global.stall_paused', "a node of OTP is stopped: a registration ends without it; it goes on, and is a member again", beside, fun paused/2}]].
 
+%% NUT_GLOBAL_TIMEOUT, in seconds. It is waited for in each case.
+timeout() -> min(4, cf:ms(2)).
+
 with(T, alone, Fun) ->
-    cf_cluster:with(T, [{nut, "nut", #{global_timeout => ?TIMEOUT}}], fun(C) -> [Nut] = cf_cluster:names(C), Fun(T, Nut) end);
+    cf_cluster:with(T, [{nut, "nut", #{global_timeout => timeout()}}], fun(C) -> [Nut] = cf_cluster:names(C), Fun(T, Nut) end);
 with(T, beside, Fun) ->
-    cf_cluster:with(T, [{nut, "a", #{global_timeout => ?TIMEOUT}}, {peer, "m"}, {peer, "n"}], fun(C) -> Fun(T, C) end).
+    cf_cluster:with(T, [{nut, "a", #{global_timeout => timeout()}}, {peer, "m"}, {peer, "n"}], fun(C) -> Fun(T, C) end).
 
 %% Its connection ends when its time is over, not before, and nothing of it stays.
 let_go(T, Nut, C, Began) ->
-    cf_fake:closed(C, ?TIMEOUT * 1000 + 8000),
+    cf_fake:closed(C, timeout() * 1000 + 8000),
     Took = erlang:monotonic_time(millisecond) - Began,
-    cf:check(Took >= ?TIMEOUT * 1000 - 100, "it was let go of after ~p ms already", [Took]),
+    cf:check(Took >= timeout() * 1000 - 100, "it was let go of after ~p ms already", [Took]),
     unlocked(Nut, global),
     cf_cluster:wait_known(Nut, []),
     healthy(T, Nut).
@@ -71,7 +72,7 @@ worker(T, Nut) ->
     cf_member:join(C),
     true = cf_member:call_from(C, P, {set_lock, {global, P}}),
     [begin
-         From = cf_fake:take(C, fun({signal, {6, _, _, global_name_server}, {'$gen_call', F, get_protocol_version}, _}) -> F end, ?TIMEOUT * 1000 + 8000),
+         From = cf_fake:take(C, fun({signal, {6, _, _, global_name_server}, {'$gen_call', F, get_protocol_version}, _}) -> F end, timeout() * 1000 + 8000),
          cf_member:reply_to(C, From, 8)
      end || _ <- [1, 2, 3]],
     false = cf_member:call_from(C, P, {set_lock, {global, other}}),
@@ -83,7 +84,7 @@ worker(T, Nut) ->
 patient(T, Nut) ->
     C = dial(T, Nut), N = name(), P = cf_cluster:puppet(Nut),
     cf_member:join(C),
-    cf_member:rule(C, fun(Request) -> receive after ?TIMEOUT * 500 -> cf_member:willing(Request) end end),
+    cf_member:rule(C, fun(Request) -> receive after timeout() * 500 -> cf_member:willing(Request) end end),
     yes = cf_member:serve(C, cf_cluster:later(P, global_register, [N], self())),
     there(Nut, N, internal(P)),
     cf:same([cf_member:me(C)], cf_cluster:known(Nut), "the nodes that it knows"),
@@ -98,7 +99,7 @@ paused(#{nodes := Nodes} = C) ->
     P = cf_cluster:puppet(A), Name = name(),
     cf_proc:pause(Proc),
     Asked = cf_cluster:later(P, global_register, [Name], self()),
-    Answer = try cf_cluster:answer(Asked, ?TIMEOUT * 3000 + 8000) after cf_proc:resume(Proc) end,
+    Answer = try cf_cluster:answer(Asked, timeout() * 3000 + 8000) after cf_proc:resume(Proc) end,
     cf:same(yes, Answer, "the registration"),
     cf:same(P, cf_cluster:ask(A, global_whereis, [Name])),
     cf_cluster:together(C),

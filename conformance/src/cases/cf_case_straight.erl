@@ -38,14 +38,14 @@ cases() ->
 
 new(#{nut := Nut}) -> spawn(Nut, straight, start, []).
 
-answer(Ref) -> receive {Ref, X} -> X after 8000 -> timeout end.
+answer(Ref) -> receive {Ref, X} -> X after cf:ms(8000) -> timeout end.
 
 tell(P, Op, Args) ->
     Ref = make_ref(),
     P ! list_to_tuple([Op, self(), Ref | Args]),
     Ref.
 
-next() -> receive X -> X after 8000 -> timeout end.
+next() -> receive X -> X after cf:ms(8000) -> timeout end.
 
 echo(P, X) -> answer(tell(P, echo, [X])).
 
@@ -88,7 +88,7 @@ stops(#{nut := Nut}) ->
 order(T) ->
     P = new(T),
     Refs = [tell(P, echo, [N]) || N <- lists:seq(1, 1000)],
-    Got = [receive {R, X} when is_reference(R) -> {R, X} after 8000 -> timeout end || _ <- Refs],
+    Got = [receive {R, X} when is_reference(R) -> {R, X} after cf:ms(8000) -> timeout end || _ <- Refs],
     cf:same(lists:zip(Refs, lists:seq(1, 1000)), Got),
     P ! return.
 

@@ -145,9 +145,10 @@ busy(#{nut := Nut}, Shutdown) ->
     {S, P}.
 
 timed(Fun) ->
-    Began = erlang:monotonic_time(millisecond),
+    Began = cf:clock(),
     Value = Fun(),
-    {Value, erlang:monotonic_time(millisecond) - Began}.
+    {_, Ms} = cf:took(Began),
+    {Value, Ms}.
 
 busy_child(T, Shutdown) ->
     {S, P} = busy(T, Shutdown), M = monitor(process, P),
