@@ -344,6 +344,37 @@ START_TEST(threads_share_one_plain_copy)
 }
 END_TEST
 
+/* What was made of one element must not be looked for among what was made of all others: that would take minutes. */
+START_TEST(makes_plain_copies_of_many_elements_quickly)
+{
+	enum { COUNT = 200000, EACH = 9 };
+	static unsigned char bytes[5 + COUNT * EACH + 1];
+	unsigned char *p = bytes;
+	*p = 'l';
+	cn_store_u32(p + 1, COUNT);
+	p += 5;
+	for (uint32_t i = 0; i < COUNT; i++, p += EACH) {
+		memcpy(p, "\x68\2R\0b", 5);
+		cn_store_u32(p + 5, 1000 + i);
+	}
+	*p = 'j';
+	cnode_term t = cached_term(bytes, sizeof bytes, 3);
+	for (int round = 0; round < 2; round++) {
+		cnode_reader r = cnode_read(t);
+		ck_assert_uint_eq(cnode_read_list(&r), COUNT);
+		for (int64_t i = 0; i < COUNT; i++) {
+			static const char *made[COUNT];
+			const char *plain;
+			int size;
+			ck_assert_int_eq(cnode_term_ei(cnode_read_term(&r), &plain, &size), 0);
+			ck_assert(size == 13 && (unsigned char)plain[12] == (1000 + i) % 256 && (round == 0 || made[i] == plain));
+			made[i] = plain;
+		}
+	}
+	cnode_term_drop(t);
+}
+END_TEST
+
 static void memory_scenario(void)
 {
 	static const unsigned char deep[] =
@@ -415,6 +446,7 @@ TCase *memory_case(void)
 	tcase_add_test(c, large_blobs_serve_the_next_message);
 	tcase_add_test(c, threads_share_the_large_blobs);
 	tcase_add_test(c, threads_share_one_plain_copy);
+	tcase_add_test(c, makes_plain_copies_of_many_elements_quickly);
 	tcase_add_test(c, runs_out_of_memory_cleanly);
 	return c;
 }

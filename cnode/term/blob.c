@@ -121,6 +121,19 @@ struct cn_blob *cn_blob_ref(struct cn_blob *b)
 	return b;
 }
 
+/* At most some 30 deep: see plain_path. */
+static void plain_free(struct cn_plain *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < CN_ARRAY_SIZE(p->below); i++)
+		plain_free(atomic_load_explicit(&p->below[i], memory_order_relaxed));
+	if (p->what == CN_PLAIN_HANDED)
+		cn_handed_release(p, p->size);
+	else
+		cn_free(p);
+}
+
 void cn_blob_unref(struct cn_blob *b)
 {
 	if (!b || b->flags & CN_BLOB_STATIC)
@@ -129,42 +142,49 @@ void cn_blob_unref(struct cn_blob *b)
 	if (atomic_load_explicit(&b->refs, memory_order_acquire) != 1 &&
 	    atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) != 1)
 		return;
-	struct cn_plain *p = atomic_load_explicit(&b->plain, memory_order_acquire);
-	while (p) {
-		struct cn_plain *next = p->next;
-		if (p->what == CN_PLAIN_HANDED)
-			cn_handed_release(p, p->size);
-		else
-			cn_free(p);
-		p = next;
-	}
+	plain_free(atomic_load_explicit(&b->plain, memory_order_acquire));
 	if (is_pooled(b->room))
 		pool_give(b);
 	else
 		cn_free(b);
 }
 
+/* ---- what was derived ---- */
+
+/*
+ * Each two bits of this, the highest first, say which way to go. Different terms have different ones, as the factor is odd, so
+ * no peer can make the tree deeper than the bits last; and those of neighbours differ early.
+ */
+static uint64_t plain_path(const uint8_t *of, uint8_t what)
+{
+	return ((uint64_t)(uintptr_t)of << 2 | what) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
 const struct cn_plain *cn_plain_find(struct cn_blob *blob, const uint8_t *of, uint8_t what)
 {
 	const struct cn_plain *p = atomic_load_explicit(&blob->plain, memory_order_acquire);
-	while (p && (p->of != of || p->what != what))
-		p = p->next;
+	uint64_t path = plain_path(of, what);
+	for (; p && (p->of != of || p->what != what); path <<= 2)
+		p = atomic_load_explicit(&p->below[path >> 62], memory_order_acquire);
 	return p;
 }
 
 const struct cn_plain *cn_plain_add(struct cn_blob *blob, struct cn_plain *plain)
 {
-	struct cn_plain *first = atomic_load_explicit(&blob->plain, memory_order_acquire);
-	do {
-		const struct cn_plain *other = cn_plain_find(blob, plain->of, plain->what);
-		if (other) {
+	_Atomic(struct cn_plain *) *at = &blob->plain;
+	uint64_t path = plain_path(plain->of, plain->what);
+	for (size_t i = 0; i < CN_ARRAY_SIZE(plain->below); i++)
+		atomic_init(&plain->below[i], NULL);
+	for (;; path <<= 2) {
+		struct cn_plain *other = NULL;
+		if (atomic_compare_exchange_strong_explicit(at, &other, plain, memory_order_acq_rel, memory_order_acquire))
+			return plain;
+		if (other->of == plain->of && other->what == plain->what) {
 			cn_free(plain);
 			return other;
 		}
-		plain->next = first;
-	} while (!atomic_compare_exchange_weak_explicit(
-		&blob->plain, &first, plain, memory_order_acq_rel, memory_order_acquire));
-	return plain;
+		at = &other->below[path >> 62];
+	}
 }
 
 /* ---- terms ---- */

@@ -104,11 +104,10 @@ bool cn_build_handed_term(struct cnode_builder *b, cnode_term t)
 void cn_builder_hands_over(struct cnode_builder *b)
 {
 	struct cn_plain *list = b->handed;
-	list->next = NULL;
 	list->of = b->blob->bytes;
 	list->what = CN_PLAIN_HANDED;
 	list->size = b->handed_count;
-	atomic_store_explicit(&b->blob->plain, list, memory_order_relaxed);     /* nobody else has the blob yet */
+	(void)cn_plain_add(b->blob, list);      /* the first: nobody else has the blob yet */
 	b->blob->flags |= CN_BLOB_HANDED | CN_BLOB_ODD;
 	b->handed = NULL;
 	b->handed_count = 0;

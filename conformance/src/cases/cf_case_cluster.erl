@@ -66,7 +66,8 @@ everywhere() ->
      {global, lost_connection, "two nodes lose each other: no partitions that overlap are left, whoever they are", [global_pop], [{from, 25}, {timeout, 180000}], fun lost_connection/1},
      {global, disconnect, "each node in turn leaves: it is alone, the others stay together", [global_disconnect], [{from, 25}, {timeout, 180000}], fun disconnect/1},
      {global, disconnect_quick, "a node leaves and comes back five times in a row", [global_disconnect], [{from, 25}], fun disconnect_quick/1},
-     {global, mass_death, "a node with 100 names and a lock is killed: all are gone everywhere; it comes back under its name and is a member again", [], [], fun mass_death/1}].
+     {global, mass_death, "a node with 100 names and a lock is killed: all are gone everywhere; it comes back under its name and is a member again", [], [], fun mass_death/1},
+     {global, shutdown, "a node is told to end: it accuses nobody, the others lose no connection, and its names are gone", [monitor], [], fun shutdown/1}].
 
 %% ---- help ----
 
@@ -499,6 +500,24 @@ mass_death(#{t := T} = C) ->
     together(Back),
     [begin P = puppet(N), yes = ask(P, global_register, [P]), at_once(Back, P, P) end || N <- [Nut | Left]],
     no_lock(Back).
+
+%% Global.md T2: one that reported its losses while it closes its connections would tear the others apart.
+shutdown(#{nodes := Nodes} = C) ->
+    together(C),
+    [Nut | _] = nuts(C),
+    Left = others(C, Nut),
+    Pairs = [{watched(A), puppet(B)} || A <- Left, B <- Left, A =/= B],
+    [_ = ask(P, monitor, [Q]) || {P, Q} <- Pairs],
+    P = puppet(Nut), Q = puppet(hd(Left)),
+    [yes = ask(X, global_register, [X]) || X <- [P, Q]],
+    cf_cluster:died(Nut),
+    [begin cf_proc:signal(Proc, "TERM"), {exited, _} = cf_proc:wait_exit(Proc, 10000) end || #{name := N, proc := Proc} <- Nodes, N =:= Nut],
+    [cf_cluster:wait_known(N, Left -- [N]) || N <- Left],
+    cf_cluster:settle(C#{nodes := [Node || #{name := N} = Node <- Nodes, N =/= Nut]}),
+    [cf:same({undefined, Q}, {ask(N, global_whereis, [P]), ask(N, global_whereis, [Q])}, lists:concat(["the names on ", N])) || N <- Left],
+    [cf:same(W, ask(W, self, []), "who watches is there") || {W, _} <- Pairs],
+    receive {saw, W, {'DOWN', _, _, Lost, Why}} -> cf:fail("~p lost ~p: ~p", [W, Lost, Why]) after 0 -> ok end,
+    cf:wait("`global` is free", fun() -> free(Left, global) end).
 
 %% ---- rings and lines ----
 

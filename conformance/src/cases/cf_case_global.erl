@@ -27,6 +27,7 @@ connecting() ->
      {'global.wire_lock_order_node', "the two lockers' pids are in Erlang's order: the node decides between equals", [], fun lock_order_node/2},
      {'global.wire_refused', "its lock is refused: it gives all back and tries again", [], fun refused/2},
      {'global.wire_lock_set_false', "lock_set false: it gives its locks back and tries again", [], fun lock_set_false/2},
+     {'global.wire_lock_set_false_plain', "lock_set false as a message to the locker itself, as from one that does not know the session: the same", [], fun lock_set_false_plain/2},
      {'global.wire_stale_lock_set', "lock_set with another session's tag counts for nothing", [], fun stale_lock_set/2},
      {'global.wire_exchange_early', "exchange that comes before the locks are set is kept until then", [], fun exchange_early/2},
      {'global.wire_resolved_early', "resolved that comes before exchange is kept until then", [], fun resolved_early/2},
@@ -38,6 +39,7 @@ connecting() ->
      {'global.wire_wrong_ack', "an acknowledgement with wrong tags: cancel_connect and a new session", [], fun wrong_ack/2},
      {'global.wire_init_connect_twice', "a second init_connect in a session: cancel_connect and a new session (OTP 25 goes round in circles: issue 9117)", [], [{otp_fails, [25]}], fun twice/2},
      {'global.wire_in_sync', "in_sync ends the session: synced, and nothing more is exchanged", [], fun in_sync/2},
+     {'global.wire_in_sync_elsewhere', "in_sync comes from any process of the node, in the middle of a session that the locks are taken for", [], fun in_sync_elsewhere/2},
      {'global.wire_known_forms', "the known nodes of init_connect may be a list, or a map with any keys", [], fun known_forms/2}].
 
 conflicts() ->
@@ -204,6 +206,15 @@ lock_set_false(T, Nut) ->
     {_, true} = cf_member:got_lock_set(C, S),
     accepted(Nut, C, S).
 
+lock_set_false_plain(T, Nut) ->
+    C = #{locker := Me} = dial(T, Nut), S = #{locker := His} = cf_member:hello(C), version_8(S),
+    {_, true} = cf_member:got_lock_set(C, S),
+    cf_fake:send(C, {22, Me, His}, {lock_set, Me, false, []}),
+    gave_back(C, S),
+    unlocked(Nut, global),
+    {_, true} = cf_member:got_lock_set(C, S),
+    accepted(Nut, C, S).
+
 stale_lock_set(T, Nut) ->
     C = dial(T, Nut), #{tag := Tag, locker := L} = S = cf_member:hello(C), version_8(S),
     true = cf_member:take_locks(C, S),
@@ -316,6 +327,14 @@ in_sync(T, Nut) ->
     cf_member:lock_set(C, S, true),
     cf_member:none(C, fun({signal, _, {'$gen_cast', {exchange, _, _, _, _}}, _}) -> ok end),
     true = cf_member:give_locks(C, S).
+
+in_sync_elsewhere(T, Nut) ->
+    C = dial(T, Nut), S = cf_member:hello(C),
+    {_, true} = cf_member:got_lock_set(C, S),
+    cf_fake:send(C, {6, cf_fake:pid(C, 700), '', global_name_server}, {'$gen_cast', {in_sync, cf_member:me(C), true}}),
+    cf:wait("synced", fun() -> cf_member:call(C, get_synced) =:= [cf_member:me(C)] end),
+    gave_back(C, S),
+    unlocked(Nut, global).
 
 known_forms(T, Nut) ->
     [begin

@@ -6,39 +6,56 @@
 
 -define(SUITE, "global_SUITE.erl").
 
+%% {Suffix of the case, how the sentence says it, shape, options}.
 shapes() ->
-    [{first, "one node, sorting first, and three of OTP", [{nut, "a"}, {peer, "m"}, {peer, "n"}, {peer, "o"}]},
-     {last, "three nodes of OTP and one, sorting last", [{peer, "m"}, {peer, "n"}, {peer, "o"}, {nut, "z"}]},
-     {most, "three nodes and one of OTP", [{nut, "a"}, {nut, "m"}, {peer, "n"}, {nut, "z"}]}].
+    [{first, "one node, sorting first, and three of OTP", [{nut, "a"}, {peer, "m"}, {peer, "n"}, {peer, "o"}], []},
+     {last, "three nodes of OTP and one, sorting last", [{peer, "m"}, {peer, "n"}, {peer, "o"}, {nut, "z"}], []},
+     {most, "three nodes and one of OTP", [{nut, "a"}, {nut, "m"}, {peer, "n"}, {nut, "z"}], []},
+     {mixed_first, "one node, sorting first, and OTP 25, 27 and 29", [{nut, "a"}, {{otp, 25}, "m"}, {{otp, 27}, "n"}, {{otp, 29}, "o"}], mixed()},
+     {mixed_last, "OTP 25, 27 and 29 and one node, sorting last", [{{otp, 29}, "k"}, {{otp, 25}, "m"}, {{otp, 27}, "n"}, {nut, "z"}], mixed()}].
+
+%% Clusters of several releases: whoever judges, so in the runs of OTP 25 only.
+mixed() -> [{from, 25}, {to, 25}, {uses, [25, 27, 29]}].
+
+%% Of several releases, what has to do with what they tell each other when they meet; the rest is of the network.
+fits(Options, Id) -> Options =:= [] orelse lists:member(Id, [heal, three]).
 
 %% How many seeds: with CNODE_LONG_TESTS all that issue 6 asks for.
-seeds() -> case long() of true -> 50; false -> 3 end.
+seeds([]) -> case long() of true -> 50; false -> 3 end;
+seeds(_Mixed) -> case long() of true -> 50; false -> 2 end.
 long() -> is_set("CNODE_LONG_TESTS").
 is_set(Variable) -> not lists:member(os:getenv(Variable, ""), ["", "0", "no"]).
 
-%% Seconds that partitions.random goes on.
+%% Seconds that partitions.random goes on, and the one of several releases.
 seconds() -> case {long(), is_set("CNODE_QUICK_TESTS")} of {true, _} -> 600; {_, true} -> 15; _ -> 60 end.
+seconds_mixed() -> case long() of true -> 600; false -> 15 end.
 
 cases() ->
     [{list_to_atom(lists:concat(["partitions.", Id, "_", Suffix])), lists:concat([Sentence, ": ", Who]), ?SUITE,
-      [{needs, [global | Needs]}, {only, visible}, {lane, list_to_atom(lists:concat([net, "_", Suffix]))} | O],
+      [{needs, [global | Needs]}, {only, visible}, {lane, list_to_atom(lists:concat([net, "_", Suffix]))} | O ++ Options],
       fun(T) -> cf_cluster:with(T, {net, Shape}, Fun) end}
-     || {Suffix, Who, Shape} <- shapes(),
+     || {Suffix, Who, Shape, Options} <- shapes(),
         {Id, Sentence, Needs, O, Fun} <-
             [{relay, "the cluster works through the suite's relays", [], [{timeout, 60000}], fun through/1},
-             {heal, "split at random, the same names on both sides, healed: one winner everywhere within 5 s", [], [{timeout, 60000 + 20000 * seeds()}], fun heal/1},
+             {heal, "split at random, the same names on both sides, healed: one winner everywhere within 5 s", [], [{timeout, 60000 + 20000 * seeds(Options)}], fun(C) -> heal(C, lists:seq(1, seeds(Options))) end},
              {cut, "the connection of two is cut: no partitions that overlap; healed, all are together again", [global_pop], [{from, 25}, {timeout, 180000}], fun cut/1},
              {refused, "a node that some cannot reach: no partitions that overlap", [global_pop], [{from, 25}, {timeout, 150000}], fun refused/1},
              {registering, "the network splits while everybody registers: all come to an end, no lock is left", [], [{timeout, 60000}], fun registering/1},
              {joining, "the network splits while a node joins: healed, it joins", [], [{timeout, 60000}], fun joining/1},
-             {three, "three ways: each part has its own name, healed one has it", [], [{timeout, 60000}], fun three/1}]]
+             {three, "three ways: each part has its own name, healed one has it", [], [{timeout, 60000}], fun three/1}],
+        fits(Options, Id)]
     ++
     [{'partitions.silent', "a network that swallows everything: nodedown after the tick time, one winner after it", ?SUITE,
       [{needs, [global]}, {only, visible}, {lane, net_silent}, {timeout, 60000}],
       fun(T) -> cf_cluster:with(T#{ticktime => 4}, {net, [{nut, "a"}, {peer, "m"}, {nut, "z"}]}, fun silent/1) end},
-     {'partitions.random', "two nodes of OTP and three: register, unregister, kill, disconnect, reconnect by seed; at each quiet point all tables are equal and no lock is left", ?SUITE,
-      [{needs, [global]}, {only, visible}, {lane, random}, {timeout, 90000 + 1350 * seconds()}],
-      fun(T) -> cf_cluster:with(T, [{nut, "a"}, {peer, "b"}, {nut, "m"}, {peer, "y"}, {nut, "z"}], fun random/1) end}].
+     random('partitions.random', "two nodes of OTP and three", [{nut, "a"}, {peer, "b"}, {nut, "m"}, {peer, "y"}, {nut, "z"}], seconds(), []),
+     random('partitions.random_mixed', "OTP 25, 27 and 29 and two nodes",
+            [{nut, "a"}, {{otp, 27}, "b"}, {{otp, 25}, "m"}, {{otp, 29}, "y"}, {nut, "z"}], seconds_mixed(), mixed())].
+
+random(Id, Who, Shape, Seconds, Options) ->
+    {Id, Who ++ ": register, unregister, kill, disconnect, reconnect by seed; at each quiet point all tables are equal and no lock is left", ?SUITE,
+     [{needs, [global]}, {only, visible}, {lane, Id}, {timeout, 90000 + 1350 * Seconds} | Options],
+     fun(T) -> cf_cluster:with(T, Shape, fun(C) -> random(C, Seconds) end) end}.
 
 %% ---- help ----
 
@@ -91,10 +108,9 @@ through(C) ->
     [begin P = puppet(N), yes = ask(P, global_register, [P]), agree(C, P, P, 2000) end || N <- names(C)],
     no_lock(C).
 
-heal(C) ->
-    [cf_cluster:twice(C, io_lib:format("seed ~p", [S]), fun() -> heal(C, S) end) || S <- lists:seq(1, seeds())].
+heal(C, Seeds) -> [cf_cluster:twice(C, io_lib:format("seed ~p", [S]), fun() -> heal_one(C, S) end) || S <- Seeds].
 
-heal(C, Seed) ->
+heal_one(C, Seed) ->
     seed(Seed),
     together(C),
     Shuffled = shuffle(names(C)),
@@ -218,9 +234,9 @@ silent(C) ->
 
 %% ---- anything, for a while ----
 
-random(C) ->
+random(C, Seconds) ->
     Seed = list_to_integer(os:getenv("CNODE_SEED", "1")),
-    Until = erlang:monotonic_time(millisecond) + 1000 * seconds(),
+    Until = erlang:monotonic_time(millisecond) + 1000 * Seconds,
     seed(Seed),
     put(unequal, 0),
     try rounds(C, [{shared, N} || N <- lists:seq(1, 8)], Until, 0)
