@@ -23,7 +23,8 @@
  *   {answer, init}                    the answer comes when init has ended, as without this option
  *   {answer, creation}                it comes at once; an init that fails is the end of the process then
  *   {failure, message}                {spawn_failed, ReqId, Reason} goes to the caller before an answer
- *                                     that init has failed: the answer itself can only be an atom
+ *                                     that init has failed: the answer itself can only be an atom. It comes also
+ *                                     to a caller that has given up waiting (OTP 23 has nothing better)
  *   {failure, Alias}                  the same to an alias of the caller (erlang:alias/1): who gives up
  *                                     waiting ends it, and is not surprised by the message later
  *   {env, [{Key, Value}]}             cnode_env: Key an atom or a binary of at most 255 bytes

@@ -44,21 +44,34 @@ static const cnode_behaviour worker = { CNODE_BEHAVIOUR_INIT, .state_size = size
 
 /* ---- the master ---- */
 
-/* The worker for the next task; waits until the pool has some. */
-static int next_worker(cnode_mailbox *mb, cnode_pid *pid)
+/* Waits until the pool has all its workers. */
+static int await_workers(cnode_mailbox *mb)
 {
 	for (;;) {
-		cnode_term reply;
-		int rc = cnode_call_name(mb, "pool", NULL, WAIT_MS, &reply, "next");
+		cnode_term stats;
+		int64_t workers = 0;
+		int rc = cnode_call_name(mb, "pool", NULL, WAIT_MS, &stats, "stats");
 		if (rc != 0)
 			return rc;
-		rc = cnode_scan(reply, "{ok,~p}", pid);
-		cnode_term_drop(reply);
-		if (rc == 0)
-			return 0;
+		rc = cnode_scan(stats, "#{workers := ~q}", &workers);
+		cnode_term_drop(stats);
+		if (rc != 0 || workers == WORKERS)
+			return rc;
 		cnode_info message;
-		cnode_receive(mb, &message, 20);         /* none yet: ask again soon */
+		cnode_receive(mb, &message, 20);         /* not yet: ask again soon */
 	}
+}
+
+/* The worker for the next task. */
+static int next_worker(cnode_mailbox *mb, cnode_pid *pid)
+{
+	cnode_term reply;
+	int rc = cnode_call_name(mb, "pool", NULL, WAIT_MS, &reply, "next");
+	if (rc != 0)
+		return rc;
+	rc = cnode_scan(reply, "{ok,~p}", pid);          /* or {error,no_workers}: all are being replaced just now */
+	cnode_term_drop(reply);
+	return rc;
 }
 
 static int do_tasks(cnode_mailbox *mb)
@@ -122,6 +135,8 @@ static int master(cnode_node *node, const char *nodes)
 		rc = cnode_pool_start(node, "pool", &o, NULL);
 	if (rc == 0)
 		rc = cnode_mailbox_open(node, NULL, &mb);
+	if (rc == 0)
+		rc = await_workers(mb);
 	if (rc == 0)
 		rc = do_tasks(mb);
 	if (rc == 0)

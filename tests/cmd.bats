@@ -214,6 +214,21 @@ unprivileged="setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 
 	stop "$N"
 }
 
+# As systemd makes it for a user of its own: what is readable for nobody else, in a folder that nobody else may enter.
+@test "cnoded reads the credential of systemd as the service's user, and nobody else does" {
+	test "$(id -u)" -eq 0 && command -v setpriv >/dev/null || skip "needs root and setpriv"
+	needs_beam
+	local d; d=$(mktemp -d /tmp/cnode-credentials.XXXXXX)
+	printf 'wrong\n' >"$d/cookie"; chmod 400 "$d/cookie"; chown -R 65534:65534 "$d"; chmod 500 "$d"
+	start N ready $unprivileged env CREDENTIALS_DIRECTORY="$d" "$bin/cnoded" -name user@127.0.0.1
+	tool 0 pong -setcookie wrong ping user@127.0.0.1
+	stop "$N"
+	chown -R 65533 "$d"
+	run $unprivileged env CREDENTIALS_DIRECTORY="$d" "$bin/cnoded" -name user@127.0.0.1 3>&-
+	rm -rf "$d"
+	[[ $status -eq 4 && $output == "cnoded: cannot read the cookie in $d/cookie: Permission denied" ]]
+}
+
 # ---- cnoded: modules and factories ----
 
 @test "cnoded names every place where a module was looked for" {

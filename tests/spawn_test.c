@@ -273,9 +273,14 @@ START_TEST(a_name_that_the_list_refuses_is_not_given)
 	ck_assert_int_eq(spawn_with("[]", OPTIONS(.name = "one"), &pid), CNODE_ENOTALLOWED);
 	ck_assert_uint_eq(refusals().registrations, 1);
 	ck_assert_msg(logged("a@127.0.0.1 may not register one here"), "%s", log_text());
+	ck_assert_int_eq(spawn_with("[]", OPTIONS(.name = "one", .registration = CNODE_REGISTER_GLOBAL), &pid), CNODE_ENOTALLOWED);
+	ck_assert_uint_eq(refusals().registrations, 2);
 	ck_assert_int_eq(spawn_with("[]", OPTIONS(.name = "one", .registration = CNODE_REGISTER_NONE), &pid), 0);
 	ck_assert_int_eq(cnode_whereis(b, "one", &pid), CNODE_ENOENT);
 	ck_assert_int_eq(spawn_with("[]", OPTIONS(.name = "two"), &pid), 0);
+	/* No name at all. */
+	ck_assert_int_eq(spawn_with("[]", OPTIONS(.name = ""), &pid), CNODE_EBADNAME);
+	ck_assert_int_eq(spawn_with("[]", OPTIONS(.name = "undefined"), &pid), CNODE_EBADNAME);
 }
 END_TEST
 

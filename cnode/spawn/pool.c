@@ -439,6 +439,8 @@ static int pool_info(cnode_process *self, void *state, const cnode_info *info)
 			if (p->setup->nodes[i].counts && cnode_ref_equal(&p->setup->nodes[i].count_ref, &ref)) {
 				/* Started, the DOWN says more; refused, nobody knows. */
 				p->setup->nodes[i].counts = cnode_term_type(result) == CNODE_TYPE_PID;
+				if (!p->setup->nodes[i].counts)
+					p->setup->nodes[i].processes = CNODE_INFINITY;
 				return 0;
 			}
 		return replied(self, p, &ref, result);

@@ -34,6 +34,8 @@
 %% <tr><td>`notsup'</td><td>the node does not spawn for others</td></tr>
 %% <tr><td>`{init, Reason}'</td><td>the `init' of the factory ended with this reason</td></tr>
 %% </table>
+%% After a time-out nothing comes later, with one exception: OTP 23 has no aliases, and there `{spawn_failed, Ref, Reason}' of
+%% an `init' that failed too late can come to the caller, who may drop it.
 -module(cnode).
 
 -export([start/3, start/4, start_link/3, start_link/4, start_monitor/3, start_monitor/4,

@@ -131,10 +131,13 @@ command(#{node := Node} = Options) ->
     Epmd = maps:get(epmd, Options, auto),
     Unknown = maps:keys(maps:without(Known, Options)),
     OfCnoded = maps:keys(maps:with([cnoded, load, allow, config, visible, epmd, listen], Options)),
+    Bad = [{node, Node} || length(string:split(atom_to_list(Node), "@")) < 2]
+        ++ [{K, V} || K <- [load, allow, args], #{K := V} <- [Options], not are_texts(V)],
     IsUsed = is_alive() andalso cnode_epmd:is_used(),
     case Options of
         _ when Unknown =/= [] -> {error, {badopt, Unknown}};
         #{program := _} when OfCnoded =/= [] -> {error, {badopt, OfCnoded}};
+        _ when Bad =/= [] -> {error, {badopt, hd(Bad)}};
         _ ->
             case is_alive() of
                 false -> {error, not_alive};
@@ -160,6 +163,9 @@ arguments(Node, Epmd, Options) ->
                _ -> []
            end
         ++ texts(maps:get(args, Options, [])).
+
+%% A string alone is a list, too, but of characters.
+are_texts(Texts) -> is_list(Texts) andalso lists:all(fun(T) -> is_binary(T) orelse is_list(T) end, Texts).
 
 texts(Texts) -> [text(T) || T <- Texts].
 

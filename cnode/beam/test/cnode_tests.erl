@@ -103,7 +103,10 @@ bad_options() ->
     ?assertEqual({error, {badopt, {spawn_opt, [monitor]}}}, cnode:start(?N, counter, [1], [{spawn_opt, [monitor]}])),
     process_flag(trap_exit, true),
     ?assertEqual({error, {badopt, [colour]}}, cnode_program:start_link(#{node => ?N, colour => red})),
-    ?assertEqual({error, {badopt, [load]}}, cnode_program:start_link(#{node => ?N, program => "x", load => []})).
+    ?assertEqual({error, {badopt, [load]}}, cnode_program:start_link(#{node => ?N, program => "x", load => []})),
+    ?assertEqual({error, {badopt, {node, c}}}, cnode_program:start_link(#{node => c})),
+    ?assertEqual({error, {badopt, {load, "counter"}}}, cnode_program:start_link(#{node => ?N, load => "counter"})),
+    ?assertEqual({error, {badopt, {allow, <<"counter">>}}}, cnode_program:start_link(#{node => ?N, allow => <<"counter">>})).
 
 taken() ->
     with_node(fun() ->
