@@ -143,6 +143,89 @@ START_TEST(a_module_is_told_what_its_section_says)
 }
 END_TEST
 
+/* ---- a callback that does not return while the node stops ---- */
+
+static pthread_mutex_t door_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t door_moved = PTHREAD_COND_INITIALIZER;
+static bool inside, opened;
+static int releases;
+
+static void set(bool *what)
+{
+	pthread_mutex_lock(&door_lock);
+	*what = true;
+	pthread_cond_broadcast(&door_moved);
+	pthread_mutex_unlock(&door_lock);
+}
+
+static void wait_for(const bool *what)
+{
+	pthread_mutex_lock(&door_lock);
+	while (!*what)
+		pthread_cond_wait(&door_moved, &door_lock);
+	pthread_mutex_unlock(&door_lock);
+}
+
+static int stuck_call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
+{
+	(void)state;
+	(void)request;
+	set(&inside);
+	wait_for(&opened);
+	/* Dead for everybody else for long. */
+	ck_assert(cnode_cancelled(self));
+	ck_assert_int_eq(cnode_send(self, cnode_self(self), "late"), CNODE_EEXITED);
+	return cnode_reply(from, "late");
+}
+
+static void stuck_release(void *state)
+{
+	(void)state;
+	releases++;
+}
+
+static const cnode_behaviour stuck = {
+	CNODE_BEHAVIOUR_INIT, .state_size = 1, .handle_call = stuck_call, .release = stuck_release,
+};
+
+static void *call_stuck(void *pid)
+{
+	static int code;
+	cnode_term reply;
+	code = cnode_call(mb, *(cnode_pid *)pid, CNODE_INFINITY, &reply, "hello");
+	return &code;
+}
+
+START_TEST(a_callback_that_stays_keeps_no_caller_waiting_and_is_left_behind)
+{
+	cnode_config cfg = CNODE_CONFIG_INIT;
+	cnode_term none;
+	cnode_pid pid;
+	pthread_t caller;
+	void *code;
+	cfg.shutdown_timeout = 1;
+	cfg.log_level = CNODE_LOG_NONE;
+	ck_assert_int_eq(cnode_node_new(&cfg, &a), 0);
+	ck_assert_int_eq(cnode_format(&none, "[]"), 0);
+	ck_assert_int_eq(cnode_process_start(a, NULL, &stuck, NULL, none, &pid), 0);
+	cnode_term_drop(none);
+	start(a);
+	ck_assert_int_eq(cnode_mailbox_open(a, NULL, &mb), 0);
+	ck_assert_int_eq(pthread_create(&caller, NULL, call_stuck, &pid), 0);
+	wait_for(&inside);
+	cnode_node_stop(a);
+	pthread_join(caller, &code);
+	ck_assert_msg(*(int *)code == CNODE_EEXITED || *(int *)code == CNODE_ESHUTDOWN, "%d: %s", *(int *)code, cnode_mailbox_error(mb));
+	ck_assert_int_eq(cnode_node_wait(a), CNODE_ETIMEOUT);
+	ck_assert_ptr_nonnull(strstr(cnode_node_error(a), "left behind: they did not end in 1 s"));
+	ck_assert_int_eq(releases, 0);
+	set(&opened);
+	cnode_mailbox_close(mb);
+	cnode_node_free(a);
+	ck_assert_int_eq(releases, 1);
+}
+END_TEST
+
 /* ---- the cookie file ---- */
 
 #define MAKERS 8
@@ -218,6 +301,7 @@ int main(void)
 	tcase_add_test(tc, bad_configurations_are_refused_with_a_sentence);
 	tcase_add_test(tc, the_stop_descriptor_is_readable_once_the_node_is_asked_to_stop);
 	tcase_add_test(tc, a_module_is_told_what_its_section_says);
+	tcase_add_test(tc, a_callback_that_stays_keeps_no_caller_waiting_and_is_left_behind);
 	tcase_add_test(tc, nodes_that_make_the_cookie_file_at_once_agree_and_see_no_half_of_it);
 	suite_add_tcase(s, tc);
 	return tap_run(s);

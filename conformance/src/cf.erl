@@ -2,7 +2,7 @@
 %% What cases use: failing, checking, asking the node under test. T is the job's context, a map:
 %%   nut, cookie, epmd, release, dial (driver | nut), visible, caps, dir, proc, ctl
 -module(cf).
--export([home/0, fail/1, fail/2, same/2, same/3, check/2, check/3, note/2, wait/2, wait/3, got/1, got/2, not_got/1]).
+-export([home/0, fail/1, fail/2, same/2, same/3, check/2, check/3, note/2, wait/2, wait/3, got/1, got/2, not_got/1, in_time/3]).
 -export([nut_connect/2, tuple_words/1, hex/1, unique/1]).
 
 %% The conformance folder.
@@ -39,6 +39,17 @@ wait_until(What, Fun, Until) ->
                 true -> fail("waited in vain until ~s (last: ~P)", [What, Other, 20]);
                 false -> receive after 5 -> wait_until(What, Fun, Until) end
             end
+    end.
+
+%% Fun tells how many ms something took: at most Limit in one of three tries. A machine under load makes anything late,
+%% nothing makes a node that is slow by itself quick; what must not come early Fun checks each time.
+in_time(What, Limit, Fun) -> in_time(What, Limit, Fun, []).
+
+in_time(What, Limit, Fun, Before) ->
+    case Fun() of
+        Ms when Ms =< Limit -> ok;
+        Ms when length(Before) =:= 2 -> fail("~s took ~p ms, at most ~p are right", [What, lists:reverse([Ms | Before]), Limit]);
+        Ms -> note("~s took ~p ms: once more", [What, Ms]), in_time(What, Limit, Fun, [Ms | Before])
     end.
 
 %% The first message that Fun accepts.
