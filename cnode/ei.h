@@ -57,20 +57,20 @@ static inline int cnode_ref_from_ei(const erlang_ref *ei, cnode_ref *ref)
 }
 
 /* 0, CNODE_ESTALE, CNODE_ETOOBIG (an ei before OTP 24 holds 3 words). */
-static inline int cnode_ref_to_ei(const cnode_ref *ref, erlang_ref *ei)
+static inline int cnode_ref_to_ei(cnode_ref ref, erlang_ref *ei)
 {
 	char text[CNODE_NAME_SIZE];
-	int rc = cnode_name_text(ref->node, text);
+	int rc = cnode_name_text(ref.node, text);
 	memset(ei, 0, sizeof *ei);
 	if (rc != 0)
 		return rc;
-	if (strlen(text) >= sizeof ei->node || ref->words > sizeof ei->n / sizeof ei->n[0])
+	if (strlen(text) >= sizeof ei->node || ref.words > sizeof ei->n / sizeof ei->n[0])
 		return CNODE_ETOOBIG;
 	memcpy(ei->node, text, strlen(text) + 1);
-	ei->len = (int)ref->words;
-	for (uint32_t i = 0; i < ref->words; i++)
-		ei->n[i] = ref->id[i];
-	ei->creation = ref->creation;
+	ei->len = (int)ref.words;
+	for (uint32_t i = 0; i < ref.words; i++)
+		ei->n[i] = ref.id[i];
+	ei->creation = ref.creation;
 	return 0;
 }
 

@@ -106,7 +106,8 @@ static inline bool cnode_pid_equal(cnode_pid a, cnode_pid b)
 	return a.id == b.id && a.serial == b.serial && a.creation == b.creation && a.node == b.node;
 }
 static inline bool cnode_pid_is_none(cnode_pid p) { return p.node == 0; }
-CNODE_API bool cnode_ref_equal(const cnode_ref *a, const cnode_ref *b);
+CNODE_API bool cnode_ref_equal(cnode_ref a, cnode_ref b);
+static inline bool cnode_ref_is_none(cnode_ref r) { return r.node == 0; }
 
 enum cnode_type {
 	CNODE_TYPE_NONE = 0,                /* past the end */

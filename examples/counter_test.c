@@ -56,7 +56,7 @@ static bool ends_with(cnode_ref watch, const char *reason)
 {
 	cnode_info down = { .size = sizeof down };
 	cnode_term wanted;
-	if (cnode_receive(box, &down, 5000) != 0 || down.kind != CNODE_DOWN || !cnode_ref_equal(&down.ref, &watch))
+	if (cnode_receive(box, &down, 5000) != 0 || down.kind != CNODE_DOWN || !cnode_ref_equal(down.ref, watch))
 		return false;
 	if (cnode_parse(reason, &wanted, NULL) != 0)
 		return false;

@@ -39,7 +39,7 @@ static void subscribe(struct sensor *s, cnode_pid pid)
 static void forget(struct sensor *s, const cnode_ref *watch)
 {
 	for (size_t i = 0; i < s->count; i++)
-		if (cnode_ref_equal(&s->subscribers[i].watch, watch)) {
+		if (cnode_ref_equal(s->subscribers[i].watch, *watch)) {
 			s->subscribers[i] = s->subscribers[--s->count];
 			return;
 		}

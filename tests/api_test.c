@@ -234,7 +234,7 @@ START_TEST(monitors_tell_the_reason_once)
 	cnode_info info;
 	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
 	ck_assert_int_eq(info.kind, CNODE_DOWN);
-	ck_assert(cnode_ref_equal(&info.ref, &ref));
+	ck_assert(cnode_ref_equal(info.ref, ref));
 	ck_assert(cnode_pid_equal(info.pid, pid));
 	int64_t n;
 	ck_assert_int_eq(cnode_scan(info.reason, "{gone,~q}", &n), 0);
@@ -634,96 +634,6 @@ START_TEST(a_cookie_may_be_for_one_node_alone)
 }
 END_TEST
 
-START_TEST(a_node_without_a_name_has_processes_and_no_network)
-{
-	cnode_config cfg = CNODE_CONFIG_INIT;
-	cnode_term reply, list = args("[1]");
-	cnode_pid pid;
-	int64_t n;
-	ck_assert_int_eq(cnode_node_new(&cfg, &a), 0);
-	ck_assert_str_eq(cnode_node_name(a), "nonode@nohost");
-	ck_assert_int_eq(cnode_process_start(a, "c", &counter, NULL, list, &pid), 0);
-	ck_assert_int_eq(cnode_process_start(a, "c", &counter, NULL, list, &pid), CNODE_ENAMETAKEN);
-	start(a);
-	ck_assert_int_eq(cnode_mailbox_open(a, NULL, &mb), 0);
-	ck_assert_int_eq(cnode_call_name(mb, "c", NULL, WAIT, &reply, "{add,1}"), 0);
-	ck_assert_int_eq(cnode_scan(reply, "~q", &n), 0);
-	ck_assert_int_eq(n, 2);
-	cnode_term_drop(reply);
-	ck_assert_int_eq(cnode_call_name(mb, "c", "b@127.0.0.1", WAIT, &reply, "{add,1}"), CNODE_ENOCONNECTION);
-	cnode_term_drop(list);
-	cnode_mailbox_close(mb);
-	cnode_node_free(a);
-}
-END_TEST
-
-START_TEST(bad_configurations_are_refused_with_a_sentence)
-{
-	static const struct { const char *name, *cookie, *listen; int code; } bad[] = {
-		{ "a b@127.0.0.1", "c", NULL, CNODE_EBADNAME },
-		{ "a@b@c", "c", NULL, CNODE_EBADNAME },
-		{ "@h", "c", NULL, CNODE_EBADNAME },
-		{ "a@", "c", NULL, CNODE_EBADNAME },
-		{ "a@127.0.0.1", "", NULL, CNODE_EBADARG },
-	};
-	for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-		cnode_config cfg = CNODE_CONFIG_INIT;
-		cnode_node *node;
-		cfg.name = bad[i].name;
-		cfg.cookie = bad[i].cookie;
-		ck_assert_msg(cnode_node_new(&cfg, &node) == bad[i].code, "%s", bad[i].name);
-		ck_assert_int_gt(strlen(cnode_node_error(node)), 10);
-		cnode_node_free(node);
-	}
-	b = new_node("b@127.0.0.1", "secret", CNODE_THREADS_AUTO);
-	start(b);
-	cnode_config cfg = CNODE_CONFIG_INIT;
-	char listen[64];
-	snprintf(listen, sizeof listen, "127.0.0.1:%u", (unsigned)cnode_node_port(b));
-	cfg.name = "a@127.0.0.1";
-	cfg.cookie = "secret";
-	cfg.listen = listen;
-	cfg.epmd = CNODE_EPMD_NONE;
-	ck_assert_int_eq(cnode_node_new(&cfg, &a), 0);
-	ck_assert_int_eq(cnode_node_start(a), CNODE_EADDRINUSE);
-	cnode_node_free(a);
-	cnode_node_free(b);
-}
-END_TEST
-
-START_TEST(the_stop_descriptor_is_readable_once_the_node_is_asked_to_stop)
-{
-	b = new_node("b@127.0.0.1", "secret", CNODE_THREADS_AUTO);
-	start(b);
-	struct pollfd fd = { .fd = cnode_node_stop_fd(b), .events = POLLIN };
-	ck_assert_int_eq(poll(&fd, 1, 0), 0);
-	cnode_node_stop(b);
-	ck_assert_int_eq(poll(&fd, 1, WAIT), 1);
-	ck_assert_int_eq(cnode_node_wait(b), 0);
-	ck_assert_int_eq(poll(&fd, 1, 0), 1);
-	cnode_node_free(b);
-}
-END_TEST
-
-static const char *start_of_ten(void *context, const char *key)
-{
-	return strcmp(key, "start") == 0 ? context : NULL;
-}
-
-START_TEST(a_module_is_told_what_its_section_says)
-{
-	char ten[] = "10";
-	b = new_node("b@127.0.0.1", "secret", CNODE_THREADS_AUTO);
-	ck_assert_ptr_null(cnode_module_option(b, "start"));
-	cnode_module_set_options(b, start_of_ten, ten);
-	ck_assert_str_eq(cnode_module_option(b, "start"), "10");
-	ck_assert_ptr_null(cnode_module_option(b, "stop"));
-	cnode_module_set_options(b, NULL, NULL);
-	ck_assert_ptr_null(cnode_module_option(b, "start"));
-	cnode_node_free(b);
-}
-END_TEST
-
 /* ---- block_calls ---- */
 
 static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -808,14 +718,10 @@ int main(void)
 	tcase_add_checked_fixture(tc, open_without_threads, close_nodes);
 	add_common(tc);
 	suite_add_tcase(s, tc);
-	tc = tcase_create("one node");
+	tc = tcase_create("cookies");
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, another_cookie_is_told_from_a_node_that_is_not_there);
 	tcase_add_test(tc, a_cookie_may_be_for_one_node_alone);
-	tcase_add_test(tc, a_node_without_a_name_has_processes_and_no_network);
-	tcase_add_test(tc, bad_configurations_are_refused_with_a_sentence);
-	tcase_add_test(tc, the_stop_descriptor_is_readable_once_the_node_is_asked_to_stop);
-	tcase_add_test(tc, a_module_is_told_what_its_section_says);
 	suite_add_tcase(s, tc);
 	return tap_run(s);
 }

@@ -226,7 +226,7 @@ static int watch_info(cnode_process *self, void *state, const cnode_info *info)
 	if (good && info->kind == CNODE_EXIT)
 		good = exits[i - 1]++ == 0;
 	else if (good)
-		good = downs[i - 1]++ == 0 && exits[i - 1] == 1 && cnode_ref_equal(&refs[i - 1], &info->ref);
+		good = downs[i - 1]++ == 0 && exits[i - 1] == 1 && cnode_ref_equal(refs[i - 1], info->ref);
 	if (!good)
 		atomic_fetch_add(&strange, 1);
 	if (atomic_fetch_add(&seen, 1) == 2 * PROCESSES - 1)

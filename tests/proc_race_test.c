@@ -43,7 +43,7 @@ struct open { cnode_ref ref[OPEN_MAX]; uint32_t refs; cnode_pid link[OPEN_MAX]; 
 static bool take_ref(struct open *o, const cnode_ref *ref)
 {
 	for (uint32_t i = 0; i < o->refs; i++)
-		if (cnode_ref_equal(&o->ref[i], ref)) {
+		if (cnode_ref_equal(o->ref[i], *ref)) {
 			o->ref[i] = o->ref[--o->refs];
 			return true;
 		}

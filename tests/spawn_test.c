@@ -123,7 +123,7 @@ START_TEST(a_refused_name_does_not_exist_for_calls_monitors_and_messages)
 	ck_assert_int_eq(cnode_monitor_name(self(), "db", B, &ref), 0);
 	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
 	ck_assert_int_eq(info.kind, CNODE_DOWN);
-	ck_assert(cnode_ref_equal(&info.ref, &ref));
+	ck_assert(cnode_ref_equal(info.ref, ref));
 	ck_assert_int_eq(cnode_scan(info.reason, "noproc"), 0);
 	ck_assert_uint_ge(refusals().names, 3);
 	ck_assert_msg(logged("a@127.0.0.1 may not reach db here: it is not on the list of the name"), "%s", log_text());
@@ -326,7 +326,7 @@ START_TEST(an_answer_at_creation_does_not_wait_for_init)
 	await_at_door(1);
 	open_door();
 	is_down(&info, "no_luck");
-	ck_assert(cnode_ref_equal(&info.ref, &ref));
+	ck_assert(cnode_ref_equal(info.ref, ref));
 }
 END_TEST
 

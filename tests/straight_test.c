@@ -163,7 +163,7 @@ static void ends(cnode_ref ref, const char *reason)
 	char text[200];
 	ck_assert_int_eq(cnode_receive(mb, &in, WAIT), 0);
 	ck_assert_int_eq(in.kind, CNODE_DOWN);
-	ck_assert(cnode_ref_equal(&in.ref, &ref));
+	ck_assert(cnode_ref_equal(in.ref, ref));
 	cnode_term_print(in.reason, text, sizeof text);
 	ck_assert_str_eq(text, reason);
 }

@@ -157,15 +157,15 @@ END_TEST
 START_TEST(compares_references)
 {
 	cnode_ref a = { 1, 2, 3, { 1, 2, 3, 9, 9 } }, b = { 1, 2, 3, { 1, 2, 3, 8, 8 } };
-	ck_assert(cnode_ref_equal(&a, &b));
+	ck_assert(cnode_ref_equal(a, b));
 	b.words = 4;
-	ck_assert(!cnode_ref_equal(&a, &b));
+	ck_assert(!cnode_ref_equal(a, b));
 	a.words = 4;
-	ck_assert(!cnode_ref_equal(&a, &b));
+	ck_assert(!cnode_ref_equal(a, b));
 	a.id[3] = 8;
-	ck_assert(cnode_ref_equal(&a, &b));
+	ck_assert(cnode_ref_equal(a, b));
 	b.creation++;
-	ck_assert(!cnode_ref_equal(&a, &b));
+	ck_assert(!cnode_ref_equal(a, b));
 }
 END_TEST
 
@@ -267,7 +267,7 @@ START_TEST(converts_references_to_ei_and_back)
 		char buf[400];
 		int index = 0, at = 0;
 		ck_assert_int_eq(cnode_name_of("node@host", &ref.node), 0);
-		int rc = cnode_ref_to_ei(&ref, &ei);
+		int rc = cnode_ref_to_ei(ref, &ei);
 		if (words > sizeof ei.n / sizeof ei.n[0]) {
 			ck_assert_int_eq(rc, CNODE_ETOOBIG);
 			continue;
@@ -277,7 +277,7 @@ START_TEST(converts_references_to_ei_and_back)
 		cnode_term t;
 		ck_assert_int_eq(cnode_term_from_bytes(buf, (size_t)index, &t), 0);
 		ck_assert_int_eq(cnode_scan(t, "~r", &back), 0);
-		ck_assert(cnode_ref_equal(&ref, &back));
+		ck_assert(cnode_ref_equal(ref, back));
 		cnode_term_drop(t);
 		ck_assert_int_eq(cnode_format(&t, "~r", ref), 0);
 		const char *bytes;
@@ -287,7 +287,7 @@ START_TEST(converts_references_to_ei_and_back)
 		ck_assert_int_eq(ei_decode_ref(bytes, &at, &ei), 0);
 		ck_assert_int_eq(at, size);
 		ck_assert_int_eq(cnode_ref_from_ei(&ei, &back), 0);
-		ck_assert(cnode_ref_equal(&ref, &back));
+		ck_assert(cnode_ref_equal(ref, back));
 		cnode_term_drop(t);
 		ei.len = 6;
 		ck_assert_int_eq(cnode_ref_from_ei(&ei, &back), CNODE_EBADARG);

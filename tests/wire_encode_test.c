@@ -16,13 +16,13 @@ static void assert_same(const struct cn_control *a, const struct cn_control *b)
 		ck_assert(atom_is(b->name, "reg") && cnode_pid_equal(a->from, b->from));
 		break;
 	case CN_SIGNAL_ALIAS_SEND:
-		ck_assert(cnode_ref_equal(&a->ref, &b->ref) && cnode_pid_equal(a->from, b->from));
+		ck_assert(cnode_ref_equal(a->ref, b->ref) && cnode_pid_equal(a->from, b->from));
 		break;
 	case CN_SIGNAL_GROUP_LEADER:
 		ck_assert(cnode_pid_equal(a->leader, b->leader) && cnode_pid_equal(a->to, b->to));
 		break;
 	case CN_SIGNAL_SPAWN_REQUEST:
-		ck_assert(cnode_ref_equal(&a->ref, &b->ref) && cnode_pid_equal(a->from, b->from));
+		ck_assert(cnode_ref_equal(a->ref, b->ref) && cnode_pid_equal(a->from, b->from));
 		ck_assert(cnode_pid_equal(a->leader, b->leader) && b->arity == 2);
 		ck_assert(atom_is(b->module, "Elixir.Some.Module") && atom_is(b->function, "start_link"));
 		ck_assert(cnode_term_equal(a->opts, b->opts));
@@ -33,7 +33,7 @@ static void assert_same(const struct cn_control *a, const struct cn_control *b)
 	case CN_SIGNAL_MONITOR:
 	case CN_SIGNAL_DEMONITOR:
 	case CN_SIGNAL_MONITOR_EXIT:
-		ck_assert(cnode_ref_equal(&a->ref, &b->ref));
+		ck_assert(cnode_ref_equal(a->ref, b->ref));
 		/* fall through */
 	default:
 		ck_assert(cnode_pid_equal(a->from, b->from) && cnode_pid_equal(a->to, b->to));
@@ -159,7 +159,7 @@ START_TEST(priority_signals_arrive_as_such)
 	c.to = (cnode_pid){ 0 };
 	ck_assert_int_eq(try_send(&l, &c, term), 0);
 	transmit(&l);
-	ck_assert(next(&l) && l.m.control.signal == CN_SIGNAL_EXIT2 && cnode_ref_equal(&l.m.control.ref, &c.ref));
+	ck_assert(next(&l) && l.m.control.signal == CN_SIGNAL_EXIT2 && cnode_ref_equal(l.m.control.ref, c.ref));
 	link_close(&l);
 	cnode_term_drop(term);
 }

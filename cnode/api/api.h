@@ -111,6 +111,10 @@ struct cnode_node {
 /* Keeps a sentence for cnode_node_error; returns code. Any thread. */
 int cn_api_fail(cnode_node *node, int code, const char *fmt, ...) CN_PRINTF(3, 4);
 enum cn_life cn_api_life(cnode_node *node);
+/* cn_cluster_ops.ready: what starting the network has come to. Lead. */
+void cn_api_ready(void *node, int code, const char *text);
+/* cn_pool_config.turn: moves a node that was asked to stop on; true when it is down. Lead. */
+bool cn_api_turn(void *node);
 /* Without threads: waits until a step is due, at most until the deadline, and makes it. */
 void cn_api_drive(cnode_node *node, uint64_t deadline);
 

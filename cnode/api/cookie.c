@@ -98,6 +98,52 @@ static int read_line(char cookie[CN_COOKIE_MAX + 1], struct cn_buf *why)
 	return rc;
 }
 
+/* A file beside the real one, complete, readable by its owner only (0400, as auth.erl makes it). 0; -1: errno says why. */
+static int write_aside(char *aside, const char *cookie, size_t size)
+{
+	int fd = mkostemp(aside, O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	ssize_t n = write(fd, cookie, size);
+	int rc = n == (ssize_t)size && fchmod(fd, S_IRUSR) == 0 ? 0 : -1;
+	int saved = rc == 0 || n < 0 ? errno : ENOSPC;
+	if (close(fd) != 0 && rc == 0) {
+		rc = -1;
+		saved = errno;
+	}
+	if (rc != 0)
+		unlink(aside);
+	errno = saved;
+	return rc;
+}
+
+/*
+ * Under its name the file appears with its cookie in it: a node that starts beside this one never reads an empty one. link,
+ * and not rename: whoever was faster has made the cookie of this user.
+ */
+static int put_file(const char *file, char cookie[CN_COOKIE_MAX + 1], size_t size, struct cn_buf *why)
+{
+	char *aside = cn_asprintf("%s.XXXXXX", file);
+	if (!aside)
+		return fail(why, CNODE_ENOMEM, file, "out of memory");
+	int rc = 0;
+	if (write_aside(aside, cookie, size) != 0) {
+		rc = errno == EACCES || errno == EROFS || errno == ENOENT || errno == EPERM || errno == ENOTDIR
+			     ? fail(why, CNODE_EACCES, file, "it does not exist and cannot be made")
+			     : fail(why, CNODE_EIO, file, "it cannot be written");
+	} else if (link(aside, file) == 0) {
+		unlink(aside);
+	} else if (errno == EEXIST) {
+		unlink(aside);
+		rc = read_file(file, cookie, why);
+	} else if (rename(aside, file) != 0) {      /* tried where there are no links */
+		unlink(aside);
+		rc = fail(why, CNODE_EIO, file, "it cannot be written");
+	}
+	cn_free(aside);
+	return rc;
+}
+
 static int make_file(const char *file, char cookie[CN_COOKIE_MAX + 1], struct cn_buf *why)
 {
 	uint8_t random[MADE_LENGTH * 8];
@@ -112,17 +158,7 @@ static int make_file(const char *file, char cookie[CN_COOKIE_MAX + 1], struct cn
 				cookie[made++] = (char)('A' + random[i] % 26);
 	}
 	cookie[made] = 0;
-	/* O_EXCL: whoever was faster has made the cookie of this user. */
-	int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
-	if (fd < 0)
-		return errno == EEXIST ? read_file(file, cookie, why)
-				       : fail(why, CNODE_EACCES, file, "it does not exist and cannot be made");
-	ssize_t n = write(fd, cookie, made);
-	if (close(fd) != 0 || n != (ssize_t)made) {
-		unlink(file);
-		return fail(why, CNODE_EIO, file, "it cannot be written");
-	}
-	return 0;
+	return put_file(file, cookie, made, why);
 }
 
 static char *home_of_user(void)

@@ -15,13 +15,13 @@ static bool is_spawn_reply(void *ctx, const struct cn_message *m)
 	struct wanted_ref *w = ctx;
 	cnode_ref ref;
 	return m->kind == CN_MSG_MESSAGE && cnode_scan(m->term, "{spawn_reply,~r,_,_}", &ref) == 0 &&
-	       cnode_ref_equal(&ref, &w->ref);
+	       cnode_ref_equal(ref, w->ref);
 }
 
 static bool is_down(void *ctx, const struct cn_message *m)
 {
 	struct wanted_ref *w = ctx;
-	return m->kind == CN_MSG_DOWN && cnode_ref_equal(&m->about->ref, &w->ref);
+	return m->kind == CN_MSG_DOWN && cnode_ref_equal(m->about->ref, w->ref);
 }
 
 /* The code of a reason that a spawn failed with. */
@@ -47,7 +47,7 @@ static bool is_spawn_failed(void *ctx, const struct cn_message *m)
 {
 	struct wanted_ref *w = ctx;
 	cnode_ref ref;
-	return m->kind == CN_MSG_MESSAGE && cnode_scan(m->term, "{spawn_failed,~r,_}", &ref) == 0 && cnode_ref_equal(&ref, &w->ref);
+	return m->kind == CN_MSG_MESSAGE && cnode_scan(m->term, "{spawn_failed,~r,_}", &ref) == 0 && cnode_ref_equal(ref, w->ref);
 }
 
 /* Ends a spawn that was refused: the sentence, and the reason if init gave one. */
@@ -168,18 +168,18 @@ static int read_result(cnode_mailbox *mb, const char *what, const cnode_ref *id,
 	cnode_term value, stack;
 	cnode_atom word;
 	char text[400];
-	if (cnode_scan(reason, "{~r,return,~t}", &ref, &value) == 0 && cnode_ref_equal(&ref, id))
+	if (cnode_scan(reason, "{~r,return,~t}", &ref, &value) == 0 && cnode_ref_equal(ref, *id))
 		return cnode_term_keep(value, result);
 	int rc;
-	if (cnode_scan(reason, "{~r,error,{erpc,~a}}", &ref, &word) == 0 && cnode_ref_equal(&ref, id)) {
+	if (cnode_scan(reason, "{~r,error,{erpc,~a}}", &ref, &word) == 0 && cnode_ref_equal(ref, *id)) {
 		rc = code_of_refusal(word.text);
 		return cn_mailbox_fail(mb, rc, "%s: %s", what, word.text);
 	}
-	if (cnode_scan(reason, "{~r,throw,~t}", &ref, &value) == 0 && cnode_ref_equal(&ref, id))
+	if (cnode_scan(reason, "{~r,throw,~t}", &ref, &value) == 0 && cnode_ref_equal(ref, *id))
 		rc = cnode_format(result, "{throw,~t}", value);
-	else if (cnode_scan(reason, "{~r,exit,~t}", &ref, &value) == 0 && cnode_ref_equal(&ref, id))
+	else if (cnode_scan(reason, "{~r,exit,~t}", &ref, &value) == 0 && cnode_ref_equal(ref, *id))
 		rc = cnode_format(result, "{exit,~t}", value);
-	else if (cnode_scan(reason, "{~r,error,~t,~t}", &ref, &value, &stack) == 0 && cnode_ref_equal(&ref, id))
+	else if (cnode_scan(reason, "{~r,error,~t,~t}", &ref, &value, &stack) == 0 && cnode_ref_equal(ref, *id))
 		rc = cnode_format(result, "{error,~t,~t}", value, stack);
 	else if (cnode_scan(reason, "noconnection") == 0)
 		return cn_mailbox_fail(mb, CNODE_ENOCONNECTION, "%s: the node was lost while waiting", what);

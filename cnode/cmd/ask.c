@@ -108,7 +108,7 @@ static bool was_missing(struct cn_tool *tool, cnode_ref monitor)
 	cnode_info message;
 
 	while (cnode_receive(tool->mailbox, &message, 0) == 0)
-		if (message.kind == CNODE_DOWN && cnode_ref_equal(&message.ref, &monitor))
+		if (message.kind == CNODE_DOWN && cnode_ref_equal(message.ref, monitor))
 			return cnode_scan(message.reason, "noproc") == 0;
 	return false;
 }

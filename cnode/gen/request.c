@@ -73,13 +73,13 @@ static int status_of(cnode_term reason)
 bool cn_gen_answer(const struct cn_message *m, const cnode_ref *ref, int *status, cnode_term *term)
 {
 	cnode_ref found;
-	if (m->kind == CN_MSG_DOWN && cnode_ref_equal(&m->about->ref, ref)) {
+	if (m->kind == CN_MSG_DOWN && cnode_ref_equal(m->about->ref, *ref)) {
 		*term = m->term;
 		*status = status_of(m->term);
 		return true;
 	}
 	*status = 0;
-	return m->kind == CN_MSG_MESSAGE && read_reply(m->term, &found, term) && cnode_ref_equal(&found, ref);
+	return m->kind == CN_MSG_MESSAGE && read_reply(m->term, &found, term) && cnode_ref_equal(found, *ref);
 }
 
 void cn_gen_end(struct cnode_process *self, cnode_ref ref)
@@ -108,7 +108,7 @@ static struct request **bucket_of(struct gen *g, const cnode_ref *ref)
 static struct request **by_ref(struct gen *g, const cnode_ref *ref)
 {
 	struct request **at = bucket_of(g, ref);
-	while (*at && !cnode_ref_equal(&(*at)->ref, ref) && !CN_MUTANT(call_any_reply))
+	while (*at && !cnode_ref_equal((*at)->ref, *ref) && !CN_MUTANT(call_any_reply))
 		at = &(*at)->next;
 	return at;
 }
@@ -116,7 +116,7 @@ static struct request **by_ref(struct gen *g, const cnode_ref *ref)
 static struct request **by_timer(struct gen *g, const cnode_ref *timer)
 {
 	struct request **at = &g->requests->by_timer[timer->id[0] % REQUEST_BUCKETS];
-	while (*at && !cnode_ref_equal(&(*at)->timer, timer))
+	while (*at && !cnode_ref_equal((*at)->timer, *timer))
 		at = &(*at)->timer_next;
 	return at;
 }

@@ -206,7 +206,7 @@ static int gen_message(struct cnode_process *self, void *state, struct cn_messag
 		defer(g, m);
 		return 0;
 	}
-	if (m->kind == CN_MSG_TIMER && g->behaviour.idle_timeout_ms && cnode_ref_equal(&m->about->ref, &g->idle)) {
+	if (m->kind == CN_MSG_TIMER && g->behaviour.idle_timeout_ms && cnode_ref_equal(m->about->ref, g->idle)) {
 		cn_message_free(self, m);
 		return stop_with_code(self, idle_fired(g));
 	}

@@ -585,7 +585,7 @@ static int locker_info(cnode_process *self, void *state, const cnode_info *info)
 	cnode_atom set;
 	(void)self;
 	if (info->kind == CNODE_TIMER) {
-		if (!cnode_ref_equal(&info->ref, &l->timer))
+		if (!cnode_ref_equal(info->ref, l->timer))
 			return 0;
 		l->timer.words = 0;
 		if (l->state != LOCKER_IDLE)

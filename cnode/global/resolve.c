@@ -251,10 +251,10 @@ static int resolver_info(cnode_process *self, void *state, const cnode_info *inf
 	bool failed;
 	if (info->kind == CNODE_MESSAGE && info->peer == 0 && cnode_scan(info->message, "go") == 0)
 		return go_on(self, r);
-	if (info->kind == CNODE_DOWN && cnode_ref_equal(&info->ref, &r->request))
-		failed = cnode_scan(info->reason, "{~r,return,~t}", &ref, &winner) != 0 || !cnode_ref_equal(&ref, &r->call);
+	if (info->kind == CNODE_DOWN && cnode_ref_equal(info->ref, r->request))
+		failed = cnode_scan(info->reason, "{~r,return,~t}", &ref, &winner) != 0 || !cnode_ref_equal(ref, r->call);
 	else if (info->kind == CNODE_MESSAGE && info->peer == 0 &&
-		 cnode_scan(info->message, "{spawn_reply,~r,error,_}", &ref) == 0 && cnode_ref_equal(&ref, &r->request))
+		 cnode_scan(info->message, "{spawn_reply,~r,error,_}", &ref) == 0 && cnode_ref_equal(ref, r->request))
 		failed = true;
 	else
 		return 0;

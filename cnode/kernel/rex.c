@@ -293,7 +293,7 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 static int ended(cnode_process *self, struct rex *rex, const cnode_info *info)
 {
 	struct job **at = bucket_of(rex, &info->ref), *job;
-	while (*at && !cnode_ref_equal(&(*at)->monitor, &info->ref))
+	while (*at && !cnode_ref_equal((*at)->monitor, info->ref))
 		at = &(*at)->chain;
 	if (!(job = *at))
 		return 0;

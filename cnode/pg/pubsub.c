@@ -231,7 +231,7 @@ static int worker_info(cnode_process *self, void *state, const cnode_info *info)
 {
 	struct worker *w = state;
 	cnode_term topic, message;
-	if (info->kind == CNODE_DOWN && cnode_ref_equal(&info->ref, &w->scope))
+	if (info->kind == CNODE_DOWN && cnode_ref_equal(info->ref, w->scope))
 		return cnode_after(self, SCOPE_RETRY_MS, join_again, NULL);
 	if (info->kind != CNODE_MESSAGE || cnode_scan(info->message, "{forward_to_local,~t,~t,_}", &topic, &message) != 0 ||
 	    cnode_term_type(topic) != CNODE_TYPE_BINARY)

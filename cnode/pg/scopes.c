@@ -449,7 +449,7 @@ static bool is_of(void *ctx, const struct cn_message *m)
 	cnode_ref ref;
 	cnode_atom what;
 	return m->kind == CN_MSG_MESSAGE && cnode_scan(m->term, "{~r,~a,_,_}", &ref, &what) == 0 &&
-	       cnode_ref_equal(&ref, ctx) && (strcmp(what.text, "join") == 0 || strcmp(what.text, "leave") == 0);
+	       cnode_ref_equal(ref, *(const cnode_ref *)ctx) && (strcmp(what.text, "join") == 0 || strcmp(what.text, "leave") == 0);
 }
 
 int cn_pg_demonitor(struct cn_pg *pg, cnode_process *self, const char *scope, cnode_ref ref)
@@ -459,7 +459,7 @@ int cn_pg_demonitor(struct cn_pg *pg, cnode_process *self, const char *scope, cn
 	if (!s)
 		return CNODE_ENOENT;
 	struct watch *w = s->all;
-	while (w && (w->gone || !cnode_ref_equal(&w->ref, &ref) || !cnode_pid_equal(w->pid, pid)))
+	while (w && (w->gone || !cnode_ref_equal(w->ref, ref) || !cnode_pid_equal(w->pid, pid)))
 		w = w->all_next;
 	if (w) {
 		struct watch **at = w->group ? &w->group->watches : &s->watches;

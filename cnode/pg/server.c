@@ -596,19 +596,19 @@ static void down(struct server *v, const cnode_info *info)
 {
 	struct scope *s = v->scope;
 	struct remote *r = remote_find(s, info->pid);
-	if (r && cnode_ref_equal(&r->monitor, &info->ref)) {
+	if (r && cnode_ref_equal(r->monitor, info->ref)) {
 		if (!CN_MUTANT(pg_members_outlive_server))
 			forget_remote(v, r);
 		return;
 	}
 	lock_even(v);
 	struct local *l = local_find(s, info->pid);
-	if (l && l->watched && cnode_ref_equal(&l->monitor, &info->ref)) {
+	if (l && l->watched && cnode_ref_equal(l->monitor, info->ref)) {
 		member_ended(v, l);     /* unlocks */
 		return;
 	}
 	struct watch *w = s->all;
-	while (w && !(w->watched && cnode_ref_equal(&w->monitor, &info->ref)))
+	while (w && !(w->watched && cnode_ref_equal(w->monitor, info->ref)))
 		w = w->all_next;
 	if (w)
 		watch_ended(s, w);

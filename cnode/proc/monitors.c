@@ -131,7 +131,7 @@ int cnode_monitor_name_alias(cnode_process *self, const char *name, const char *
 
 static bool is_down_of(void *ctx, const struct cn_message *m)
 {
-	return m->kind == CN_MSG_DOWN && cnode_ref_equal(&m->about->ref, ctx);
+	return m->kind == CN_MSG_DOWN && cnode_ref_equal(m->about->ref, *(const cnode_ref *)ctx);
 }
 
 int cnode_demonitor(cnode_process *self, cnode_ref ref, unsigned flags)

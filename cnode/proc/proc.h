@@ -418,7 +418,6 @@ int cn_process_stop(struct cnode_process *self, cnode_term reason);
 bool cn_process_is_stopping(const struct cnode_process *self);
 /* May the peer end it by exit/2 (a link of `from` allows it, else ops->may_exit)? For those who ask for as much by a message. */
 bool cn_process_may_exit(struct cnode_process *self, cnode_pid from, cnode_name peer);
-bool cn_process_traps_exit(const struct cnode_process *self);
 /* True while back-pressure holds it; one that was opened waits for notify. */
 bool cn_process_is_suspended(const struct cnode_process *self);
 

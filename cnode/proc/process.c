@@ -122,11 +122,6 @@ uint64_t cn_process_now(const struct cnode_process *self)
 	return self->slice_at;
 }
 
-bool cn_process_traps_exit(const struct cnode_process *self)
-{
-	return self->trap_exit;         /* written by its own thread only */
-}
-
 bool cn_process_is_stopping(const struct cnode_process *self)
 {
 	return self->stopping;

@@ -249,7 +249,7 @@ struct rel *rel_find_ref(struct cnode_process *p, enum rel_type type, const cnod
 {
 	uint64_t hash = hash_ref(p->procs, ref);
 	struct rel *r = p->refs_of.buckets[hash & p->refs_of.mask];
-	while (r && (r->type != type || r->hash != hash || !cnode_ref_equal(&r->about.ref, ref)))
+	while (r && (r->type != type || r->hash != hash || !cnode_ref_equal(r->about.ref, *ref)))
 		r = r->chain;
 	return r;
 }
@@ -258,7 +258,7 @@ struct rel *rel_find_watched(struct cnode_process *p, const cnode_ref *ref, cnod
 {
 	uint64_t hash = hash_ref(p->procs, ref);
 	struct rel *r = p->refs_of.buckets[hash & p->refs_of.mask];
-	while (r && (r->type != REL_WATCHED || r->hash != hash || !cnode_ref_equal(&r->about.ref, ref) ||
+	while (r && (r->type != REL_WATCHED || r->hash != hash || !cnode_ref_equal(r->about.ref, *ref) ||
 		     !cnode_pid_equal(r->about.pid, by)))
 		r = r->chain;
 	return r;

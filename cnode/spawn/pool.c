@@ -194,7 +194,7 @@ static int fill(cnode_process *self, struct pool *p)
 static struct slot *slot_of(struct pool *p, const cnode_ref *ref)
 {
 	for (uint32_t i = 0; i < p->size; i++)
-		if (p->slots[i].state != SLOT_EMPTY && cnode_ref_equal(&p->slots[i].ref, ref))
+		if (p->slots[i].state != SLOT_EMPTY && cnode_ref_equal(p->slots[i].ref, *ref))
 			return &p->slots[i];
 	return NULL;
 }
@@ -298,7 +298,7 @@ static bool erpc_counted(struct pool *p, const cnode_info *info)
 		struct place *n = &p->setup->nodes[i];
 		cnode_ref ref;
 		uint64_t processes;
-		if (!n->counts || !cnode_ref_equal(&n->count_ref, &info->ref))
+		if (!n->counts || !cnode_ref_equal(n->count_ref, info->ref))
 			continue;
 		n->counts = false;
 		n->processes = cnode_scan(info->reason, "{~r,return,~Q}", &ref, &processes) == 0 ? processes : CNODE_INFINITY;
@@ -428,7 +428,7 @@ static int pool_info(cnode_process *self, void *state, const cnode_info *info)
 	cnode_term result;
 	if (info->kind == CNODE_DOWN)
 		return erpc_counted(p, info) ? 0 : ended(self, p, info);
-	if (info->kind == CNODE_TIMER && cnode_ref_equal(&info->ref, &p->refresh))
+	if (info->kind == CNODE_TIMER && cnode_ref_equal(info->ref, p->refresh))
 		return count_all(self, p);
 	if (info->kind == CNODE_TIMER) {
 		p->retry_set = false;
@@ -436,7 +436,7 @@ static int pool_info(cnode_process *self, void *state, const cnode_info *info)
 	}
 	if (info->kind == CNODE_MESSAGE && cnode_scan(info->message, "{spawn_reply,~r,_,~t}", &ref, &result) == 0) {
 		for (size_t i = 0; i < p->setup->node_count; i++)
-			if (p->setup->nodes[i].counts && cnode_ref_equal(&p->setup->nodes[i].count_ref, &ref)) {
+			if (p->setup->nodes[i].counts && cnode_ref_equal(p->setup->nodes[i].count_ref, ref)) {
 				/* Started, the DOWN says more; refused, nobody knows. */
 				p->setup->nodes[i].counts = cnode_term_type(result) == CNODE_TYPE_PID;
 				if (!p->setup->nodes[i].counts)

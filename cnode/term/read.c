@@ -447,10 +447,10 @@ cnode_term cnode_read_term(cnode_reader *r)
 	return term;
 }
 
-bool cnode_ref_equal(const cnode_ref *a, const cnode_ref *b)
+bool cnode_ref_equal(cnode_ref a, cnode_ref b)
 {
-	if (a->node != b->node || a->creation != b->creation || a->words != b->words ||
-	    a->words > CN_ARRAY_SIZE(a->id))
+	if (a.node != b.node || a.creation != b.creation || a.words != b.words ||
+	    a.words > CN_ARRAY_SIZE(a.id))
 		return false;
-	return memcmp(a->id, b->id, a->words * sizeof a->id[0]) == 0;
+	return memcmp(a.id, b.id, a.words * sizeof a.id[0]) == 0;
 }

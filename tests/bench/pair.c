@@ -35,7 +35,7 @@ static int await(cnode_mailbox *box, const char *format, cnode_ref ref, cnode_te
 		int rc = cnode_receive(box, &info, 60000);
 		if (rc != 0)
 			return rc;
-		if (info.kind == CNODE_MESSAGE && cnode_scan(info.message, format, &got, value) == 0 && cnode_ref_equal(&got, &ref))
+		if (info.kind == CNODE_MESSAGE && cnode_scan(info.message, format, &got, value) == 0 && cnode_ref_equal(got, ref))
 			return 0;
 	}
 }

@@ -215,7 +215,7 @@ static int hold(void *context)
 	cnode_ref ref;
 	int rc = cnode_send(self, i->pid, "{inside,~p,~r}", cnode_self(self), i->ref);
 	while (rc == 0 && (rc = cnode_receive(i->mailbox, &info, CNODE_INFINITY)) == 0)
-		if (cnode_scan(info.message, "{leave,~r}", &ref) == 0 && cnode_ref_equal(&ref, &i->ref))
+		if (cnode_scan(info.message, "{leave,~r}", &ref) == 0 && cnode_ref_equal(ref, i->ref))
 			return 0;
 	return rc;
 }
