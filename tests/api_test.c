@@ -3,15 +3,25 @@
  * api, with node, spawn and kernel below it: two whole nodes in one program that talk over
  * loopback without any epmd. What BEAM nodes see is conformance's matter.
  */
+#include <dirent.h>
+#include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 #include "cnode/cnode.h"
 #include "tests/tap.h"
+
+#ifdef SYS_epoll_wait
+#define CALL_EPOLL_WAIT SYS_epoll_wait
+#else
+#define CALL_EPOLL_WAIT SYS_epoll_pwait          /* newer machines have that alone */
+#endif
 
 #define WAIT 20000      /* ms; nothing here takes long, a machine may */
 
@@ -634,6 +644,59 @@ START_TEST(a_cookie_may_be_for_one_node_alone)
 }
 END_TEST
 
+/*
+ * How many threads of this program that are called "cnode" are about to do something by themselves: they are in no call,
+ * or in another one than waiting for the network or, without a time, for a condition. What a thread waits in is on one
+ * line of its file: the call's number, then its arguments.
+ */
+static int restless_threads(void)
+{
+	enum { CONDITION = 9, FLAGS = 0x180 };   /* FUTEX_WAIT_BITSET, and what else is in that argument */
+	int restless = 0;
+	struct dirent *d;
+	DIR *tasks = opendir("/proc/self/task");
+	ck_assert_ptr_nonnull(tasks);
+	while ((d = readdir(tasks))) {
+		char path[300], name[32] = "", call[256] = "";
+		long number = -1;
+		unsigned long op = 0, timeout = 1;
+		snprintf(path, sizeof path, "/proc/self/task/%s/comm", d->d_name);
+		FILE *f = fopen(path, "r");
+		bool ours = f && fgets(name, sizeof name, f) && strcmp(name, "cnode\n") == 0;
+		if (f)
+			fclose(f);
+		if (!ours)
+			continue;
+		snprintf(path, sizeof path, "/proc/self/task/%s/syscall", d->d_name);
+		f = fopen(path, "r");
+		ck_assert_msg(f || errno == ENOENT, "%s: %s", path, strerror(errno));
+		bool ended = !f || !fgets(call, sizeof call, f);
+		if (f)
+			fclose(f);
+		if (ended)
+			continue;
+		sscanf(call, "%ld %*x %lx %*x %lx", &number, &op, &timeout);
+		if (number == SYS_futex)
+			restless += (op & ~(unsigned long)FLAGS) != CONDITION || timeout != 0;
+		else
+			restless += number != SYS_epoll_pwait && number != CALL_EPOLL_WAIT;
+	}
+	closedir(tasks);
+	return restless;
+}
+
+START_TEST(an_idle_node_has_no_thread_that_wakes_every_few_milliseconds)
+{
+	cnode_pid pid;
+	ck_assert_int_eq(spawn("counter", "[1]", NULL, &pid), 0);
+	for (int64_t n = 0; n < 100; n++)
+		ck_assert_int_eq(add(pid, 1), n + 2);
+	while (restless_threads() > 0)           /* for ever, and the test is over its time */
+		sched_yield();
+	ck_assert_int_eq(add(pid, 1), 102);
+}
+END_TEST
+
 /* ---- block_calls ---- */
 
 static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -712,6 +775,7 @@ int main(void)
 	TCase *tc = tcase_create("two nodes");
 	tcase_add_checked_fixture(tc, open_nodes, close_nodes);
 	add_common(tc);
+	tcase_add_test(tc, an_idle_node_has_no_thread_that_wakes_every_few_milliseconds);
 	tcase_add_test(tc, block_calls_wait_in_line_and_the_line_has_an_end);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("without threads");

@@ -301,45 +301,57 @@ static void lead_until_work(struct cn_pool *p)
 
 /* ---- following ---- */
 
+/* The lead was lent for too long and is now free, or is free, or a process waits for longer than it should. */
+static bool is_needed(struct cn_pool *p, uint64_t *lead, bool called)
+{
+	struct cn_sched_waiting w;
+	uint64_t before = *lead, now = *lead = atomic_load(&p->lead);
+	if (atomic_load(&p->ending) || (now & LEAD_MASK) == LEAD_FREE)
+		return true;
+	if ((now & LEAD_MASK) == LEAD_LENT && now == before &&
+	    atomic_compare_exchange_strong(&p->lead, &now, now & ~(uint64_t)LEAD_MASK))
+		return true;
+	cn_sched_waiting(p->config.procs, &w);
+	return w.normal > 0 && (called || cn_now() - w.since >= NAP_NS);
+}
+
 /*
- * Sleeps until there is something to do. With traffic one follower naps instead and looks
- * after what the others left: a lead that was lent for too long, a process that waits.
+ * Naps while there is traffic, and looks after what the others left. False: it has been quiet,
+ * nobody need look. Under the lock.
+ */
+static bool watch(struct cn_pool *p)
+{
+	uint64_t traffic = atomic_load(&p->traffic), lead = atomic_load(&p->lead);
+	bool needed = false;
+	for (int quiet = 0; quiet < QUIET_NAPS && !needed; quiet++) {
+		bool called = cn_cond_wait_until(&p->wake, &p->lock, cn_now() + NAP_NS);
+		needed = is_needed(p, &lead, called);
+		uint64_t now_traffic = atomic_load(&p->traffic);
+		if (now_traffic != traffic)
+			quiet = -1;
+		traffic = now_traffic;
+	}
+	/* Who leaves something to the watcher counts it and then looks for one; we do it the other way round. */
+	atomic_store(&p->watched, false);
+	return needed || atomic_load(&p->traffic) != traffic;
+}
+
+/*
+ * Sleeps until there is something to do. With traffic one follower naps instead.
  * False: an extra thread has been idle for long enough to leave.
  */
 static bool follow(struct cn_pool *p, bool extra)
 {
 	bool stay = true;
 	cn_mutex_lock(&p->lock);
-	struct cn_sched_waiting w;
-	cn_sched_waiting(p->config.procs, &w);
 	if (atomic_load(&p->ending) || (atomic_load(&p->lead) & LEAD_MASK) == LEAD_FREE) {
 		cn_mutex_unlock(&p->lock);
 		return true;
 	}
 	atomic_fetch_add(&p->sleeping, 1);
-	if (!atomic_exchange(&p->watched, true)) {
-		uint64_t traffic = atomic_load(&p->traffic), lead = atomic_load(&p->lead);
-		int quiet = 0;
-		while (quiet < QUIET_NAPS && !atomic_load(&p->ending)) {
-			bool called = cn_cond_wait_until(&p->wake, &p->lock, cn_now() + NAP_NS);
-			uint64_t now_lead = atomic_load(&p->lead);
-			if ((now_lead & LEAD_MASK) == LEAD_FREE)
-				break;
-			if ((now_lead & LEAD_MASK) == LEAD_LENT && now_lead == lead &&
-			    atomic_compare_exchange_strong(&p->lead, &now_lead, now_lead & ~(uint64_t)LEAD_MASK))
-				break;
-			lead = now_lead;
-			cn_sched_waiting(p->config.procs, &w);
-			if (w.normal > 0 && (called || cn_now() - w.since >= NAP_NS))
-				break;
-			uint64_t now_traffic = atomic_load(&p->traffic);
-			quiet = now_traffic == traffic ? quiet + 1 : 0;
-			traffic = now_traffic;
-		}
-		atomic_store(&p->watched, false);
-	} else {
+	bool needed = !atomic_exchange(&p->watched, true) && watch(p);
+	if (!needed)
 		stay = cn_cond_wait_until(&p->wake, &p->lock, extra ? cn_now() + IDLE_NS : CN_NEVER);
-	}
 	atomic_fetch_sub(&p->sleeping, 1);
 	cn_mutex_unlock(&p->lock);
 	return stay || !extra;
