@@ -89,7 +89,7 @@ static inline const char *out(void)
 }
 
 /* A message of the process `id` of r@h to the server, by format with pids of r@h. */
-static void say(const char *format, cnode_pid a, cnode_pid b, cnode_pid c)
+static inline void say(const char *format, cnode_pid a, cnode_pid b, cnode_pid c)
 {
 	cnode_term t;
 	ck_assert_int_eq(cnode_format(&t, format, a, b, c), 0);
@@ -110,7 +110,7 @@ static inline void say_text(const char *text)
 static inline cnode_pid R(uint32_t id) { return remote(id); }
 #define NONE ((cnode_pid){ .node = W.peer, .id = 1, .creation = 5 })
 
-static int join(const char *group, struct cnode_process *p)
+static inline int join(const char *group, struct cnode_process *p)
 {
 	cnode_term g = text_term(group);
 	cnode_pid pid = cnode_self(p);
@@ -118,7 +118,7 @@ static int join(const char *group, struct cnode_process *p)
 	cnode_term_drop(g);
 	return rc;
 }
-static int leave(const char *group, struct cnode_process *p)
+static inline int leave(const char *group, struct cnode_process *p)
 {
 	cnode_term g = text_term(group);
 	cnode_pid pid = cnode_self(p);
