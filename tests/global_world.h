@@ -59,6 +59,7 @@ static inline void on_disconnect_all(void *ctx)
 
 static struct cn_global *G;
 static struct cn_functions *F;
+static struct cn_guard *guard;
 
 static inline void setup(void)
 {
@@ -70,7 +71,8 @@ static inline void setup(void)
 	W.own = px;
 	W.hook = remember;
 	dropped[0] = 0;
-	ck_assert_int_eq(cn_functions_new(NULL, &F), 0);
+	ck_assert_int_eq(cn_guard_new(NULL, &guard), 0);
+	ck_assert_int_eq(cn_functions_new(guard, &F), 0);
 	ck_assert_int_eq(supervise(), 0);
 	struct cn_global_config config = { .procs = W.procs, .supervisor = V, .functions = F, .ops = &ops };
 	ck_assert_int_eq(cn_global_new(&config, &G), 0);
@@ -85,6 +87,7 @@ static inline void teardown(void)
 	cn_global_free(G);
 	cn_supervisor_free(V);
 	cn_functions_free(F);
+	cn_guard_free(guard);
 	forget();
 }
 

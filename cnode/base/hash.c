@@ -65,8 +65,8 @@ void cn_hash_bytes(struct cn_hash *h, const void *bytes, size_t size)
 		cn_hash_word(h, word);
 	}
 	word = 0;
-	if (size > 0)
-		memcpy(&word, p, size);
+	for (size_t i = 0; i < size; i++)
+		word |= (uint64_t)p[i] << 8 * i;
 	/* As in SipHash the last word is never full: its top byte tells how much of it counts. */
 	cn_hash_word(h, word | (uint64_t)size << 56);
 }
