@@ -669,6 +669,26 @@ start_stuck() {
 	kill "$N"
 }
 
+@test "cnode ping -v names the step that fails: short against long names" {
+	needs_beam
+	local port; port=$("$bin/cnode" names 127.0.0.1 | sed -n 's/^name beam at port //p')
+	test -n "$port"
+	tool 4 "handshake  FAILED" -setcookie c ping -v "beam@localhost:$port"
+	[[ $output == *"the node there is beam@127.0.0.1"*"-sname has no dot in its host"*pang ]]
+}
+
+@test "cnode ping -v names the step that fails: a flag that every node has is missing" {
+	needs_beam
+	start N port erl -noinput -eval '
+		{ok, L} = gen_tcp:listen(0, [binary, {packet, 2}, {active, false}, {ip, {127, 0, 0, 1}}]), {ok, P} = inet:port(L),
+		io:format("port ~b~n", [P]), {ok, S} = gen_tcp:accept(L), {ok, _} = gen_tcp:recv(S, 0), ok = gen_tcp:send(S, "sok"),
+		Name = <<"old@127.0.0.1">>, ok = gen_tcp:send(S, [$N, <<0:64, 1:32, 5:32, (byte_size(Name)):16>>, Name]),
+		gen_tcp:recv(S, 0)'
+	tool 4 "handshake  FAILED" -setcookie c ping -v "old@127.0.0.1:$(sed -n 's/^port //p' "$BATS_FILE_TMPDIR/N.out")"
+	[[ $output == *"lacks mandatory flags: "*BIG_CREATION*"older than OTP 23"*pang ]]
+	kill "$N" 2>/dev/null || :
+}
+
 @test "cnode ping says pang and why on stderr" {
 	needs_beam
 	run sh -c '"$1/cnode" -setcookie wrong ping beam@127.0.0.1 2>/dev/null' - "$bin"

@@ -8,8 +8,7 @@
 
 #include "cnode/global/inner.h"
 #include "tests/global_frames.h"
-#include "tests/proc_world.h"
-#include "tests/tap.h"
+#include "tests/supervised_world.h"
 
 /* What the services sent to other nodes, in full. */
 static char *said[256];
@@ -58,22 +57,9 @@ static inline void on_disconnect_all(void *ctx)
 	strcat(dropped, "all ");
 }
 
-static struct cn_supervisor *V;
 static struct cn_global *G;
 static struct cn_functions *F;
 static struct cn_guard *guard;
-
-static uint64_t supervised;
-static inline void run(void)
-{
-	do {
-		while (cn_sched_run(W.procs, false, 0))
-			continue;
-		/* What ended too often is started again as well: its time passes quickly. */
-		supervised += 10 * CN_NS_PER_S;
-		cn_supervisor_run(V, cn_now() + supervised);
-	} while (cn_sched_run(W.procs, false, 0));
-}
 
 static inline void setup(void)
 {
@@ -87,8 +73,7 @@ static inline void setup(void)
 	dropped[0] = 0;
 	ck_assert_int_eq(cn_guard_new(NULL, &guard), 0);
 	ck_assert_int_eq(cn_functions_new(guard, &F), 0);
-	const struct cn_supervisor_config supervision = { .procs = W.procs };
-	ck_assert_int_eq(cn_supervisor_new(&supervision, &V), 0);
+	ck_assert_int_eq(supervise(), 0);
 	struct cn_global_config config = { .procs = W.procs, .supervisor = V, .functions = F, .ops = &ops };
 	ck_assert_int_eq(cn_global_new(&config, &G), 0);
 	G->first_tag = INT64_C(-576460752303423488);    /* so that the first session has the tag of the frames */

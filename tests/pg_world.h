@@ -4,10 +4,8 @@
 #define TESTS_PG_WORLD_H
 
 #include "cnode/pg/pg.h"
-#include "tests/proc_world.h"
-#include "tests/tap.h"
+#include "tests/supervised_world.h"
 
-static struct cn_supervisor *V;
 static struct cn_pg *P;
 static struct cnode_process *A, *B;     /* processes of this node */
 static cnode_pid S;                     /* the server of the scope sc */
@@ -21,22 +19,9 @@ static int peers(void *ctx, int (*each)(void *context, const char *name, bool vi
 }
 static const struct cn_pg_ops ops = { .peers = peers };
 
-static uint64_t supervised;
-static inline void run(void)
-{
-	do {
-		while (cn_sched_run(W.procs, false, 0))
-			continue;
-		/* What ended too often is started again as well: its time passes quickly. */
-		supervised += 10 * CN_NS_PER_S;
-		cn_supervisor_run(V, cn_now() + supervised);
-	} while (cn_sched_run(W.procs, false, 0));
-}
-
 static inline int pg_open(void)
 {
-	const struct cn_supervisor_config config = { .procs = W.procs };
-	int rc = cn_supervisor_new(&config, &V);
+	int rc = supervise();
 	return rc != 0 ? rc : cn_pg_new(W.procs, V, NULL, &ops, NULL, &P);
 }
 
@@ -89,7 +74,7 @@ static inline const char *out(void)
 }
 
 /* A message of the process `id` of r@h to the server, by format with pids of r@h. */
-static void say(const char *format, cnode_pid a, cnode_pid b, cnode_pid c)
+static inline void say(const char *format, cnode_pid a, cnode_pid b, cnode_pid c)
 {
 	cnode_term t;
 	ck_assert_int_eq(cnode_format(&t, format, a, b, c), 0);
@@ -110,7 +95,7 @@ static inline void say_text(const char *text)
 static inline cnode_pid R(uint32_t id) { return remote(id); }
 #define NONE ((cnode_pid){ .node = W.peer, .id = 1, .creation = 5 })
 
-static int join(const char *group, struct cnode_process *p)
+static inline int join(const char *group, struct cnode_process *p)
 {
 	cnode_term g = text_term(group);
 	cnode_pid pid = cnode_self(p);
@@ -118,7 +103,7 @@ static int join(const char *group, struct cnode_process *p)
 	cnode_term_drop(g);
 	return rc;
 }
-static int leave(const char *group, struct cnode_process *p)
+static inline int leave(const char *group, struct cnode_process *p)
 {
 	cnode_term g = text_term(group);
 	cnode_pid pid = cnode_self(p);

@@ -15,6 +15,7 @@ struct cn_order {
 	bool link, monitor, waited;
 	bool abandoned;
 	struct again *again;        /* NULL: it was asked for without extras */
+	struct cn_message *lost;    /* what is said when memory lacks for the answer: that the connection is lost, as it then is */
 	struct cn_order *next;      /* while it is being ended */
 };
 
@@ -30,19 +31,39 @@ struct again {
 /* Without the padding behind the words. */
 #define REF_KEY (offsetof(cnode_ref, id) + sizeof((cnode_ref *)0)->id)
 
-/* {spawn_reply, Ref, ok | error, Result} to the owner. */
-static void tell(struct cn_cluster *cluster, const struct cn_order *order, cnode_pid pid, const char *error)
+/* {spawn_reply, Ref, error, Reason}. */
+static int failure(const struct cn_order *order, const char *error, cnode_term *message)
+{
+	return cnode_format(message, "{spawn_reply,~r,error,~a}", order->ref, error);
+}
+
+/* {spawn_reply, Ref, ok | error, Result} to the owner. CNODE_ENOMEM: it has heard that the connection is lost, which is now to be. */
+static int tell(struct cn_cluster *cluster, struct cn_order *order, cnode_pid pid, const char *error)
 {
 	cnode_term message;
-	int rc = error ? cnode_format(&message, "{spawn_reply,~r,error,~a}", order->ref, error)
-		       : cnode_format(&message, "{spawn_reply,~r,ok,~p}", order->ref, pid);
+	int rc = error ? failure(order, error, &message) : cnode_format(&message, "{spawn_reply,~r,ok,~p}", order->ref, pid);
 	if (rc == 0) {
 		struct cn_target to = { .pid = order->owner };
 		rc = cn_procs_send(cluster->procs, &to, message, 0);
 		cnode_term_drop(message);
 	}
+	if (rc != 0) {
+		cn_procs_give(cluster->procs, order->owner, order->lost);
+		order->lost = NULL;
+	}
+	return rc;
+}
+
+/* Prepares the answer that needs no memory. */
+static int foresee_loss(struct cn_order *order)
+{
+	cnode_term message;
+	int rc = failure(order, order->waited ? "connection_lost" : "noconnection", &message);
 	if (rc != 0)
-		cn_log_line(cluster->log, CNODE_LOG_ERROR, "the answer to a spawn request is lost: %s", cnode_strerror(rc));
+		return rc;
+	order->lost = cn_message_new(message);
+	cnode_term_drop(message);
+	return order->lost ? 0 : CNODE_ENOMEM;
 }
 
 /* Takes the order out; NULL: unknown. */
@@ -69,8 +90,10 @@ static void again_free(struct again *again)
 
 static void order_free(struct cn_order *order)
 {
-	if (order)
+	if (order) {
 		again_free(order->again);
+		cn_message_discard(order->lost);
+	}
 	cn_free(order);
 }
 
@@ -161,7 +184,9 @@ int cn_cluster_spawn(struct cn_cluster *cluster, const struct cn_spawn_order *o,
 		.arity = (uint32_t)arity,
 	};
 	bool extras = !cn_term_is_none(o->extras) && !is_plain(cluster, o->node);
-	int rc = options_of(o, extras, &c.opts);
+	int rc = foresee_loss(order);
+	if (rc == 0)
+		rc = options_of(o, extras, &c.opts);
 	if (rc == 0 && extras)
 		rc = again_new(o, (uint32_t)arity, &order->again);
 	bool added = false, unable = false;
@@ -253,7 +278,7 @@ int cn_orders_answered(struct cn_cluster *cluster, struct cn_peer *peer, const s
 		if (ask_again(cluster, peer, order, error))
 			return 0;
 		if (!order->abandoned)
-			tell(cluster, order, c->from, error);
+			rc = tell(cluster, order, c->from, error);
 	} else {
 		if (c->flags & CN_SPAWN_LINKED)
 			link_owner(cluster, peer, order, c->from);
@@ -264,7 +289,8 @@ int cn_orders_answered(struct cn_cluster *cluster, struct cn_peer *peer, const s
 			static const uint8_t reason[] = { CN_SMALL_ATOM_UTF8, 9, 'a', 'b', 'a', 'n', 'd', 'o', 'n', 'e', 'd' };
 			rc = cn_peer_send(cluster, peer->name, peer->epoch, &exit, cn_term_static(reason, sizeof reason), 0);
 		} else if (!order->abandoned) {
-			tell(cluster, order, c->from, NULL);
+			int told = tell(cluster, order, c->from, NULL);
+			rc = rc < 0 ? rc : told;
 		}
 	}
 	order_free(order);

@@ -47,6 +47,17 @@ void message_drop(struct cn_message *m)
 	cn_free(m);
 }
 
+struct cn_message *cn_message_new(cnode_term term)
+{
+	return message_new(term, 0);
+}
+
+void cn_message_discard(struct cn_message *m)
+{
+	if (m)
+		message_drop(m);
+}
+
 void cn_message_free(struct cnode_process *self, struct cn_message *m)
 {
 	if (!m)

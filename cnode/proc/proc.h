@@ -301,6 +301,14 @@ int cn_message_term(const struct cn_message *m, cnode_term *term);
 uint64_t cn_message_connection(const struct cn_message *m);
 /* Frees a message that was taken. Its process's thread. Takes NULL. */
 void cn_message_free(struct cnode_process *self, struct cn_message *m);
+/*
+ * A message that is made before it is due: whoever owes somebody an answer can give it when memory lacks. Keeps the
+ * term; NULL: out of memory. cn_procs_give takes it (dead processes and full mailboxes as cn_procs_send has them), or
+ * cn_message_discard, which takes NULL. Any thread.
+ */
+struct cn_message *cn_message_new(cnode_term term);
+void cn_message_discard(struct cn_message *take_m);
+void cn_procs_give(struct cn_procs *procs, cnode_pid to, struct cn_message *take_m);
 
 /* ---- classes of processes ---- */
 

@@ -91,6 +91,27 @@ int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_te
 	return 0;
 }
 
+void cn_procs_give(struct cn_procs *procs, cnode_pid to, struct cn_message *m)
+{
+	const struct cn_target target = { .pid = to };
+	struct work w = { .inside = false };
+	struct cnode_process *p = resolve(procs, &target);
+	bool ready = false, kept = false;
+	if (p) {
+		cn_mutex_lock(&p->lock);
+		kept = !is_dead(p) && !mailbox_is_full(p, &w);
+		if (kept)
+			ready = mailbox_push(p, m, &w);
+		cn_mutex_unlock(&p->lock);
+		if (ready)
+			run_ready(p, &w);
+		process_unref(p);
+	}
+	if (!kept)
+		message_drop(m);
+	work_run(&w);
+}
+
 /* ---- exit signals ---- */
 
 /*

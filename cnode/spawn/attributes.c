@@ -6,6 +6,7 @@ void cn_origin_unref(struct cn_origin *r)
 {
 	if (atomic_fetch_sub(&r->refs, 1) != 1)
 		return;
+	cn_message_discard(r->lost);
 	cn_free(r->application);
 	cnode_term_drop(r->env);
 	cn_free(r);

@@ -74,6 +74,7 @@ struct cn_origin {
 	cnode_pid from;
 	bool link, monitor, tells_failure;
 	cnode_ref failure_to;
+	struct cn_message *lost;    /* to a process of ours, what is said when memory lacks for the answer; NULL: it is said, or a peer's */
 	cnode_pid pid;              /* while it is registered globally */
 	/* Its own thread: */
 	char *application;          /* NULL: none */

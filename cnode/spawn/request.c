@@ -20,22 +20,35 @@ struct wanted {
 
 /* ---- answers ---- */
 
-/* To a process of ours: as the node it asked would have it told. */
-static void answer_here(const struct cn_origin *r, cnode_pid pid, const char *error)
+static int failure(const struct cn_origin *r, const char *error, cnode_term *message)
 {
-	cnode_term message;
-	int rc = error ? cnode_format(&message, "{spawn_reply,~r,error,~a}", r->id, error)
-		       : cnode_format(&message, "{spawn_reply,~r,ok,~p}", r->id, pid);
-	if (rc == 0) {
-		struct cn_target to = { .pid = r->from };
-		rc = cn_procs_send(r->factories->procs, &to, message, 0);
-		cnode_term_drop(message);
-	}
-	if (rc != 0)
-		cn_log_line(r->factories->log, CNODE_LOG_ERROR, "the answer to a spawn is lost: %s", cnode_strerror(rc));
+	return cnode_format(message, "{spawn_reply,~r,error,~a}", r->id, error);
 }
 
-static void answer(const struct cn_origin *r, cnode_pid pid, const char *error)
+/* To a process of ours: as the node it asked would have it told. What it cannot be told of must not live. */
+static void answer_here(struct cn_origin *r, cnode_pid pid, const char *error)
+{
+	static const uint8_t word[] = { CN_SMALL_ATOM_UTF8, 4, 'k', 'i', 'l', 'l' };
+	struct cn_procs *procs = r->factories->procs;
+	cnode_term message;
+	int rc = error ? failure(r, error, &message) : cnode_format(&message, "{spawn_reply,~r,ok,~p}", r->id, pid);
+	if (rc == 0) {
+		struct cn_target to = { .pid = r->from };
+		rc = cn_procs_send(procs, &to, message, 0);
+		cnode_term_drop(message);
+	}
+	if (rc == 0)
+		return;
+	cn_procs_give(procs, r->from, r->lost);
+	r->lost = NULL;
+	if (!error) {
+		struct cn_signal kill = { .kind = CN_SIG_EXIT2, .from = cn_procs_root(procs), .to = pid, .node = pid.node,
+					  .term = cn_term_static(word, sizeof word) };
+		(void)cn_procs_deliver(procs, &kill);   /* kill takes no memory */
+	}
+}
+
+static void answer(struct cn_origin *r, cnode_pid pid, const char *error)
 {
 	if (!r->cluster) {
 		answer_here(r, pid, error);
@@ -76,7 +89,7 @@ static void tell_failure(const struct cn_origin *r, cnode_term reason)
 }
 
 /* An answer holds an atom only: that of the reason, if it is one, else that of the code. */
-static void refuse_start(const struct cn_origin *r, int code, cnode_term reason)
+static void refuse_start(struct cn_origin *r, int code, cnode_term reason)
 {
 	cnode_atom atom;
 	if (r->tells_failure)
@@ -391,6 +404,15 @@ int cn_spawn_here(struct cn_factories *f, cnode_process *self, const char *modul
 		.tells_failure = w.wishes.tells_failure, .failure_to = w.wishes.failure_to,
 	};
 	atomic_init(&r->refs, 2);
+	cnode_term lost;
+	if (failure(r, "system_limit", &lost) == 0) {
+		r->lost = cn_message_new(lost);
+		cnode_term_drop(lost);
+	}
+	if (!r->lost) {
+		cn_free(r);
+		return CNODE_ENOMEM;
+	}
 	struct cn_gen_spec gen = { .factory = module, .args = args };
 	cn_mutex_lock(&f->lock);
 	r->factory = cn_factory_find(f, module);

@@ -19,6 +19,10 @@ struct cn_text {
 
 /* Passes white space and comments; returns the byte there, 0 at the end. */
 char cn_text_peek(struct cn_text *t);
+/* Are these the next bytes? */
+bool cn_text_follows(const struct cn_text *t, const char *what);
+/* Passes white space and comments, and `what` if it is there; false: it is not. */
+bool cn_text_take(struct cn_text *t, const char *what);
 /*
  * Reads one term and builds it. 0; CNODE_EBADARG: not Erlang text, t->at tells where. What the
  * builder refuses is in b->err.
@@ -26,6 +30,8 @@ char cn_text_peek(struct cn_text *t);
 int cn_text_term(struct cn_text *t, struct cnode_builder *b);
 /* Reads one literal (atom, number, string, binary), as cn_text_term does. */
 int cn_text_literal(struct cn_text *t, struct cnode_builder *b);
+/* format.c: the value of the ~ directive at t->at, built. 0, CNODE_EBADARG: there is no such. */
+int cn_text_directive(struct cn_text *t, struct cnode_builder *b);
 /*
  * The name of an atom that is not quoted, ASCII only; false: something else is there, nothing is
  * read.

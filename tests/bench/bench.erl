@@ -9,10 +9,13 @@
 -module(bench).
 -export([main/0]).
 %% For bench_names.
--export([argument/3, round/3, times/1, numbers/2, cell/3, target/2]).
+-export([drive/1, argument/3, round/3, times/1, numbers/2, cell/3, target/2]).
 
-main() ->
-    try run(init:get_plain_arguments()) of
+main() -> drive(fun run/1).
+
+%% A driver: runs with the arguments, and ends the node with what came of it.
+drive(Run) ->
+    try Run(init:get_plain_arguments()) of
         ok -> halt(0)
     catch
         Class:Reason:Stack ->

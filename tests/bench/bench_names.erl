@@ -62,14 +62,7 @@ per_second(N, Us) -> N * 1000000 div max(1, Us).
 
 %% ---- the driver ----
 
-main() ->
-    try run(init:get_plain_arguments()) of
-        ok -> halt(0)
-    catch
-        Class:Reason:Stack ->
-            io:format(standard_error, "bench: ~p: ~p~n    ~p~n", [Class, Reason, Stack]),
-            halt(1)
-    end.
+main() -> bench:drive(fun run/1).
 
 run(Args) ->
     [put(Key, bench:argument(Args, atom_to_list(Key), "")) || Key <- [pair, three, bin, cookie]],

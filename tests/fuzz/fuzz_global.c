@@ -31,14 +31,18 @@ static int lock(void *context, cnode_term resource, cnode_term requester, cnode_
 	abort();
 }
 
+static struct cn_global *g;
+static void message(const struct event *e)
+{
+	bool locker = e->what == EVENT_OTHER;
+	event_message(locker ? g->locker : (cnode_pid){ 0 }, locker ? NULL : SERVER, e->message);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct cn_global_ops ops = { .disconnect = on_disconnect, .disconnect_all = on_disconnect_all };
-	static const char *const nodes[] = { "r1@vm", "r2@vm", "o27@vm", "o29@vm" };
 	struct cn_supervisor *supervisor;
 	struct cn_functions *functions;
-	struct cn_global *g;
-	struct event e;
 	cnode_name px;
 	if (world_open(NULL) != 0 || cnode_name_of("px@vm", &px) != 0)
 		abort();
@@ -53,27 +57,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	g->first_tag = INT64_C(-576460752303423488);    /* so that the first session has the tag of the recorded frames */
 	if (cn_global_start(g) != 0)
 		abort();
-	do {
-		while (cn_sched_run(W.procs, false, 0))
-			continue;
-		cn_supervisor_run(supervisor, cn_now());
-		if (!event_next(&data, &size, &e))
-			break;
-		if (e.what == EVENT_UP || e.what == EVENT_DOWN)
-			event_node(e.what == EVENT_UP);
-		else if (e.what == EVENT_TIME)
-			cn_sched_expire(W.procs, cn_now() + 61 * CN_NS_PER_S, 1000);
-		else if (e.message.size_ > 0)
-			event_message(e.what == EVENT_OTHER ? g->locker : (cnode_pid){ 0 }, e.what == EVENT_OTHER ? NULL : SERVER, e.message);
-		cnode_term_drop(e.message);
-	} while (true);
+	events_play(data, size, supervisor, 61, message);
 	/* They go; and what is asked of nodes that the messages made up, which no connection ends, has its time. */
 	for (int round = 0; round < 6; round++) {
-		for (int i = 0; i < 4; i++) {
-			if (cnode_name_of(nodes[i], &W.peer) != 0)
-				abort();
-			event_node(false);
-		}
+		events_end();
 		cn_sched_expire(W.procs, cn_now() + 61 * CN_NS_PER_S, 1000);
 		while (cn_sched_run(W.procs, false, 0))
 			continue;

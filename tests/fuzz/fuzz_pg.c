@@ -28,13 +28,18 @@ static int only_ours(void *context, cnode_term group)
 	return 0;
 }
 
+static cnode_pid worker;
+static void message(const struct event *e)
+{
+	bool third = e->what == EVENT_THIRD;
+	event_message(third ? worker : (cnode_pid){ 0 }, third ? NULL : "sc", e->message);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct cn_pg_ops ops = { .peers = peers };
-	static const char *const nodes[] = { "r1@vm", "r2@vm", "o27@vm", "o29@vm" };
 	struct cn_supervisor *supervisor;
-	struct event e;
-	cnode_pid server, worker, now;
+	cnode_pid server, now;
 	cnode_term group;
 	if (world_open(NULL) != 0)
 		abort();
@@ -48,24 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	if (cn_procs_whereis(W.procs, "sc", &server) != 0 || cn_procs_whereis(W.procs, "Elixir.P.Adapter", &worker) != 0)
 		abort();
-	do {
-		while (cn_sched_run(W.procs, false, 0))
-			continue;
-		cn_supervisor_run(supervisor, cn_now());
-		if (!event_next(&data, &size, &e))
-			break;
-		if (e.what == EVENT_UP || e.what == EVENT_DOWN)
-			event_node(e.what == EVENT_UP);
-		else if (e.what == EVENT_TIME)
-			cn_sched_expire(W.procs, cn_now() + 2 * CN_NS_PER_S, 1000);
-		else if (e.message.size_ > 0)
-			event_message(e.what == EVENT_THIRD ? worker : (cnode_pid){ 0 }, e.what == EVENT_THIRD ? NULL : "sc", e.message);
-		cnode_term_drop(e.message);
-	} while (true);
-	for (int i = 0; i < 4; i++) {
-		cnode_name_of(nodes[i], &W.peer);
-		event_node(false);
-	}
+	events_play(data, size, supervisor, 2, message);
+	events_end();
 	while (cn_sched_run(W.procs, false, 0))
 		continue;
 	if (cn_procs_whereis(W.procs, "sc", &now) != 0 || !cnode_pid_equal(now, server) ||

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two whole nodes while memory lacks, at every allocation in turn: in what they do for each other, and in their beginning.
+ * Whoever waits hears something (the answer, or an error that says why), and when there is memory again all goes on.
+ */
+#include "cnode/node/peer.h"
+#include "tests/alloc_fail.h"
+#include "tests/spawn_nodes.h"
+
+static void open_nodes_with_scarce_memory(void)
+{
+	alloc_fail_install();
+	open_nodes();
+	ck_assert_int_eq(cnode_factory_add(a, "probe", &probe, NULL, CNODE_NO_NODES), 0);
+}
+
+static int ping(void)
+{
+	return cnode_ping(mb, B, WAIT, NULL, NULL);
+}
+
+static int call_db(void)
+{
+	cnode_term reply;
+	int rc = cnode_call_name(mb, "db", B, WAIT, &reply, "count");
+	if (rc == 0)
+		cnode_term_drop(reply);
+	return rc;
+}
+
+/* A process is spawned, asked and ended. */
+static int spawn_at(const char *node)
+{
+	cnode_spawn_options how = CNODE_SPAWN_INIT;
+	cnode_term none, reply;
+	cnode_pid pid;
+	how.timeout_ms = WAIT;
+	how.monitor = true;
+	int rc = cnode_parse("[]", &none, NULL);
+	if (rc != 0)
+		return rc;
+	rc = cnode_spawn_remote(mb, node, "probe", none, &how, &pid);
+	cnode_term_drop(none);
+	if (rc != 0)
+		return rc;
+	rc = cnode_call(mb, pid, WAIT, &reply, "count");
+	if (rc == 0)
+		cnode_term_drop(reply);
+	cnode_exit(self(), pid, "~a", "kill");
+	return rc;
+}
+
+static int spawn_there(void)
+{
+	return spawn_at(B);
+}
+
+static int spawn_here(void)
+{
+	return spawn_at(A);
+}
+
+static const struct {
+	const char *name;
+	int (*run)(void);
+	bool connected;             /* else it waits for a connection first */
+} deeds[] = {
+	{ "ping", ping, false },
+	{ "call", call_db, false },
+	{ "call", call_db, true },
+	{ "spawn", spawn_there, false },
+	{ "spawn", spawn_there, true },
+	{ "spawn of its own", spawn_here, true },
+};
+
+/* Both nodes are as they were: nothing is left that a lack of memory broke. */
+static void works_again(long k)
+{
+	cnode_info m;
+	cnode_pid pid;
+	while (cnode_receive(mb, &m, 0) == 0)
+		continue;
+	if (cnode_whereis(b, "db", &pid) != 0)
+		start_named("db");
+	/* The end of a connection of before may be heard of now. */
+	int rc = CNODE_ENOCONNECTION;
+	for (int tries = 0; tries < 3 && rc == CNODE_ENOCONNECTION; tries++)
+		rc = call_db();
+	ck_assert_msg(rc == 0, "after allocation %ld: %s", k, cnode_mailbox_error(mb));
+}
+
+static void disconnect(void)
+{
+	cnode_info m;
+	ck_assert_int_eq(cnode_monitor_node(self(), B, true), 0);
+	cnode_disconnect(a, B);
+	do
+		ck_assert_int_eq(cnode_receive(mb, &m, WAIT), 0);
+	while (m.kind != CNODE_NODEDOWN);
+}
+
+START_TEST(whoever_waits_hears_something_when_memory_lacks)
+{
+	const char *name = deeds[_i / 2].name;
+	int rest = _i % 2;
+	long k = 0;
+	bool reached = true;
+	works_again(0);
+	while (reached) {
+		if (!deeds[_i / 2].connected)
+			disconnect();
+		alloc_fail_at(++k, rest);
+		int rc = deeds[_i / 2].run();
+		reached = alloc_fail_never();
+		/* An error is an answer; that nothing came for 20 s is none. */
+		ck_assert_msg(rc != CNODE_ETIMEOUT, "%s: nothing was heard when allocation %ld%s failed", name, k, rest ? " and the rest" : "");
+		/* net_kernel, which answers pings, is started again, but later each time. */
+		ck_assert_msg(reached || rc == 0 || (rc == CNODE_ENOPROC && deeds[_i / 2].run == ping), "%s: %s", name,
+			      cnode_mailbox_error(mb));
+		works_again(k);
+	}
+	ck_assert_int_gt(k, 3);
+}
+END_TEST
+
+/* ---- dynamic names (node/dynamic.c) ---- */
+
+static struct cn_cluster *cluster;
+static struct cn_loop *loop;
+static struct cn_procs *procs;
+
+static void open_cluster(void)
+{
+	static const struct cn_cluster_ops ops = { 0 };
+	struct cn_cluster_config config = { .name = "me@h", .cookie = "secret" };
+	struct cn_procs_config process_config = { .creation = 5 };
+	cnode_name me;
+	ck_assert_int_eq(cnode_name_of("me@h", &me), 0);
+	process_config.node = me;
+	ck_assert_int_eq(cn_loop_new(NULL, &loop), 0);
+	ck_assert_int_eq(cn_procs_new(&process_config, NULL, NULL, &procs), 0);
+	ck_assert_int_eq(cn_cluster_new(&config, loop, procs, NULL, &ops, NULL, &cluster), 0);
+}
+
+static void close_cluster(void)
+{
+	cn_cluster_free(cluster);
+	cn_procs_free(procs);
+	cn_loop_free(loop);
+}
+
+/* Connections are known by their addresses only. */
+#define CONN(n) ((const struct cn_conn *)(const void *)&connections[n])
+static const char connections[8];
+
+START_TEST(a_dynamic_name_goes_to_the_next_of_its_host_with_the_next_creation)
+{
+	struct cn_hello one, other, again;
+	ck_assert(cn_dynamic_give(cluster, CONN(0), "h1", &one));
+	ck_assert(cn_dynamic_give(cluster, CONN(1), "h1", &other));
+	ck_assert_str_ne(one.name, other.name);
+	ck_assert_str_eq(strchr(one.name, '@'), "@h1");
+	ck_assert_uint_ge(one.creation, 4);
+	cn_dynamic_up(cluster, CONN(0));
+	cn_dynamic_down(cluster, CONN(0));
+	/* Another host's is not given; a stranger's, who was never up, is forgotten. */
+	ck_assert(cn_dynamic_give(cluster, CONN(2), "h2", &again));
+	ck_assert_str_eq(strchr(again.name, '@'), "@h2");
+	cn_dynamic_down(cluster, CONN(2));
+	cn_dynamic_down(cluster, CONN(1));
+	ck_assert(cn_dynamic_give(cluster, CONN(3), "h1", &again));
+	ck_assert_str_eq(again.name, one.name);
+	ck_assert_uint_eq(again.creation, one.creation + 1 < 4 ? 4 : one.creation + 1);
+	struct cn_hello fresh;
+	ck_assert(cn_dynamic_give(cluster, CONN(4), "h1", &fresh));
+	ck_assert_str_ne(fresh.name, other.name);
+	for (int i = 3; i < 5; i++)
+		cn_dynamic_down(cluster, CONN(i));
+}
+END_TEST
+
+START_TEST(a_peer_that_asks_for_a_name_is_refused_when_memory_lacks)
+{
+	struct cn_hello answer;
+	int refused = 0;
+	bool given = false;
+	for (long k = 1; !given; k++) {
+		alloc_fail_at(k, 0);
+		given = cn_dynamic_give(cluster, CONN(0), "h1", &answer);
+		alloc_fail_never();
+		refused += !given;
+		/* Nothing of it is left: whoever asks next has it all for himself. */
+		ck_assert(given == (cluster->dynamic != NULL));
+	}
+	ck_assert_int_gt(refused, 0);
+	cn_dynamic_down(cluster, CONN(0));
+	ck_assert_ptr_null(cluster->dynamic);
+}
+END_TEST
+
+static void open_cluster_with_scarce_memory(void)
+{
+	alloc_fail_install();
+	open_cluster();
+}
+
+int main(void)
+{
+	Suite *s = suite_create("nodes_memory");
+	TCase *names = tcase_create("names");
+	tcase_add_checked_fixture(names, open_cluster_with_scarce_memory, close_cluster);
+	tcase_add_test(names, a_dynamic_name_goes_to_the_next_of_its_host_with_the_next_creation);
+	tcase_add_test(names, a_peer_that_asks_for_a_name_is_refused_when_memory_lacks);
+	suite_add_tcase(s, names);
+	TCase *tc = tcase_create("two");
+	tcase_set_timeout(tc, 110);
+	tcase_add_checked_fixture(tc, open_nodes_with_scarce_memory, close_nodes);
+	tcase_add_loop_test(tc, whoever_waits_hears_something_when_memory_lacks, 0, 2 * CN_ARRAY_SIZE(deeds));
+	suite_add_tcase(s, tc);
+	return tap_run(s);
+}
