@@ -199,11 +199,14 @@ bool multi_told_all(struct multi *m);
 
 /*
  * set_lock once, on all the nodes or none: what was granted is given back when one refuses. A node
- * that is not there grants.
+ * that is not there grants, and is added to `silent` (NULL: nobody wants to know): its lock went with its connection, and
+ * whoever asks it something more dials it, and waits for it, once more.
  */
 typedef int locked_fn(struct cnode_process *self, void *state, void *context, bool granted);
+struct node_list;
 int lock_nodes(struct cn_global *g, struct cnode_process *self, void *state, const cnode_name *nodes, size_t count,
-	       uint64_t timeout_ms, cnode_term resource, cnode_term requester, locked_fn *done, void *context);
+	       uint64_t timeout_ms, cnode_term resource, cnode_term requester, struct node_list *silent, locked_fn *done,
+	       void *context);
 /* del_lock on the nodes; done (with granted true) when all have answered. */
 int unlock_nodes(struct cn_global *g, struct cnode_process *self, void *state, const cnode_name *nodes, size_t count,
 		 uint64_t timeout_ms, cnode_term resource, cnode_term requester, locked_fn *done, void *context);
@@ -217,6 +220,7 @@ struct node_list {
 int nodes_add(struct node_list *l, cnode_name node);     /* CNODE_ENOMEM; twice is once */
 bool nodes_has(const struct node_list *l, cnode_name node);
 void nodes_remove(struct node_list *l, cnode_name node);
+void nodes_remove_all(struct node_list *l, const struct node_list *others);
 void nodes_fini(struct node_list *l);
 /* The greatest name, which is locked first and unlocked last: names compare by their bytes. */
 cnode_name nodes_boss(const cnode_name *nodes, size_t count);

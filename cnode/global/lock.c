@@ -120,7 +120,7 @@ static int tried(struct cnode_process *self, void *state, void *context, bool gr
 
 static int try(struct cnode_process *self, void *state, struct user_lock *u)
 {
-	return lock_nodes(u->g, self, state, u->nodes, u->count, CNODE_INFINITY, u->resource, u->requester, tried, u);
+	return lock_nodes(u->g, self, state, u->nodes, u->count, CNODE_INFINITY, u->resource, u->requester, NULL, tried, u);
 }
 
 static int make(struct cn_global *g, cnode_process *self, cnode_term resource, cnode_term requester, const cnode_name *nodes,

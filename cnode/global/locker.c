@@ -62,6 +62,7 @@ struct locker {
 	size_t event_count;
 	struct him *queue;
 	struct node_list known;
+	struct node_list silent;        /* who gave no answer when it was to be locked: left alone in this turn */
 	bool just_synced;
 	cnode_ref timer;            /* words 0: none */
 	/* The joining that is under way. */
@@ -258,7 +259,8 @@ static int locked_note(struct locker *l, const struct node_list *nodes)
 {
 	int rc = 0;
 	for (size_t i = 0; i < nodes->count && rc == 0; i++)
-		rc = nodes_add(&l->locked, nodes->at[i]);
+		if (!nodes_has(&l->silent, nodes->at[i]))
+			rc = nodes_add(&l->locked, nodes->at[i]);
 	return rc;
 }
 
@@ -291,10 +293,11 @@ static int second_locked(struct cnode_process *self, void *state, void *context,
 	if (rc == 0)
 		rc = locked_note(l, &second);
 	for (size_t i = 0; i < l->known.count && rc == 0; i++)
-		if (l->known.at[i] != l->boss)
+		if (l->known.at[i] != l->boss && !nodes_has(&l->silent, l->known.at[i]))
 			rc = nodes_add(&rest, l->known.at[i]);
 	if (rc == 0)
-		rc = lock_nodes(l->g, self, state, rest.at, rest.count, l->g->config.stall_ms, locks_global(), l->id, all_locked, l);
+		rc = lock_nodes(l->g, self, state, rest.at, rest.count, l->g->config.stall_ms, locks_global(), l->id,
+				&l->silent, all_locked, l);
 	nodes_fini(&second);
 	nodes_fini(&rest);
 	return rc;
@@ -307,13 +310,13 @@ static int boss_locked(struct cnode_process *self, void *state, void *context, b
 		return failed(l);
 	cnode_name second[2];
 	size_t count = 0;
-	int rc = nodes_add(&l->locked, l->boss);
+	int rc = nodes_has(&l->silent, l->boss) ? 0 : nodes_add(&l->locked, l->boss);
 	if (l->g->self != l->boss)
 		second[count++] = l->g->self;
 	if (l->initiator && l->node != l->boss)
 		second[count++] = l->node;
 	return rc != 0 ? rc : lock_nodes(l->g, self, state, second, count, l->g->config.stall_ms, locks_global(), l->id,
-					 second_locked, l);
+					 &l->silent, second_locked, l);
 }
 
 /* lock_nodes_safely of global.erl. */
@@ -327,6 +330,7 @@ static int begin(struct locker *l, const struct him *h, bool initiator)
 	l->version = h->version;
 	l->initiator = initiator;
 	l->locked.count = 0;
+	l->silent.count = 0;
 	int rc = cnode_term_keep(h->his_tag, &l->his_tag);
 	if (rc == 0)
 		rc = lock_id_term(cnode_self(l->self), h->locker, &l->id);
@@ -336,7 +340,8 @@ static int begin(struct locker *l, const struct him *h, bool initiator)
 	l->boss = known && nodes_compare(known, l->g->self) > 0 ? known : l->g->self;
 	if (l->boss != l->g->self && !cn_global_can_lock(l->g, locks_global(), l->id))
 		return failed(l);
-	return lock_nodes(l->g, l->self, l, &l->boss, 1, l->g->config.stall_ms, locks_global(), l->id, boss_locked, l);
+	return lock_nodes(l->g, l->self, l, &l->boss, 1, l->g->config.stall_ms, locks_global(), l->id, &l->silent,
+			  boss_locked, l);
 }
 
 /* ---- events ---- */
@@ -622,6 +627,7 @@ static void locker_release(void *state)
 	}
 	joining_clear(l);
 	nodes_fini(&l->known);
+	nodes_fini(&l->silent);
 	nodes_fini(&l->locked);
 }
 

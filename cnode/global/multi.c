@@ -101,6 +101,7 @@ struct locking {
 	struct cn_global *g;
 	uint64_t timeout_ms;
 	cnode_term resource, requester; /* its own */
+	struct node_list *silent;
 	bool refused;                   /* what was granted is given back */
 	locked_fn *done;
 	void *context;
@@ -180,8 +181,13 @@ static int lock_answered(struct cnode_process *self, void *state, struct multi *
 	struct locking *l = m->context;
 	size_t granted = 0;
 	bool refused = false;
-	for (size_t i = 0; i < m->count; i++)
-		refused = refused || is_missed(m, &m->legs[i]) || (m->legs[i].reply != REPLY_NONE && m->legs[i].reply != REPLY_TRUE);
+	for (size_t i = 0; i < m->count; i++) {
+		const struct leg *leg = &m->legs[i];
+		bool missed = is_missed(m, leg), answers = leg->reply != REPLY_NONE;
+		refused = refused || missed || (answers && leg->reply != REPLY_TRUE);
+		if (l->silent && !missed && !answers && nodes_add(l->silent, leg->node) != 0)
+			return CNODE_ENOMEM;
+	}
 	if (!refused)
 		return locking_end(self, state, l, true);
 	cnode_name *nodes = cn_calloc(m->count, sizeof *nodes);
@@ -206,7 +212,8 @@ static bool has(const cnode_name *nodes, size_t count, cnode_name node)
 }
 
 int lock_nodes(struct cn_global *g, struct cnode_process *self, void *state, const cnode_name *nodes, size_t count,
-	       uint64_t timeout_ms, cnode_term resource, cnode_term requester, locked_fn *done, void *context)
+	       uint64_t timeout_ms, cnode_term resource, cnode_term requester, struct node_list *silent, locked_fn *done,
+	       void *context)
 {
 	if (count == 0)
 		return done(self, state, context, true);
@@ -215,7 +222,10 @@ int lock_nodes(struct cn_global *g, struct cnode_process *self, void *state, con
 		return done(self, state, context, false);
 	struct locking *l;
 	int rc = locking_new(g, self, timeout_ms, resource, requester, done, context, &l);
-	return rc != 0 ? rc : locking_send(self, state, l, "set_lock", nodes, count, lock_answered);
+	if (rc != 0)
+		return rc;
+	l->silent = silent;
+	return locking_send(self, state, l, "set_lock", nodes, count, lock_answered);
 }
 
 int unlock_nodes(struct cn_global *g, struct cnode_process *self, void *state, const cnode_name *nodes, size_t count,

@@ -35,6 +35,12 @@ void nodes_remove(struct node_list *l, cnode_name node)
 		}
 }
 
+void nodes_remove_all(struct node_list *l, const struct node_list *others)
+{
+	for (size_t i = 0; i < others->count; i++)
+		nodes_remove(l, others->at[i]);
+}
+
 void nodes_fini(struct node_list *l)
 {
 	cn_free(l->at);

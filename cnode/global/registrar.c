@@ -33,6 +33,7 @@ struct registrar {
 	unsigned times;             /* it was tried */
 	cnode_term requester;       /* our pid */
 	struct node_list nodes;     /* what it is done on: this node and the known ones */
+	struct node_list silent;    /* those that gave no answer: they are left alone in this try */
 	cnode_name boss;
 	const char *result;         /* the answer's atom */
 };
@@ -87,13 +88,15 @@ static int given_back(struct cnode_process *self, void *state, void *context, bo
 static int give_back_boss(struct cnode_process *self, void *state, void *context, bool granted)
 {
 	struct registrar *r = context;
-	(void)granted;
+	if (nodes_has(&r->silent, r->boss))
+		return given_back(self, state, r, granted);
 	return unlock_nodes(r->g, self, state, &r->boss, 1, r->g->config.stall_ms, locks_global(), r->requester, given_back, r);
 }
 
 static int give_back(struct registrar *r)
 {
 	nodes_remove(&r->nodes, r->boss);
+	nodes_remove_all(&r->nodes, &r->silent);
 	return unlock_nodes(r->g, r->self, r, r->nodes.at, r->nodes.count, r->g->config.stall_ms, locks_global(), r->requester,
 			    give_back_boss, r);
 }
@@ -105,6 +108,9 @@ static int done_everywhere(struct cnode_process *self, void *state, struct multi
 	struct registrar *r = m->context;
 	(void)self;
 	(void)state;
+	for (size_t i = 0; i < m->count; i++)
+		if (m->legs[i].reply == REPLY_NONE && nodes_add(&r->silent, m->legs[i].node) != 0)
+			return CNODE_ENOMEM;
 	/* Without our own server there is no table that the name could be in: all three begin anew. */
 	return multi_told_all(m) ? give_back(r) : CNODE_ENOMEM;
 }
@@ -162,12 +168,13 @@ static int all_locked(struct cnode_process *self, void *state, void *context, bo
 	struct registrar *r = context;
 	if (!granted)
 		return give_back_boss(self, state, r, false);
+	nodes_remove_all(&r->nodes, &r->silent);
 	/* A node that came in between would not hear of the name. */
 	struct node_list now = { 0 };
 	int rc = list_nodes(r, &now);
 	bool grown = false;
 	for (size_t i = 0; i < now.count && rc == 0; i++)
-		grown = grown || !nodes_has(&r->nodes, now.at[i]);
+		grown = grown || !(nodes_has(&r->nodes, now.at[i]) || nodes_has(&r->silent, now.at[i]));
 	nodes_fini(&now);
 	if (rc != 0)
 		return rc;
@@ -179,19 +186,21 @@ static int boss_locked(struct cnode_process *self, void *state, void *context, b
 	struct registrar *r = context;
 	if (!granted)
 		return given_back(self, state, r, false);
+	nodes_remove_all(&r->nodes, &r->silent);
 	return lock_nodes(r->g, self, state, r->nodes.at, r->nodes.count, r->g->config.stall_ms, locks_global(), r->requester,
-			  all_locked, r);
+			  &r->silent, all_locked, r);
 }
 
 static int try(struct registrar *r)
 {
-	r->nodes.count = 0;
+	r->nodes.count = r->silent.count = 0;
 	r->result = NULL;
 	int rc = list_nodes(r, &r->nodes);
 	if (rc != 0)
 		return rc;
 	r->boss = CN_MUTANT(global_self_is_boss) ? r->g->self : nodes_boss(r->nodes.at, r->nodes.count);
-	return lock_nodes(r->g, r->self, r, &r->boss, 1, r->g->config.stall_ms, locks_global(), r->requester, boss_locked, r);
+	return lock_nodes(r->g, r->self, r, &r->boss, 1, r->g->config.stall_ms, locks_global(), r->requester, &r->silent,
+			  boss_locked, r);
 }
 
 static int next(struct registrar *r)
@@ -298,6 +307,7 @@ static void registrar_release(void *state)
 		}
 	cnode_term_drop(r->requester);
 	nodes_fini(&r->nodes);
+	nodes_fini(&r->silent);
 }
 
 const cnode_behaviour registrar_behaviour = {
