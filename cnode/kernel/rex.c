@@ -143,13 +143,17 @@ static int external_done(cnode_process *self, void *state, void *context, const 
 }
 
 /* True if the arguments are those of a call of global for a hidden node's name: *rc is how it went then. */
-static bool external(cnode_process *self, cnode_term args, int *rc)
+static bool external(cnode_process *self, struct rex *rex, cnode_name peer, cnode_term args, int *rc)
 {
 	cnode_atom module, function;
-	cnode_term list;
+	cnode_term list, name;
 	if (cnode_scan(args, "[_,~a,~a,~t]", &module, &function, &list) != 0 || strcmp(module.text, "global") != 0 ||
 	    (strcmp(function.text, "register_name_external") != 0 && strcmp(function.text, "unregister_name_external") != 0))
 		return false;
+	if (cnode_scan(list, "[~t|_]", &name) == 0 && cn_functions_may_register(rex->functions, peer, name) != 0) {
+		*rc = told(refuse(self, args, "not_allowed"));
+		return true;
+	}
 	struct external *waiting = cn_calloc(1, sizeof *waiting);
 	*rc = waiting ? cnode_term_keep(args, &waiting->args) : CNODE_ENOMEM;
 	if (*rc == 0)
@@ -243,7 +247,7 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 {
 	char node[CNODE_NAME_SIZE];
 	int rc;
-	if (external(self, args, &rc))
+	if (external(self, rex, peer, args, &rc))
 		return rc;
 	rc = cnode_name_text(peer != 0 ? peer : cnode_self(self).node, node);
 	if (rc == 0)
