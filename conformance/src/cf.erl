@@ -29,12 +29,17 @@ took({Began, Watch}) ->
     {Ms, max(0, Ms - Late)}.
 
 late(Owner, Late, Since) ->
-    receive
-        {late, From} -> From ! {self(), Late};
-        {'DOWN', Owner, _, _, _} -> ok
-    after 10 ->
-        Now = erlang:monotonic_time(millisecond),
-        late(Owner, Late + max(0, Now - Since - 12), Now)
+    Asked = receive
+                {late, From} -> From;
+                {'DOWN', Owner, _, _, _} -> nobody
+            after 10 -> go_on
+            end,
+    Now = erlang:monotonic_time(millisecond),
+    Sum = Late + max(0, Now - Since - 12),
+    case Asked of
+        go_on -> late(Owner, Sum, Now);
+        nobody -> ok;
+        _ -> Asked ! {self(), Sum}
     end.
 
 fail(Text) -> fail(Text, []).

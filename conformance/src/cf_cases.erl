@@ -58,7 +58,17 @@ modules() ->
 
 all() -> lists:append([M:cases() || M <- modules(), code:ensure_loaded(M) =:= {module, M}]).
 
-find(Id) -> lists:keyfind(Id, 1, all() ++ cf_eye:cases()).
+%% Made once: it is asked for each case that is run and each line of a report.
+find(Id) -> maps:get(Id, index(), false).
+
+index() ->
+    case persistent_term:get(?MODULE, none) of
+        none ->
+            Index = maps:from_list([{element(1, C), C} || C <- all() ++ cf_eye:cases()]),
+            persistent_term:put(?MODULE, Index),
+            Index;
+        Index -> Index
+    end.
 
 option(Key, {_, _, _, Options, _}, Default) -> proplists:get_value(Key, Options, Default).
 

@@ -355,6 +355,8 @@ register_1(C) ->
     [A, B | More] = names(C),
     connect(A, B),
     [cf_cluster:wait_known(X, [Y]) || {X, Y} <- [{A, B}, {B, A}]],
+    %% Their meeting gives the lock back after they know each other.
+    no_lock(C),
     P = puppet(A), Name = name(), Q = puppet(B),
     true = ask(P, global_set_lock, [{global, P}, [A, B], 0]),
     Asked = later(Q, global_register, [Name], self()),

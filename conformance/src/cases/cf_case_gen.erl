@@ -124,7 +124,7 @@ busy_server(#{nut := Nut}) -> spawn(Nut, busy, start, []).
 
 timeout(T) ->
     P = busy_server(T),
-    cf:same(timeout, exits(fun() -> gen_server:call(P, {spin, 300}, 50) end)),
+    cf:same(timeout, exits(fun() -> gen_server:call(P, {spin, 1000}, 50) end)),
     cf:same(done, gen_server:call(P, {spin, 1}, cf:ms(8000))),
     case erlang:system_info(otp_release) of
         "23" -> ok;                              % its late reply comes as a message
@@ -316,7 +316,7 @@ sys_busy(T) ->
 
 get_state_timeout(T) ->
     P = busy_server(T),
-    R = gen_server:send_request(P, {spin, 300}),
+    R = gen_server:send_request(P, {spin, 1000}),
     {timeout, {sys, get_state, _}} = (try sys:get_state(P, 20) catch exit:Why -> Why end),
     {reply, done} = gen_server:wait_response(R, cf:ms(8000)),
     done = gen_server:call(P, {spin, 1}, cf:ms(8000)),

@@ -33,10 +33,21 @@ cases() ->
 
 %% A puppet that reports to a connection that stays.
 watcher(C, Type) ->
+    alone(C),
     P = cf_fake:puppet(C),
     ok = cf_fake:call(C, P, watch, [cf_fake:pid(C, 77)]),
     ok = cf_fake:call(C, P, monitor_nodes, [true, Type]),
     P.
+
+%% The node learns in its own time that the fakes of cases before this one are gone: no watcher is to be told of these.
+alone(C) ->
+    Ours = [Name || {Name, _} <- get(cf_fakes)],
+    cf:wait("fakes of other cases are gone there", fun() ->
+        case [N || N <- cf_fake:call(C, nodes, [connected]), lists:prefix("fake", atom_to_list(N)), not lists:member(N, Ours)] of
+            [] -> true;
+            Others -> Others
+        end
+    end).
 
 %% What a watcher saw next, of all that it saw.
 saw(C, P) -> cf_fake:take(C, fun({signal, _, {saw, X, M}, _}) when X =:= P -> M end).
