@@ -640,6 +640,46 @@ static int count_name(void *context, cnode_term name, cnode_pid pid)
 	return 0;
 }
 
+struct looker {
+	cnode_node *node;
+	cnode_term name;
+	_Atomic bool stop;
+	_Atomic unsigned looked, missed;
+};
+
+static void look(void *arg)
+{
+	struct looker *l = arg;
+	cnode_pid pid;
+	while (!atomic_load(&l->stop)) {
+		l->missed += cnode_global_whereis(l->node, l->name, &pid) != 0;
+		l->looked++;
+	}
+}
+
+START_TEST(a_name_that_moves_is_never_nobodys)
+{
+	cnode_node *n = open_node("m@127.0.0.1", false);
+	cnode_mailbox *mb[2];
+	struct looker l = { .node = n, .name = term("moves") };
+	struct cn_thread thread;
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(cnode_mailbox_open(n, NULL, &mb[i]), 0);
+	ck_assert_int_eq(cnode_global_register(mb[0], l.name, cnode_self(cnode_mailbox_process(mb[0])), NULL, WAIT), 0);
+	ck_assert_int_eq(cn_thread_start(&thread, "looker", look, &l), 0);
+	/* As often as it takes for the looker to have been there. */
+	for (unsigned i = 1; i <= 2000 || atomic_load(&l.looked) < 1000000; i++)
+		ck_assert_int_eq(cnode_global_re_register(mb[0], l.name, cnode_self(cnode_mailbox_process(mb[i % 2])), NULL, WAIT), 0);
+	atomic_store(&l.stop, true);
+	cn_thread_join(&thread);
+	ck_assert_uint_eq(l.missed, 0);
+	cnode_term_drop(l.name);
+	for (int i = 0; i < 2; i++)
+		cnode_mailbox_close(mb[i]);
+	cnode_node_free(n);
+}
+END_TEST
+
 START_TEST(whereis_is_quick)
 {
 	enum { N = 1000000 };
@@ -684,6 +724,7 @@ int main(void)
 	tcase_add_test(t, a_node_that_leaves_the_cluster_is_alone);
 	tcase_add_test(t, a_name_server_that_has_ended_joins_anew);
 	tcase_add_test(t, every_kernel_service_is_there_again);
+	tcase_add_test(t, a_name_that_moves_is_never_nobodys);
 	tcase_add_test(t, whereis_is_quick);
 	suite_add_tcase(s, t);
 	return tap_run(s);

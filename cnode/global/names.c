@@ -182,12 +182,9 @@ static void pid_unnamed(struct cn_global *g, cnode_pid pid, bool mortal)
 
 /* ---- insertion and deletion, by the name server's process ---- */
 
-static void take_out(struct server *s, struct name *n)
+/* What is out of the table. */
+static void let_go(struct server *s, struct name *n)
 {
-	struct names_shard *shard = shard_of(s->g, n->item.hash);
-	cn_mutex_lock(&shard->lock);
-	table_remove(&shard->table, &n->item);
-	cn_mutex_unlock(&shard->lock);
 	s->name_count--;
 	watch_remove(s, &n->watch);
 	pid_unnamed(s->g, n->pid, n->mortal);
@@ -195,6 +192,15 @@ static void take_out(struct server *s, struct name *n)
 	if (n->linked && names_of(s->g, n->pid) == 0)
 		(void)cnode_unlink(s->self, n->pid);    /* fails only if this process is dead */
 	name_free(n);
+}
+
+static void take_out(struct server *s, struct name *n)
+{
+	struct names_shard *shard = shard_of(s->g, n->item.hash);
+	cn_mutex_lock(&shard->lock);
+	table_remove(&shard->table, &n->item);
+	cn_mutex_unlock(&shard->lock);
+	let_go(s, n);
 }
 
 void names_delete(struct server *s, cnode_term name)
@@ -255,13 +261,16 @@ int names_insert(struct server *s, cnode_term name, cnode_pid pid, cnode_term me
 		return rc;
 	if (old && cnode_pid_is_none(word->pid) && !cnode_pid_equal(old->pid, pid))
 		lost_its_name(s->g, old);
-	if (old)
-		take_out(s, old);
 	struct names_shard *shard = shard_of(s->g, n->item.hash);
+	/* In one step: who looks for a name that moves finds the one process or the other. */
 	cn_mutex_lock(&shard->lock);
+	if (old)
+		table_remove(&shard->table, &old->item);
 	table_add(&shard->table, &n->item);
 	cn_mutex_unlock(&shard->lock);
 	s->name_count++;
+	if (old)
+		let_go(s, old);
 	return 0;
 }
 

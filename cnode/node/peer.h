@@ -125,6 +125,8 @@ void cn_cluster_chores(struct cn_task *task);
 void cn_peer_forget_idle(struct cn_peer *peer);
 /* Between a half and all of it. */
 uint64_t cn_jitter(uint64_t ns);
+/* How long to wait behind that many failures before a peer that is to be kept is dialled again: ns, between 1 and 30 s. */
+uint64_t cn_peer_backoff(uint32_t failures);
 
 /* dynamic.c: names for peers that ask for one. Lead. */
 struct cn_dynamic;

@@ -175,8 +175,7 @@ uint64_t cn_jitter(uint64_t ns)
 	return ns / 2 + ns / 2 * (random % 1001) / 1000;
 }
 
-/* Behind that many failures; between 1 and 30 s. */
-static uint64_t backoff(uint32_t failures)
+uint64_t cn_peer_backoff(uint32_t failures)
 {
 	uint64_t wait = 2 * BACKOFF_MIN << (failures < 5 ? failures : 5);
 	return cn_jitter(wait < BACKOFF_MAX ? wait : BACKOFF_MAX);
@@ -294,7 +293,7 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 
 	tell_watches(peer, code != 0 ? code : CNODE_ENOCONNECTION, text);
 	if (peer->keep && !cluster->stopping) {
-		uint64_t wait = backoff(was_up ? 0 : peer->tries);
+		uint64_t wait = cn_peer_backoff(was_up ? 0 : peer->tries);
 		peer->tries = was_up ? 0 : peer->tries + 1;
 		/* Who asked to stay connected hears why it cannot be, and again when the cause changes; conn tells each
 		   attempt at level info. */

@@ -70,7 +70,7 @@ fits(_, _) -> false.
 
 list(O) ->
     Cases = chosen(O),
-    [io:format("~-36s ~ts~n~-36s rule: ~ts~ts~n", [Id, What, "", Rule, notes(C)]) || {Id, What, Rule, _, _} = C <- Cases],
+    [io:format("~s ~ts~n~-36s rule: ~ts~ts~n", [string:pad(atom_to_list(Id), 36), What, "", Rule, notes(C)]) || {Id, What, Rule, _, _} = C <- Cases],
     Groups = lists:usort([cf_cases:group(C) || C <- Cases]),
     io:format("~n~p cases: ~s~n", [length(Cases),
               string:join([io_lib:format("~s ~p", [G, length([C || C <- Cases, cf_cases:group(C) =:= G])]) || G <- Groups], ", ")]).

@@ -38,7 +38,6 @@ cases() ->
      {'pg.answers_discover', "a discover is answered with a sync, of an unknown server also with a discover", ?RULE, [?PG], fun answers_discover/1},
      {'pg.answers_discover_1', "a discover with a version is answered so that its sender can read it", ?RULE, [?PG, {from, 26}], fun answers_discover_1/1},
      {'pg.server_ends', "the members of a server that ends are gone", ?RULE, [?PG], fun server_ends/1},
-     {'pg.tenth_server', "a scope that is started ten times in a row is known by its newest server, before any of the others has been seen to end", ?RULE, [?PG], fun tenth_server/1},
      {'pg.unknown_server', "joins and leaves of a server that nobody knows are ignored", ?RULE, [?PG], fun unknown_server/1},
      {'pg.not_before_sync', "nothing is told to a server before its first sync: it might not survive that", "global.md 5.2", [?PG], fun not_before_sync/1},
      %% pg.erl ends for each of these, and is restarted without its members.
@@ -516,27 +515,6 @@ server_ends(T) ->
     %% Its last words come too late.
     cf_fake:to(C, S, {join, Me, g, P}),
     cf:same([], theirs_by(C, Scope, g)).
-
-%% The monitors of those before it are answered later than its discover comes.
-tenth_server(T) ->
-    Scope = scope(),
-    C = visible(T),
-    ok = cf_fake:call(C, pg_start, [Scope]),
-    S = hello(C, Scope),
-    Servers = [cf_fake:pid(C, N) || N <- lists:seq(510, 519)],
-    Refs = [begin
-                cf_fake:to(C, S, {discover, Me}),
-                [] = sync(C, Me, S),
-                cf_fake:take(C, fun({signal, {19, X, To, R}, _, _}) when X =:= S, To =:= Me -> R end)
-            end || Me <- Servers],
-    Newest = lists:last(Servers), P = cf_fake:pid(C, 600),
-    cf_fake:to(C, S, {join, Newest, g, P}),
-    cf:wait("its member is there", fun() -> theirs_by(C, Scope, g) =:= [P] end),
-    [cf_fake:send(C, {21, Me, S, Ref, killed}) || {Me, Ref} <- lists:zip(lists:droplast(Servers), lists:droplast(Refs))],
-    cf:same([P], theirs_by(C, Scope, g)),
-    Q = cf_fake:puppet(C),
-    ok = cf_fake:call(C, Q, pg_join, [Scope, h]),
-    cf_fake:take(C, fun({signal, {_, _, To}, {join, X, h, Who}, _}) when To =:= Newest, X =:= S, Who =:= Q orelse Who =:= [Q] -> ok end).
 
 unknown_server(T) ->
     Scope = scope(),
