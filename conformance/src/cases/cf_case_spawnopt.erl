@@ -231,11 +231,13 @@ init_timeout(T) ->
     cf:not_got(fun({'DOWN', _, _, _, _} = M) -> M end).
 
 slow_init(#{nut := Nut} = T) ->
+    Work = fun() -> pong = net_adm:ping(Nut), stop(ok(T, [], [])), cf_live:fence(T), ok end,
+    {Alone, ok} = timer:tc(Work),           % a machine may be slow
     Rs = [req([Nut, starter, start, [{sleep, 300}], []]) || _ <- lists:seq(1, 20)],
-    {Us, ok} = timer:tc(fun() -> pong = net_adm:ping(Nut), stop(ok(T, [], [])), cf_live:fence(T), ok end),
+    {Us, ok} = timer:tc(Work),
     Pending = receive {spawn_reply, _, _, _} -> none after 0 -> some end,
     [begin {ok, P} = reply(R), stop(P) end || Pending =:= some, R <- Rs],
-    cf:check(Us < 2000000, "a spawn and a ping took ~p ms beside slow inits", [Us div 1000]).
+    cf:check(Us < 2000000 + 5 * Alone, "a spawn and a ping took ~p ms beside slow inits, and ~p ms alone", [Us div 1000, Alone div 1000]).
 
 spawned_by(C, Me, Options) ->
     Ref = cf_fake:ref(C),
