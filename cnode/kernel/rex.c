@@ -106,7 +106,8 @@ static void forget(cnode_process *self, struct rex *rex, struct job *job, bool a
 	*(job->prev ? &job->prev->next : &rex->jobs) = job->next;
 	if (job->next)
 		job->next->prev = job->prev;
-	cn_functions_leave(rex->functions, job->place);
+	if (!CN_MUTANT(rex_keeps_place))
+		cn_functions_leave(rex->functions, job->place);
 	cnode_term_drop(job->args);
 	cn_free(job);
 }
@@ -256,7 +257,7 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 	struct job *job = rc == 0 ? cn_calloc(1, sizeof *job) : NULL;
 	if (rc == 0 && !job)
 		rc = CNODE_ENOMEM;
-	if (rc == 0 && peer != 0 && !CN_MUTANT(rex_unpaid))
+	if (rc == 0 && peer != 0 && !CN_MUTANT(rex_unpaid) && !(CN_MUTANT(rex_blocked_unpaid) && blocks))
 		rc = cn_functions_enter(rex->functions, node, args, &job->place);
 	if (rc == 0)
 		rc = leader_of(self, leader, caller, job);
