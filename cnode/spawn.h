@@ -69,7 +69,10 @@ extern "C" {
  */
 CNODE_API int cnode_factory_add(cnode_node *node, const char *name, const cnode_behaviour *behaviour,
 				void *context, const char *who);
-/* Removes it; running processes stay. CNODE_ENOENT. */
+/*
+ * Removes it; running processes stay. The list of another behaviour that gets the name says nothing about them (who
+ * may end them: cnode/access.h). CNODE_ENOENT.
+ */
 CNODE_API int cnode_factory_remove(cnode_node *node, const char *name);
 /* Adds nodes to those that may; CNODE_ALL_NODES opens it. CNODE_ENOENT, CNODE_EBADARG. */
 CNODE_API int cnode_factory_allow(cnode_node *node, const char *name, const char *who);

@@ -85,6 +85,9 @@ int cn_factory_add(struct cn_factories *f, const char *name, const cnode_behavio
 		rc = factory->behaviour == behaviour && factory->context == context
 			     ? cn_access_allow(&factory->who, who) : CNODE_EEXIST;
 	} else if (factory) {
+		/* The new list says nothing about processes of what had the name before. */
+		if (factory->behaviour != behaviour || factory->context != context)
+			atomic_fetch_add(&factory->era, 1);
 		rc = cn_access_set(&factory->who, who);
 		if (rc == 0) {
 			factory->behaviour = behaviour;

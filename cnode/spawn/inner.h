@@ -18,6 +18,7 @@ struct cn_factory {
 	bool removed;
 	enum cnode_unknown unknown; /* how other functions than start are answered */
 	struct cn_access who;
+	_Atomic uint32_t era;       /* changes when the name goes to another behaviour or context, before its list does */
 	_Atomic uint64_t processes; /* alive */
 	_Atomic uint64_t spawned;
 	_Atomic uint64_t refused;
@@ -65,6 +66,7 @@ struct cn_origin {
 	_Atomic uint32_t refs;      /* the answer's, the process's, that of a registration under way */
 	struct cn_factories *factories;
 	struct cn_factory *factory; /* NULL: a service, or the program */
+	uint32_t era;               /* of the factory, when it made the process */
 	struct cn_place *place;     /* in the quota of the peer; NULL: none */
 	/* Of the request: */
 	struct cn_cluster *cluster; /* NULL: a process of ours asked */

@@ -179,12 +179,10 @@ static int unknown(struct cn_factories *f, const char *peer, const struct wanted
 	return CNODE_EUNDEF;
 }
 
-/* Whom the request is for, and whether this peer may. 0, or the code of the refusal. */
-static int choose(struct cn_factories *f, const char *peer, const struct wanted *w, struct cn_gen_spec *gen,
-		  struct cn_factory **factory)
+/* Whom the request is for, and whether this peer may. r gets the factory, if it is for one. 0, or the code of the refusal. */
+static int choose(struct cn_factories *f, const char *peer, const struct wanted *w, struct cn_gen_spec *gen, struct cn_origin *r)
 {
 	bool module;
-	*factory = NULL;
 	const struct cn_service *service = service_for(f, w, &module);
 	if (service) {
 		gen->behaviour = service->behaviour;
@@ -195,22 +193,23 @@ static int choose(struct cn_factories *f, const char *peer, const struct wanted 
 		return CNODE_EUNDEF;
 	enum cnode_unknown how = (enum cnode_unknown)atomic_load_explicit(&f->unknown, memory_order_relaxed);
 	cn_mutex_lock(&f->lock);
-	*factory = cn_factory_find(f, w->module);
+	struct cn_factory *factory = r->factory = cn_factory_find(f, w->module);
 	bool allowed = false;
-	if (*factory) {
-		gen->behaviour = (*factory)->behaviour;
-		gen->context = (*factory)->context;
-		how = (*factory)->unknown;
+	if (factory) {
+		gen->behaviour = factory->behaviour;
+		gen->context = factory->context;
+		how = factory->unknown;
+		r->era = atomic_load(&factory->era);
 		/* Under the lock, so that it is this behaviour's list: the name may be another's at once. */
-		allowed = cn_access_allowed(&(*factory)->who, peer);
+		allowed = cn_access_allowed(&factory->who, peer);
 	}
 	cn_mutex_unlock(&f->lock);
 	if (atomic_load_explicit(&f->off, memory_order_relaxed))
 		return refused(f, peer, w, "spawning is switched off");
-	if (!*factory)
+	if (!factory)
 		return CN_MUTANT(unknown_not_allowed) ? CNODE_ENOTALLOWED : unknown(f, peer, w, how, gen);
 	if (!allowed && !CN_MUTANT(acl_ignored)) {
-		atomic_fetch_add(&(*factory)->refused, 1);
+		atomic_fetch_add(&factory->refused, 1);
 		return refused(f, peer, w, "it is not on the list of the factory");
 	}
 	if (strcmp(w->function, "start") != 0 && strcmp(w->function, "start_link") != 0)
@@ -340,7 +339,7 @@ void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, cons
 	int rc = unwrap(&w);
 	if (rc == CNODE_ENOENT)
 		word = "badopt";
-	if (rc == 0 && (rc = choose(f, q->peer, &w, &gen, &at_hand.factory)) == 0 &&
+	if (rc == 0 && (rc = choose(f, q->peer, &w, &gen, &at_hand)) == 0 &&
 	    (!cn_wishes_read(&w.wishes, q->options) || !cn_wishes_fit(&w.wishes)))
 		word = "badopt";
 	/* Nobody is told things by us in the name of a peer. */
@@ -419,6 +418,7 @@ int cn_spawn_here(struct cn_factories *f, cnode_process *self, const char *modul
 	if (r->factory) {
 		gen.behaviour = r->factory->behaviour;
 		gen.context = r->factory->context;
+		r->era = atomic_load(&r->factory->era);
 	}
 	cn_mutex_unlock(&f->lock);
 	int rc = !r->factory ? CNODE_EUNDEF : start(f, &q, &w, &gen, r);
@@ -442,6 +442,13 @@ void cn_spawn_gone(struct cn_factories *f, void *origin)
 	cn_origin_unref(r);
 }
 
+/* Does the list of the factory that made the process let the peer? */
+static bool may_spawn(const struct cn_origin *r, const char *peer)
+{
+	/* The era is read last: if it is still the same, the list was still that of this behaviour. */
+	return r && r->factory && cn_access_allowed(&r->factory->who, peer) && atomic_load(&r->factory->era) == r->era;
+}
+
 bool cn_spawn_may_exit(struct cn_factories *f, cnode_name peer, const struct cn_exit_target *target)
 {
 	char node[CNODE_NAME_SIZE];
@@ -451,8 +458,7 @@ bool cn_spawn_may_exit(struct cn_factories *f, cnode_name peer, const struct cn_
 	const struct cn_origin *origin = target->origin;
 	/* Who spawned it may end it, also if the factory was closed to him since: his supervisor waits for its end. */
 	if (said == CN_ACCESS_YES || CN_MUTANT(exit_list_ignored) ||
-	    (said == CN_ACCESS_UNSAID && ((target->parent.node == peer && !CN_MUTANT(exit_not_for_parent)) ||
-	    (origin && origin->factory && cn_access_allowed(&origin->factory->who, node)))))
+	    (said == CN_ACCESS_UNSAID && ((target->parent.node == peer && !CN_MUTANT(exit_not_for_parent)) || may_spawn(origin, node))))
 		return true;
 	cn_guard_refused(f->guard, CN_REFUSED_EXIT, node, target->label,
 			 said == CN_ACCESS_NO ? "it is not on the list for exit signals" : "it may not spawn such a process either");
