@@ -110,4 +110,22 @@ done
 test -z "$missing" || echo "# run together:$missing"
 test -z "$missing"
 check $? "tables and examples of the headers stand in the pages as they are"
+# The tables of bad input: each row names what shows it, and that exists.
+page=${srcdir:-.}/cnode/man/libcnode.3
+cases=${srcdir:-.}/conformance/src/cases
+missing=$(awk '/^\.Ss Bad input/ { on = 1 } /^\.Sh/ { on = 0 } on && row { if ($0 !~ /^\.\\" seen: ./) print row; row = "" } on && /^\.It/ { row = $0 }' "$page")
+test -z "$missing" || printf '%s\n' "$missing" | sed 's/^/# no case: /'
+test -z "$missing"
+check $? "libcnode.3: each row of the tables of bad input names the cases that show it"
+missing=
+for name in $(sed -n '/^\.Ss Bad input/,/^\.Sh/s/^\.\\" seen: //p' "$page"); do
+  case $name in
+  *:*) grep -q "START_TEST(${name#*:})" "${srcdir:-.}/tests/${name%%:*}" || missing="$missing $name" ;;
+  hostile.control_* | hostile.ignored_*) grep -q "{\"${name#hostile.*_}\", " "$cases/cf_case_hostile.erl" || missing="$missing $name" ;;
+  *) grep -qF "{'$name', " "$cases"/*.erl || missing="$missing $name" ;;
+  esac
+done
+test -z "$missing" || echo "# not there:$missing"
+test -z "$missing"
+check $? "and these cases are there"
 echo "1..$n"

@@ -81,6 +81,8 @@ packet(T, Kind, Make) ->
 
 stale(C) -> {'$pid', Node, Id, Serial, Creation} = cf_fake:call(C, self, []), {'$pid', Node, Id, Serial, Creation bxor 16#55}.
 local(C) -> cf_fake:call(C, spawn, []).
+%% A list of one element that ends behind its length.
+no_term() -> {'$raw', <<108, 1:32>>}.
 third() -> {'$pid', 'third@127.0.0.1', 5, 0, 77}.
 
 %% {Id, sentence, {Control, Payload} from the connection, options}
@@ -115,6 +117,14 @@ controls() ->
      {"spawn_from_no_pid", "SPAWN_REQUEST from what is no pid", fun(C) -> P = cf_fake:pid(C), {{29, cf_fake:ref(C), me, P, {noop, start, 0}, []}, []} end, []},
      {"spawn_mfa_no_tuple", "SPAWN_REQUEST whose function is no triple", fun(C) -> P = cf_fake:pid(C), {{29, cf_fake:ref(C), P, P, noop, []}, []} end, []},
      {"spawn_ref_no_ref", "SPAWN_REQUEST whose id is no reference", fun(C) -> P = cf_fake:pid(C), {{29, 17, P, P, {noop, start, 0}, []}, []} end, []},
+     {"unlink_id_from_third", "UNLINK_ID from a process of a third node", fun(C) -> Two({35, 5, third(), local(C)}) end, [{from, 25}]},
+     {"demonitor_from_third", "DEMONITOR_P from a process of a third node", fun(C) -> Two({20, third(), local(C), cf_fake:ref(C)}) end, []},
+     {"spawn_from_third", "SPAWN_REQUEST from a process of a third node (OTP obeys it)",
+      fun(C) -> {{29, cf_fake:ref(C), third(), third(), {noop, start, 0}, []}, []} end, [{otp_fails, [23, 25, 27, 29]}]},
+     {"spawn_arguments_no_term", "SPAWN_REQUEST whose arguments cannot be decoded", fun(C) -> P = cf_fake:pid(C), {{29, cf_fake:ref(C), P, P, {noop, start, 1}, []}, no_term()} end, []},
+     {"exit2_reason_no_term", "PAYLOAD_EXIT2 whose reason cannot be decoded", fun(C) -> {{26, cf_fake:pid(C), local(C)}, no_term()} end, []},
+     {"exit_reason_no_term", "PAYLOAD_EXIT whose reason cannot be decoded",
+      fun(C) -> Me = cf_fake:pid(C), P = local(C), true = cf_fake:call(C, P, link, [Me]), {{24, Me, P}, no_term()} end, [{needs, [link]}]},
      {"group_leader_no_pid", "GROUP_LEADER that is no pid", fun(C) -> Two({7, leader, local(C)}) end, []}].
 
 control(T, Make) ->
