@@ -38,7 +38,13 @@ enum cnode_access {
 	 * process, and the end of a link, are never refused.
 	 */
 	CNODE_ACCESS_EXIT,
-	/* Giving a process this name with the option name of a spawn. Open to those who may spawn. */
+	/*
+	 * Giving a process this name. Open.
+	 * By the option name of a spawn; those refused get not_allowed.
+	 * In global, where this node registers and unregisters for others: hidden nodes, which ask its rex, and the tool.
+	 * Those refused get {badrpc, not_allowed}. A name that is no atom is meant by its text, as cnode_term_print
+	 * writes it. What visible nodes register is the whole cluster's, and no node can refuse it. (Since 0.2.)
+	 */
 	CNODE_ACCESS_REGISTER,
 };
 

@@ -13,7 +13,7 @@
  * as they are, or in a third place: spawn(Node, cnode, spawn, [Factory, Args, Options]).
  *
  *   link, monitor                     as in erlang:spawn_opt/5
- *   {name, Atom}                      registers it here before init; taken: name_taken
+ *   {name, Atom}                      registers it here before init; taken: name_taken; '' and undefined are no names
  *   {registration, local}             the same: what a name alone means
  *   {registration, none}              the name is not registered
  *   {registration, global}            the name is registered in global, and not here; taken: name_taken

@@ -166,8 +166,9 @@ CNODE_API int cnode_term_compare(cnode_term a, cnode_term b);
 /* Erlang's =:=, that of OTP 27 and later: 0.0 is not -0.0. */
 CNODE_API bool cnode_term_equal(cnode_term a, cnode_term b);
 /*
- * The same number for equal terms (cnode_term_equal), for tables of the program's own. It is not that
- * of erlang:phash2/1, and may differ between versions of this library and machines. Since 0.2.
+ * The same number for equal terms (cnode_term_equal), for tables of the program's own: all 64 bits are
+ * equally good. It has a secret key that each run of a program draws anew, so that nobody who sends terms
+ * can choose some that meet in one bucket: it is not erlang:phash2/1, and nothing to be kept or sent. Since 0.2.
  */
 CNODE_API uint64_t cnode_term_hash(cnode_term term);
 

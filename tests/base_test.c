@@ -4,6 +4,9 @@
 #include "tests/alloc_fail.h"
 #include "tests/tap.h"
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 START_TEST(every_code_has_a_sentence_and_an_atom)
 {
 #define TRY(name, code, atom, text) \
@@ -183,6 +186,57 @@ START_TEST(trace_words_are_taken_and_nonsense_is_pointed_at)
 }
 END_TEST
 
+/* Each bit that goes in changes each bit that comes out in about half of the cases. */
+START_TEST(hash_spreads_every_bit_and_tells_sizes)
+{
+	unsigned changed[128][64] = { { 0 } };
+	enum { ROUNDS = 400 };
+	for (uint64_t round = 0; round < ROUNDS; round++) {
+		uint64_t word[2] = { round * UINT64_C(0x9e3779b97f4a7c15), ~round };
+		uint64_t before = cn_hash_of(word, sizeof word);
+		ck_assert_uint_eq(cn_hash_of(word, sizeof word), before);
+		for (unsigned in = 0; in < 128; in++) {
+			word[in / 64] ^= UINT64_C(1) << in % 64;
+			uint64_t diff = cn_hash_of(word, sizeof word) ^ before;
+			word[in / 64] ^= UINT64_C(1) << in % 64;
+			for (unsigned out = 0; out < 64; out++)
+				changed[in][out] += diff >> out & 1;
+		}
+	}
+	/* Six standard deviations off the middle: of 8,192 cells none. */
+	for (unsigned in = 0; in < 128; in++)
+		for (unsigned out = 0; out < 64; out++)
+			ck_assert_msg(changed[in][out] > ROUNDS / 2 - 60 && changed[in][out] < ROUNDS / 2 + 60, "%u changes %u %u times",
+				      in, out, changed[in][out]);
+	static const uint8_t zeros[64];
+	for (size_t a = 0; a <= sizeof zeros; a++)
+		for (size_t b = 0; b < a; b++)
+			ck_assert_uint_ne(cn_hash_of(zeros, a), cn_hash_of(zeros, b));
+}
+END_TEST
+
+/* Two programs that have drawn no key yet (Check forks for each test). */
+START_TEST(hash_has_another_key_in_each_run)
+{
+	uint64_t said[2] = { 0, 0 };
+	int pipes[2];
+	ck_assert_int_eq(pipe(pipes), 0);
+	for (int i = 0; i < 2; i++) {
+		pid_t child = fork();
+		ck_assert_int_ge(child, 0);
+		if (child == 0) {
+			uint64_t hash = cn_hash_of("key", 3);
+			_exit(write(pipes[1], &hash, sizeof hash) != sizeof hash);
+		}
+		ck_assert_int_eq(waitpid(child, NULL, 0), child);
+		ck_assert_int_eq(read(pipes[0], &said[i], sizeof said[i]), sizeof said[i]);
+	}
+	ck_assert_uint_ne(said[0], said[1]);
+	close(pipes[0]);
+	close(pipes[1]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("base");
@@ -196,6 +250,8 @@ int main(void)
 	tcase_add_test(tc, gate_holds_back_a_flood);
 	tcase_add_test(tc, heap_gives_deadlines_in_order_whatever_is_taken_out);
 	tcase_add_test(tc, trace_words_are_taken_and_nonsense_is_pointed_at);
+	tcase_add_test(tc, hash_spreads_every_bit_and_tells_sizes);
+	tcase_add_test(tc, hash_has_another_key_in_each_run);
 	suite_add_tcase(s, tc);
 	return tap_run(s);
 }

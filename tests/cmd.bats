@@ -197,7 +197,7 @@ unprivileged="setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 
 	local credential_status=$status credential_output=$output
 	run $unprivileged "$bin/cnode" -cookie_file "$d/cookie" ping a@b 3>&-
 	rm -rf "$d"
-	[[ $daemon_status -eq 4 && $daemon_output == "cnoded: "*"cookie file $d/cookie: it cannot be opened for reading" ]]
+	[[ $daemon_status -eq 4 && $daemon_output == "cnoded: "*"cookie_file $d/cookie: it cannot be opened for reading" ]]
 	[[ $credential_status -eq 4 && $credential_output == "cnoded: cannot read the cookie in $d/cookie: Permission denied" ]]
 	[[ $status -eq 6 && $output == "cnode: "*"cookie file $d/cookie: it cannot be opened for reading" ]]
 }
@@ -299,10 +299,12 @@ unprivileged="setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 
 @test "cnoded says that its name is taken" {
 	needs_beam
 	daemon 5 "beam" -name beam@127.0.0.1
+	daemon 5 "in use on this host" -name beam@127.0.0.1 -listen 127.0.0.1
+	[[ $output != *listen* ]]
 }
 
 @test "cnoded says that there is no epmd with -epmd external" {
-	ERL_EPMD_PORT=$(free_port) daemon 6 "epmd" -name x@127.0.0.1 -epmd external
+	ERL_EPMD_PORT=$(free_port) daemon 6 "another mode (-epmd external)" -name x@127.0.0.1 -epmd external
 }
 
 @test "cnoded tells when it is ready and leaves in order on SIGTERM" {
@@ -512,6 +514,11 @@ start_stuck() {
 	tool 0 "" global member@127.0.0.1 list
 	test -z "$output"
 	tool 2 "usage: cnode global NODE" global member@127.0.0.1 whereis
+	stop "$N"
+	printf 'access "*" { register = none }\n' >"$BATS_TEST_TMPDIR/closed.conf"
+	start N ready "$bin/cnoded" -name member@127.0.0.1 -config "$BATS_TEST_TMPDIR/closed.conf"
+	tool 1 "member@127.0.0.1 does not let this node register or unregister here" global member@127.0.0.1 register here rex
+	tool 1 "member@127.0.0.1 does not let this node register or unregister here" global member@127.0.0.1 unregister here
 	stop "$N"
 }
 

@@ -243,12 +243,14 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 	wrong 2 "$conf:2: limits: max_processes 3: a whole number" 'limits { max_processes = 3 }'
 	wrong 2 "$conf:2: connect nohost: NAME@HOST" 'connect = nohost'
 	wrong 2 "$conf:3: route a@b: NAME@HOST=ADDRESS:PORT" $'route = { a@c=d:1,\n a@b }'
-	wrong 2 "$conf:2: listen: listen x:y: ADDRESS, ADDRESS:PORT, [V6]:PORT or :PORT is wanted" 'listen = x:y'
-	wrong 2 "$conf:2: dns: dns x:y: ADDRESS or ADDRESS:PORT is wanted" 'dns = x:y'
+	wrong 2 "$conf:2: listen x:y: ADDRESS, ADDRESS:PORT, [V6]:PORT or :PORT is wanted, PORT up to 65535" 'listen = x:y'
+	wrong 2 "$conf:2: dns x:y: ADDRESS or ADDRESS:PORT is wanted" 'dns = x:y'
+	wrong 2 "$conf:2: a list stands in braces, { A, B }, not in brackets" 'load = ["a", "b"]'
+	wrong 2 "$conf:2: a list stands in braces, { A, B }, not in brackets" 'load = [a, b]'
 	wrong 2 "$conf:2: discover nonsense: a source is" 'discover = nonsense'
-	wrong 4 "$conf:2: cookie_file: x@" 'cookie_file = /nonexistent/cookie'
+	wrong 4 "$conf:2: cookie_file /nonexistent/cookie: it does not exist" 'cookie_file = /nonexistent/cookie'
 	printf 'sname = "a b"' >"$conf"
-	daemon 2 "$conf:1: sname: a b@" -check -config "$conf"
+	daemon 2 "$conf:1: sname a b@" -check -config "$conf"
 	printf 'sname = x\nsetcookie = c\nepmd = none\nlisten = 192.0.2.1:0' >"$conf"; chmod o-r "$conf"
 	daemon 6 "($conf:4: listen 192.0.2.1:0)" -config "$conf"
 	printf 'sname = a@b.c' >"$conf"

@@ -470,6 +470,49 @@ START_TEST(a_spawn_registers_its_process_before_it_is_answered)
 }
 END_TEST
 
+START_TEST(a_hidden_node_registers_what_the_list_lets_it)
+{
+	open_cluster();
+	cnode_node *hidden = open_node("h@127.0.0.1", true);
+	cnode_mailbox *mb;
+	cnode_term name = term("x"), other = term("{db,1}");
+	ck_assert_int_eq(cnode_mailbox_open(hidden, NULL, &mb), 0);
+	cnode_pid self = cnode_self(cnode_mailbox_process(mb));
+	route(hidden, names[0], node[0]);
+	for (int i = 0; i < NODES; i++)
+		route(node[i], "h@127.0.0.1", hidden);
+	ck_assert_int_eq(cnode_connect_wait(mb, names[0], WAIT), 0);
+	ck_assert_int_eq(cnode_access_set(node[0], CNODE_ACCESS_REGISTER, "x", names[1]), 0);
+	ck_assert_int_eq(cnode_access_deny(node[0], CNODE_ACCESS_REGISTER, "{db,1}", "h@127.0.0.1"), 0);
+	ck_assert_int_eq(cnode_global_register(mb, name, self, NULL, WAIT), CNODE_EREPLY);
+	ck_assert_msg(strstr(cnode_mailbox_error(mb), "not_allowed"), "%s", cnode_mailbox_error(mb));
+	ck_assert_int_eq(cnode_global_register(mb, other, self, NULL, WAIT), CNODE_EREPLY);
+	/* Nor does it take a name away; the tool's way to ask is the same. */
+	ck_assert_int_eq(cnode_global_register(box[0], name, self_of(0), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_unregister(mb, name, WAIT), CNODE_EREPLY);
+	for (int i = 0; i < 2; i++) {
+		cnode_term reply;
+		ck_assert_int_eq(cnode_call_name(mb, "global_name_server", names[0], WAIT, &reply,
+						 i == 0 ? "{cnode,{unregister,x}}" : "{cnode,{register,{db,1},user}}"), 0);
+		ck_assert_int_eq(cnode_scan(reply, "not_allowed"), 0);
+		cnode_term_drop(reply);
+	}
+	all_agree(name, self_of(0));
+	cnode_refusal_counts counts = CNODE_REFUSAL_COUNTS_INIT;
+	cnode_refusals(node[0], &counts);
+	ck_assert_uint_eq(counts.registrations, 5);
+	ck_assert_int_eq(cnode_access_allow(node[0], CNODE_ACCESS_REGISTER, "x", "h@127.0.0.1"), 0);
+	ck_assert_int_eq(cnode_global_unregister(mb, name, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(mb, name, self, NULL, WAIT), 0);
+	all_agree(name, self);
+	cnode_term_drop(name);
+	cnode_term_drop(other);
+	cnode_mailbox_close(mb);
+	cnode_node_free(hidden);
+	close_nodes();
+}
+END_TEST
+
 START_TEST(a_hidden_node_has_names_by_a_visible_node)
 {
 	open_cluster();
@@ -637,6 +680,7 @@ int main(void)
 	tcase_add_test(t, by_default_the_process_of_the_greater_node_is_killed);
 	tcase_add_test(t, a_spawn_registers_its_process_before_it_is_answered);
 	tcase_add_test(t, a_hidden_node_has_names_by_a_visible_node);
+	tcase_add_test(t, a_hidden_node_registers_what_the_list_lets_it);
 	tcase_add_test(t, a_node_that_leaves_the_cluster_is_alone);
 	tcase_add_test(t, a_name_server_that_has_ended_joins_anew);
 	tcase_add_test(t, every_kernel_service_is_there_again);

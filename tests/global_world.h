@@ -61,6 +61,7 @@ static inline void on_disconnect_all(void *ctx)
 static struct cn_supervisor *V;
 static struct cn_global *G;
 static struct cn_functions *F;
+static struct cn_guard *guard;
 
 static uint64_t supervised;
 static inline void run(void)
@@ -84,7 +85,8 @@ static inline void setup(void)
 	W.own = px;
 	W.hook = remember;
 	dropped[0] = 0;
-	ck_assert_int_eq(cn_functions_new(NULL, &F), 0);
+	ck_assert_int_eq(cn_guard_new(NULL, &guard), 0);
+	ck_assert_int_eq(cn_functions_new(guard, &F), 0);
 	const struct cn_supervisor_config supervision = { .procs = W.procs };
 	ck_assert_int_eq(cn_supervisor_new(&supervision, &V), 0);
 	struct cn_global_config config = { .procs = W.procs, .supervisor = V, .functions = F, .ops = &ops };
@@ -100,6 +102,7 @@ static inline void teardown(void)
 	cn_global_free(G);
 	cn_supervisor_free(V);
 	cn_functions_free(F);
+	cn_guard_free(guard);
 	forget();
 }
 

@@ -25,12 +25,12 @@ serve(Held) ->
 hammer([Node, Count, Seconds]) ->
     process_flag(trap_exit, true),
     N = list_to_atom(Node),
-    Until = erlang:monotonic_time(millisecond) + list_to_integer(Seconds) * 1000,
     wait(N, 100),
     Ps = list_to_tuple([counter(N) || _ <- lists:seq(1, list_to_integer(Count))]),
+    Until = erlang:monotonic_time(millisecond) + list_to_integer(Seconds) * 1000,
     Workers = [spawn_monitor(fun() -> process_flag(trap_exit, true), hit(N, Ps, Until, 0) end) || _ <- lists:seq(1, 8)],
     Done = [receive {'DOWN', M, process, _, Why} -> Why end || {_, M} <- Workers],
-    case [W || W <- Done, not is_integer(W)] of
+    case [W || W <- Done, not is_integer(W) orelse W =:= 0] of
         [] -> io:format("hammered ~p~n", [lists:sum(Done)]), halt(0);
         Bad -> io:format("bad: ~p~n", [Bad]), halt(1)
     end.

@@ -3,6 +3,8 @@
  * What a peer may start and touch, and what a spawn can ask for: two whole nodes in one
  * program, a asks b. Who lies about its pids is conformance's matter.
  */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +43,47 @@ START_TEST(a_list_that_changes_holds_for_the_next_request)
 	ck_assert_int_eq(spawn("probe", "[]", NULL, &pid), CNODE_EUNDEF);
 	ck_assert_int_eq(cnode_factory_add(b, "probe", &other_probe, NULL, CNODE_ALL_NODES), 0);
 	ck_assert_int_eq(spawn("probe", "[]", NULL, &pid), 0);
+}
+END_TEST
+
+static atomic_bool secret_begun, turning;
+
+static int secret_init(cnode_process *process, void *state, const cnode_start *how)
+{
+	(void)process;
+	(void)state;
+	(void)how;
+	atomic_store(&secret_begun, true);
+	return 0;
+}
+
+static const cnode_behaviour secret = { CNODE_BEHAVIOUR_INIT, .init = secret_init };
+
+/* One name, in turn a factory that is closed and another one that is open. */
+static void *take_turns(void *unused)
+{
+	while (atomic_load(&turning)) {
+		ck_assert_int_eq(cnode_factory_add(b, "turns", &secret, NULL, CNODE_NO_NODES), 0);
+		ck_assert_int_eq(cnode_factory_remove(b, "turns"), 0);
+		ck_assert_int_eq(cnode_factory_add(b, "turns", &other_probe, NULL, CNODE_ALL_NODES), 0);
+		ck_assert_int_eq(cnode_factory_remove(b, "turns"), 0);
+	}
+	return unused;
+}
+
+START_TEST(a_closed_factory_is_not_opened_by_another_one_that_gets_its_name)
+{
+	pthread_t thread;
+	cnode_pid pid;
+	atomic_store(&turning, true);
+	ck_assert_int_eq(pthread_create(&thread, NULL, take_turns, NULL), 0);
+	for (int i = 0; i < 1000; i++) {
+		int rc = spawn("turns", "[]", NULL, &pid);
+		ck_assert_msg(rc == 0 || rc == CNODE_EUNDEF || rc == CNODE_ENOTALLOWED, "%d", rc);
+	}
+	atomic_store(&turning, false);
+	pthread_join(thread, NULL);
+	ck_assert(!atomic_load(&secret_begun));
 }
 END_TEST
 
@@ -572,6 +615,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, open_nodes, close_nodes);
 	tcase_add_test(tc, the_global_switch_refuses_and_always_answers);
 	tcase_add_test(tc, a_list_that_changes_holds_for_the_next_request);
+	tcase_add_test(tc, a_closed_factory_is_not_opened_by_another_one_that_gets_its_name);
 	tcase_add_test(tc, a_refusal_is_logged_with_peer_factory_and_reason);
 	tcase_add_test(tc, a_refused_name_does_not_exist_for_calls_monitors_and_messages);
 	tcase_add_test(tc, a_list_for_all_names_leaves_the_nodes_services_alone);

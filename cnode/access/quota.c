@@ -263,7 +263,7 @@ static const char *over(const struct cn_quota *q, const struct cn_place *p)
 	if (q && q->processes && p->live >= q->processes)
 		return *p->factory ? "it has as many processes of this factory as its quota allows"
 				   : "it has as many processes as its quota allows";
-	if (q && q->per_second && p->spent_ns + CN_NS_PER_S / q->per_second > CN_NS_PER_S)
+	if (q && q->per_second && !CN_MUTANT(quota_rate_ignored) && p->spent_ns + CN_NS_PER_S / q->per_second > CN_NS_PER_S)
 		return *p->factory ? "it spawns this factory more often per second than its quota allows"
 				   : "it spawns more often per second than its quota allows";
 	return NULL;

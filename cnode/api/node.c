@@ -381,7 +381,7 @@ static int make_cluster(cnode_node *node, const cnode_config *cfg, uint32_t crea
 	uint16_t port = 0;
 	if (cfg->listen && (cn_address_split(cfg->listen, host, sizeof host, &port) != 0 ||
 			    (*host && !cn_address_parse(host, port, &address))))
-		return cn_api_fail(node, CNODE_EBADARG, "listen %s: ADDRESS, ADDRESS:PORT, [V6]:PORT or :PORT is wanted", cfg->listen);
+		return cn_api_fail(node, CNODE_EBADARG, "listen %s: ADDRESS, ADDRESS:PORT, [V6]:PORT or :PORT is wanted, PORT up to 65535", cfg->listen);
 	static const enum cn_epmd_mode modes[] = {
 		[CNODE_EPMD_AUTO] = CN_EPMD_AUTO, [CNODE_EPMD_EXTERNAL] = CN_EPMD_EXTERNAL,
 		[CNODE_EPMD_EMBEDDED] = CN_EPMD_EMBEDDED, [CNODE_EPMD_NONE] = CN_EPMD_NONE,
@@ -424,7 +424,7 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 	if (creation < 4)
 		creation += 4;              /* 0 to 3 are what nodes before OTP 23 had */
 	if (cfg->dns && !cn_dns_servers_valid(cfg->dns))
-		return cn_api_fail(node, CNODE_EBADARG, "dns %s: ADDRESS or ADDRESS:PORT is wanted, with commas between", cfg->dns);
+		return cn_api_fail(node, CNODE_EBADARG, "dns %s: ADDRESS or ADDRESS:PORT is wanted, with commas between them", cfg->dns);
 	struct cn_loop_config loop = {
 		.max_fds = (cfg->max_connections ? cfg->max_connections : 1024) + 64,
 		.dns = cfg->dns,

@@ -78,7 +78,10 @@ static void work(void *arg)
 			cn_mutex_unlock(&t->lock);
 			serve(o);
 			cn_mutex_lock(&t->lock);
-			make_idle(o);
+			if (CN_MUTANT(straight_thread_kept))
+				o->state = OWN_TAKEN;
+			else
+				make_idle(o);
 			continue;
 		}
 		bool idle = o->state == OWN_IDLE;

@@ -120,6 +120,33 @@ static inline uint64_t cn_rd_u64(struct cn_rd *r) { const uint8_t *p = cn_rd_byt
 /* Monotonic nanoseconds. Any thread. */
 uint64_t cn_now(void);
 
+/*
+ * ---- hashing, keyed: peers choose the names, pids and references that tables keep, and whoever can tell which keys meet
+ * in a bucket can make a table a list. The key is drawn once in a program's life; hashes mean nothing outside of it. ----
+ */
+
+struct cn_hash { uint64_t v[4]; };
+
+void cn_hash_init(struct cn_hash *h);
+void cn_hash_word(struct cn_hash *h, uint64_t word);
+/* A part's end is told by the size of its last word only: who adds parts that may vary in length says how long they are. */
+void cn_hash_bytes(struct cn_hash *h, const void *bytes, size_t size);
+/* What has come so far; *h may go on. */
+uint64_t cn_hash_end(const struct cn_hash *h);
+/* Of these bytes alone. Any thread. */
+uint64_t cn_hash_of(const void *bytes, size_t size);
+
+/*
+ * Tables of structs are uthash's, set up here and nowhere else: our allocator, the hash above. Without memory an addition
+ * is left out (uthash would end the program else), and the caller's `bool added`, true before, is false.
+ */
+#define HASH_FUNCTION(key, size, hash) ((hash) = (unsigned)cn_hash_of((key), (size)))
+#define HASH_NONFATAL_OOM 1
+#define uthash_nonfatal_oom(element) (added = false)
+#define uthash_malloc(size) cn_malloc(size)
+#define uthash_free(p, size) cn_free(p)
+#include <uthash.h>
+
 /* ---- a heap of deadlines; its owner locks it ---- */
 
 struct cn_heap_node {

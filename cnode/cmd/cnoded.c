@@ -212,8 +212,20 @@ static int say_no_node(const struct cn_settings *s, const cnode_config *config, 
 		text = NULL;
 		status = CN_DAEMON_FAILED;
 	}
-	const char *where = text != NULL ? cn_settings_label(s, key, text) : "-";
-	cn_say(CNODE_LOG_ERROR, "%s%s%s", *where == '-' ? "" : where, *where == '-' ? "" : ": ", why);
+	if (text == NULL) {
+		cn_say(CNODE_LOG_ERROR, "%s", why);
+		return status;
+	}
+	/* The label says the key: the node's name before what the library says, and a key that it names, are too much then. */
+	const char *label = cn_settings_label(s, key, text), *behind = strstr(why, ": ");
+	if (behind == NULL || strcmp(key, "name") == 0 || strcmp(key, "sname") == 0)
+		cn_say(CNODE_LOG_ERROR, "%s %s", label, why);
+	else if (begins(why, key))
+		cn_say(CNODE_LOG_ERROR, "%s%s", label, why + strlen(key));
+	else if (begins(behind, ": cookie file "))
+		cn_say(CNODE_LOG_ERROR, "%s %s", label, behind + strlen(": cookie file "));
+	else
+		cn_say(CNODE_LOG_ERROR, "%s%s", label, behind);
 	return status;
 }
 
@@ -540,20 +552,33 @@ static void say_good(const struct cn_settings *s)
 	       files.count > 0 ? files.text : "the options", files.count == 1 ? "is" : "are");
 }
 
+/* With the option that it is about, if it is about one. */
+static void say_no_start(const struct cn_settings *s, const char *why)
+{
+	const struct cn_options *o = &s->o;
+	const char *key = "listen", *text = o->listen;
+
+	if (strstr(why, "another mode") != NULL) {
+		key = "epmd";
+		text = o->epmd != NULL ? o->epmd : "auto";
+	} else if (strstr(why, "listen at ") == NULL) {
+		text = NULL;
+	}
+	if (text != NULL)
+		cn_say(CNODE_LOG_ERROR, "%s (%s %s)", why, cn_settings_label(s, key, text), text);
+	else
+		cn_say(CNODE_LOG_ERROR, "%s", why);
+}
+
 static int start(struct daemon *d)
 {
 	catch_signals(d->node);
 	int rc = cnode_node_start(d->node);
-	const char *listen = d->settings.o.listen;
 	if (rc == 0)
 		return live(d);
 	if (rc == CNODE_ESHUTDOWN)              /* asked to stop before it was ready, which is no failure */
 		return await_end(d);
-	if (listen != NULL)
-		cn_say(CNODE_LOG_ERROR, "%s (%s %s)", cnode_node_error(d->node), cn_settings_label(&d->settings, "listen", listen),
-		       listen);
-	else
-		cn_say(CNODE_LOG_ERROR, "%s", cnode_node_error(d->node));
+	say_no_start(&d->settings, cnode_node_error(d->node));
 	return cn_daemon_start_status(rc);
 }
 

@@ -325,6 +325,8 @@ static int take_word(struct scan *s)
 	if (rc != 0)
 		return rc;
 	s->word[s->size] = '\0';
+	if (wants_value(s) && s->word[0] == '[' && strchr(s->word, ']') == NULL)
+		return wrong(s, s->line, "a list stands in braces, { A, B }, not in brackets");
 	if (wants_value(s)) {
 		s->before = VALUE;
 	} else if (s->before == WORD && (s->opening == NULL || !s->opening->titled)) {

@@ -105,6 +105,13 @@ static int list(struct cn_tool *tool, const char *table, const char *what, int (
 	return status;
 }
 
+static int not_allowed(const struct cn_tool *tool)
+{
+	cn_say(CNODE_LOG_ERROR, "%s does not let this node register or unregister %s (register, in an access section of its configuration, says who may)",
+	       tool->target.node, tool->word[2]);
+	return CN_TOOL_ANSWER;
+}
+
 static int not_registered(struct cn_tool *tool)
 {
 	cn_say(CNODE_LOG_ERROR, "no process is registered as %s in global, says %s", tool->word[2], tool->target.node);
@@ -130,6 +137,8 @@ static int say_registered(struct cn_tool *tool, cnode_term answer)
 {
 	if (cnode_scan(answer, "yes") == 0)
 		return CN_TOOL_OK;
+	if (cnode_scan(answer, "not_allowed") == 0)
+		return not_allowed(tool);
 	if (cnode_scan(answer, "noproc") == 0 || cnode_scan(answer, "undefined") == 0)
 		cn_say(CNODE_LOG_ERROR, "no process is registered as %s on %s", tool->word[3], tool->target.node);
 	else
@@ -184,8 +193,9 @@ static int unregister(struct cn_tool *tool)
 	if (rc == CNODE_EUNDEF)
 		rc = cnode_call_name(tool->mailbox, SERVER, tool->target.node, cn_tool_left(tool), &answer,
 				     "{cnode,{unregister,~t}}", tool->term);
+	int status = rc != 0 ? cn_tool_failed(tool, rc) : cnode_scan(answer, "not_allowed") == 0 ? not_allowed(tool) : CN_TOOL_OK;
 	cnode_term_drop(answer);
-	return rc != 0 ? cn_tool_failed(tool, rc) : CN_TOOL_OK;
+	return status;
 }
 
 int cn_tool_global(struct cn_tool *tool)

@@ -5,13 +5,6 @@
 
 #include "cnode/conn/conn.h"
 
-/* uthash: our allocator; when it has nothing the element is not in the table, and `added` false. */
-#define HASH_NONFATAL_OOM 1
-#define uthash_malloc(size) cn_malloc(size)
-#define uthash_free(p, size) cn_free(p)
-#define uthash_nonfatal_oom(element) (added = false)
-#include <uthash.h>
-
 #include "compat/compat.h"
 
 #define CN_CONN_TEXT 320                /* of the one cause of an end */

@@ -192,7 +192,7 @@ bool cn_half_flush(struct cn_conn *c, uint64_t budget)
 	if (!atomic_load(&h->suspended) || cn_half_queued(h) > c->net->config.out_high / 2)
 		return false;
 	atomic_store(&h->suspended, false);
-	return true;
+	return !CN_MUTANT(sender_waits_for_ever);
 }
 
 void cn_half_write(struct cn_conn *c, uint64_t budget)
@@ -237,7 +237,7 @@ static bool too_slow(struct cn_conn *c, uint64_t queued)
 {
 	struct cn_out_half *h = &c->half;
 	uint64_t limit = c->net->config.out_limit;
-	if (queued <= limit) {
+	if (queued <= limit || CN_MUTANT(slow_reader_kept)) {
 		h->over_at = 0;
 		return false;
 	}
@@ -314,7 +314,7 @@ int cn_conn_send(struct cn_conn *c, uint64_t sender, const struct cn_control *co
 	bool drained = false;
 	if (rc == 0 && (cn_half_queued(h) >= high || !cn_cork_hold(c)))
 		drained = cn_half_flush(c, CN_FLUSH_THREAD);
-	if (rc == 0 && cn_half_queued(h) >= high) {
+	if (rc == 0 && cn_half_queued(h) >= high && !CN_MUTANT(sender_never_waits)) {
 		atomic_store(&h->suspended, true);
 		rc = CN_CONN_SUSPEND;
 	}

@@ -69,6 +69,8 @@ static int log_on(struct gen *g, int64_t room)
 		return CNODE_ENOMEM;
 	if (d->events)
 		return 0;               /* as sys does it: the size of a log that is on stays */
+	if (CN_MUTANT(sys_log_size_ignored))
+		room = LOG_DEFAULT;
 	d->events = cn_calloc((size_t)room, sizeof *d->events);
 	d->room = (uint32_t)room;
 	return d->events ? 0 : CNODE_ENOMEM;
@@ -158,7 +160,7 @@ static void print(struct gen *g, cnode_term event)
 static void happened(struct gen *g, cnode_term event)
 {
 	struct debug *d = g->debug;
-	if (d->trace)
+	if (d->trace && !CN_MUTANT(sys_trace_silent))
 		print(g, event);
 	if (!d->events || CN_MUTANT(sys_log_forgets)) {
 		cnode_term_drop(event);
@@ -184,7 +186,7 @@ void debug_in(struct gen *g, const struct cn_message *m)
 void debug_out(struct gen *g, cnode_pid to, cnode_term tag, cnode_term message)
 {
 	cnode_term reply, shown, event;
-	g->debug->out++;
+	g->debug->out += !CN_MUTANT(sys_statistics_half);
 	if ((!g->debug->trace && !g->debug->events) || cnode_scan(message, "{_,~t}", &reply) != 0 || show_state(g, &shown) != 0)
 		return;
 	if (cnode_format(&event, "{out,~t,{~p,~t},~t}", reply, to, tag, shown) == 0)
@@ -278,10 +280,11 @@ int debug_command(struct gen *g, struct cnode_from *from, cnode_term what)
 		if (d)
 			d->statistics = false;
 	} else if (cnode_scan(what, "{trace,false}") == 0) {
-		if (d)
+		if (d && !CN_MUTANT(sys_trace_endless))
 			d->trace = false;
 	} else if (cn_term_is_atom(what, "no_debug")) {
-		debug_free(g);
+		if (!CN_MUTANT(sys_no_debug_ignored))
+			debug_free(g);
 	} else if (cnode_scan(what, "{log_to_file,false}") != 0 && cnode_scan(what, "{remove,_}") != 0) {
 		return cnode_reply(from, "unknown_debug");
 	}

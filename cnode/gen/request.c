@@ -66,8 +66,8 @@ static int status_of(cnode_term reason)
 		for (size_t i = 0; i < CN_ARRAY_SIZE(undelivered); i++)
 			if (cn_term_is_atom(code, cnode_error_atom(undelivered[i])))
 				return undelivered[i];
-	return cn_term_is_atom(reason, "noconnection") ? CNODE_ENOCONNECTION
-		: cn_term_is_atom(reason, "noproc") ? CNODE_ENOPROC : CNODE_EEXITED;
+	return cn_term_is_atom(reason, "noconnection") && !CN_MUTANT(call_lost_says_noproc) ? CNODE_ENOCONNECTION
+		: cn_term_is_atom(reason, "noproc") || CN_MUTANT(call_lost_says_noproc) ? CNODE_ENOPROC : CNODE_EEXITED;
 }
 
 bool cn_gen_answer(const struct cn_message *m, const cnode_ref *ref, int *status, cnode_term *term)
@@ -84,6 +84,8 @@ bool cn_gen_answer(const struct cn_message *m, const cnode_ref *ref, int *status
 
 void cn_gen_end(struct cnode_process *self, cnode_ref ref)
 {
+	if (CN_MUTANT(call_keeps_monitor))
+		return;
 	(void)cnode_demonitor(self, ref, 0);    /* fails only if the process is dead, which ends it too */
 }
 
@@ -98,10 +100,15 @@ bool cn_gen_is_late(const struct cnode_process *self, const struct cn_message *m
 
 /* ---- with a completion ---- */
 
+static struct request **bucket_of(struct gen *g, const cnode_ref *ref)
+{
+	return &g->requests->by_ref[CN_MUTANT(call_any_reply) ? 0 : ref->id[0] % REQUEST_BUCKETS];
+}
+
 static struct request **by_ref(struct gen *g, const cnode_ref *ref)
 {
-	struct request **at = &g->requests->by_ref[ref->id[0] % REQUEST_BUCKETS];
-	while (*at && !cnode_ref_equal(&(*at)->ref, ref))
+	struct request **at = bucket_of(g, ref);
+	while (*at && !cnode_ref_equal(&(*at)->ref, ref) && !CN_MUTANT(call_any_reply))
 		at = &(*at)->next;
 	return at;
 }
@@ -156,7 +163,7 @@ int requests_message(struct gen *g, struct cn_message *m, bool *used)
 		q = *by_ref(g, &ref);
 		break;
 	case CN_MSG_DOWN:
-		if (!cn_process_made_call(g->self, &m->about->ref))
+		if (!cn_process_made_call(g->self, &m->about->ref) || CN_MUTANT(call_end_unheard))
 			return 0;
 		q = *by_ref(g, &m->about->ref);
 		term = m->term;
@@ -247,7 +254,7 @@ static int call(struct cnode_process *self, const struct cn_target *to, uint64_t
 	rc = cnode_vformat(&request, format, args);
 	if (rc != 0)
 		goto free;
-	if (timeout_ms != CNODE_INFINITY) {
+	if (timeout_ms != CNODE_INFINITY && !CN_MUTANT(call_timeout_ignored)) {
 		rc = cn_process_timer(self, timeout_ms, &q->timer, (cnode_term){ 0 });
 		if (rc != 0)
 			goto drop;
@@ -256,7 +263,7 @@ static int call(struct cnode_process *self, const struct cn_target *to, uint64_t
 	if (rc != 0)
 		goto cancel;
 	cnode_term_drop(request);
-	struct request **at = &g->requests->by_ref[q->ref.id[0] % REQUEST_BUCKETS];
+	struct request **at = bucket_of(g, &q->ref);
 	q->next = *at;
 	*at = q;
 	if (q->timer.words)

@@ -35,7 +35,8 @@ static int straight_run(struct cnode_process *self, void *state, struct cnode_ma
 	struct straight *st = state;
 	cnode_start how = start_shown(st->start, self);
 	st->began = true;
-	return stop_with_code(self, st->start->behaviour.run(mailbox, st->memory, &how));
+	int rc = st->start->behaviour.run(mailbox, st->memory, &how);
+	return stop_with_code(self, CN_MUTANT(straight_never_normal) && rc == 0 ? CNODE_EINTERNAL : rc);
 }
 
 static void straight_terminate(struct cnode_process *self, void *state, cnode_term reason)

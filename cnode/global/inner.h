@@ -3,13 +3,6 @@
 #ifndef CN_GLOBAL_INNER_H
 #define CN_GLOBAL_INNER_H
 
-/* Without memory an addition is left out; `added` tells. uthash would end the program else. */
-#define HASH_NONFATAL_OOM 1
-#define uthash_nonfatal_oom(element) (added = false)
-#define uthash_malloc(size) cn_malloc(size)
-#define uthash_free(p, size) cn_free(p)
-#include <uthash.h>
-
 #include "cnode/global/global.h"
 #include "compat/compat.h"
 

@@ -5,12 +5,13 @@
  * global_name_server:
  *     {cnode, names}                       [{Name, Pid}]
  *     {cnode, locks}                       [{Resource, Requester, Pid}]
- *     {cnode, {register, Name, Process}}   yes | no | noproc; Process: a registered name of this node
- *     {cnode, {unregister, Name}}          ok
+ *     {cnode, {register, Name, Process}}   yes | no | noproc | not_allowed; Process: a registered name of this node
+ *     {cnode, {unregister, Name}}          ok | not_allowed
  * and rex passes on what hidden nodes ask of global:
  *     {cnode, {register_name_external, [Name, Pid | [Method]]}}       yes | no
  *     {cnode, {unregister_name_external, [Name]}}                     ok
- * Any node that may connect can do all this with the protocol of global itself.
+ * What is registered for others needs the permission of the list of the name (CNODE_ACCESS_REGISTER), which rex has asked
+ * already for what it passes on. A visible node needs nobody for that: its names come by the protocol of global itself.
  */
 #include "cnode/global/inner.h"
 
@@ -96,6 +97,11 @@ int inspect_call(struct server *s, cnode_from *from, cnode_term what)
 		return reply_list(s, from, LIST_NAMES);
 	if (cn_term_is_atom(what, "locks"))
 		return reply_list(s, from, LIST_LOCKS);
+	if ((cnode_scan(what, "{unregister,~t}", &name) == 0 || cnode_scan(what, "{register,~t,_}", &name) == 0 ||
+	     cnode_scan(what, "{register_name_external,[~t|_]}", &name) == 0 ||
+	     cnode_scan(what, "{unregister_name_external,[~t|_]}", &name) == 0) &&
+	    cn_functions_may_register(s->g->config.functions, cnode_message_peer(s->self), name) != 0)
+		return cnode_reply(from, "not_allowed");
 	if (cnode_scan(what, "{unregister,~t}", &name) == 0) {
 		rc = cnode_format(&request, "{unregister,~t}", name);
 		return rc != 0 ? rc : pass_on(s, from, request);

@@ -158,9 +158,23 @@ static void put_pair(cnode_builder *b, const char *name, uint64_t value)
 void cn_builtin_put_memory(const struct cn_builtins *of, cnode_builder *b)
 {
 	uint64_t bytes[MEMORY_KINDS];
-	if (measure(of, bytes) == 0)
-		for (size_t i = 0; i < MEMORY_KINDS; i++)
-			put_pair(b, memory_kinds[i], bytes[i]);
+	int rc = measure(of, bytes);
+	if (rc != 0 && b->err == 0)
+		b->err = rc;
+	for (size_t i = 0; rc == 0 && i < MEMORY_KINDS; i++)
+		put_pair(b, memory_kinds[i], bytes[i]);
+}
+
+/*
+ * What system_info({allocator_sizes, […]}) is: the C library's allocator, whose blocks and carriers are all that the
+ * program has. observer divides by the carriers, so they are never 0.
+ */
+void cn_builtin_put_allocators(cnode_builder *b)
+{
+	uint64_t total = cn_memory_sizes().total;
+	uint64_t size = total ? total : 1;
+	cnode_build_format(b, "[{std_alloc,[{instance,0,[{mbcs,[{blocks_size,~Q,~Q,~Q},{carriers_size,~Q,~Q,~Q}]}]}]}]", size, size,
+			   size, size, size, size);
 }
 
 static int memory_0(cnode_process *self, void *context, cnode_term args, cnode_term *result)
@@ -222,18 +236,29 @@ static int memory_1(cnode_process *self, void *context, cnode_term args, cnode_t
 
 /* ---- statistics ---- */
 
-void cn_builtin_io(const struct cn_builtins *of, uint64_t *in, uint64_t *out)
+int cn_builtin_io(const struct cn_builtins *of, uint64_t *in, uint64_t *out)
 {
 	struct cn_peer_info *peers;
 	size_t count;
 	*in = *out = 0;
-	if (peers_of(of, &peers, &count) != 0)
-		return;
+	int rc = peers_of(of, &peers, &count);
+	if (rc != 0)
+		return rc;
 	for (size_t i = 0; i < count; i++) {
 		*in += peers[i].counts.bytes_in;
 		*out += peers[i].counts.bytes_out;
 	}
 	cn_free(peers);
+	return 0;
+}
+
+void cn_builtin_put_io(const struct cn_builtins *of, cnode_builder *b)
+{
+	uint64_t in, out;
+	int rc = cn_builtin_io(of, &in, &out);
+	if (rc != 0 && b->err == 0)
+		b->err = rc;
+	cnode_build_format(b, "{{input,~Q},{output,~Q}}", in, out);
 }
 
 uint32_t cn_builtin_run_queue(const struct cn_builtins *of)
@@ -254,7 +279,6 @@ static void put_total(cnode_builder *b, _Atomic uint64_t *asked, uint64_t total)
 
 static bool put_statistics(struct cn_builtins *of, cnode_builder *b, const char *item)
 {
-	uint64_t in, out;
 	if (strcmp(item, "wall_clock") == 0) {
 		put_total(b, &of->wall_asked, (cn_now() - of->began) / CN_NS_PER_MS);
 	} else if (strcmp(item, "runtime") == 0) {
@@ -269,8 +293,7 @@ static bool put_statistics(struct cn_builtins *of, cnode_builder *b, const char 
 		cnode_build_uint64(b, cn_builtin_run_queue(of));
 		cnode_build_list_end(b);
 	} else if (strcmp(item, "io") == 0) {
-		cn_builtin_io(of, &in, &out);
-		cnode_build_format(b, "{{input,~Q},{output,~Q}}", in, out);
+		cn_builtin_put_io(of, b);
 	} else if (strcmp(item, "garbage_collection") == 0) {
 		cnode_build_format(b, "{0,0,0}");
 	} else if (strcmp(item, "context_switches") == 0) {
@@ -299,7 +322,7 @@ bool cn_builtin_put_system_info(const struct cn_builtins *of, cnode_builder *b, 
 		const char *item, *value;
 	} words[] = {
 		{ "machine", "\"CNODE\"" }, { "kernel_poll", "true" }, { "smp_support", "true" }, { "threads", "true" },
-		{ "multi_scheduling", "enabled" }, { "alloc_util_allocators", "[]" }, { "allocator", "{undefined,[],[],[]}" },
+		{ "multi_scheduling", "enabled" }, { "alloc_util_allocators", "[std_alloc]" }, { "allocator", "{undefined,[],[],[]}" },
 		{ "build_type", "opt" }, { "debug_compiled", "false" }, { "emu_type", "opt" }, { "emu_flavor", "cnode" },
 		{ "heap_type", "private" }, { "time_correction", "true" }, { "time_warp_mode", "no_time_warp" },
 		{ "os_monotonic_time_source", "[]" }, { "dynamic_trace", "none" }, { "trace_control_word", "0" },
@@ -375,8 +398,12 @@ static int system_info_1(cnode_process *self, void *context, cnode_term args, cn
 	(void)self;
 	if (cnode_scan(args, "[{wordsize,internal}]") == 0 || cnode_scan(args, "[{wordsize,external}]") == 0)
 		return cnode_format(result, "~i", (int)sizeof(void *));
-	if (cnode_scan(args, "[{allocator_sizes,~t}]", &item) == 0)
-		return cnode_format(result, "[]");
+	if (cnode_scan(args, "[{allocator_sizes,~t}]", &item) == 0) {
+		cnode_builder *b = cnode_builder_new();
+		if (b)
+			cn_builtin_put_allocators(b);
+		return cn_builtin_done(b, result);
+	}
 	return by_item(context, args, result, put_system_info);
 }
 

@@ -32,10 +32,14 @@ extern const struct cn_builtin cn_builtins_of_observer[];
 
 /* Ends what `b` has built and frees it: *result is the term. Takes NULL (CNODE_ENOMEM). */
 int cn_builtin_done(cnode_builder *b, cnode_term *result);
-/* Bytes of all connections, those that are open. */
-void cn_builtin_io(const struct cn_builtins *of, uint64_t *in, uint64_t *out);
+/* Bytes of all connections, those that are open. 0, CNODE_ENOMEM. */
+int cn_builtin_io(const struct cn_builtins *of, uint64_t *in, uint64_t *out);
+/* Puts them as erlang:statistics(io) does. */
+void cn_builtin_put_io(const struct cn_builtins *of, cnode_builder *b);
 /* Puts {total, Bytes} and the other pairs of erlang:memory/0 into a list that is open. */
 void cn_builtin_put_memory(const struct cn_builtins *of, cnode_builder *b);
+/* Puts what there is of allocators, as erlang:system_info({allocator_sizes, […]}) does. */
+void cn_builtin_put_allocators(cnode_builder *b);
 /* The number of ready processes. */
 uint32_t cn_builtin_run_queue(const struct cn_builtins *of);
 /* Puts the value of erlang:system_info(Item); false: there is no such item. */

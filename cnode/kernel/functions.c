@@ -11,6 +11,8 @@
 
 #include <stdio.h>
 
+#define NAME_TEXT_SIZE 1024u       /* more than an atom has, and the name of a list */
+
 struct function {
 	struct function *next;
 	char *module, *name;
@@ -323,6 +325,22 @@ int cn_functions_enter(struct cn_functions *fs, const char *peer, cnode_term arg
 void cn_functions_leave(struct cn_functions *fs, struct cn_place *place)
 {
 	cn_quota_give(fs->guard, place);
+}
+
+int cn_functions_may_register(struct cn_functions *fs, cnode_name peer, cnode_term name)
+{
+	char node[CNODE_NAME_SIZE], text[NAME_TEXT_SIZE];
+	cnode_atom atom;
+	if (peer == 0)
+		return 0;
+	if (cnode_name_text(peer, node) != 0)
+		return CNODE_ENOTALLOWED;
+	/* A text that is cut would be another name's; what is too long for a list of its own is under that of all. */
+	if (cnode_scan(name, "~a", &atom) == 0)
+		snprintf(text, sizeof text, "%s", atom.text);
+	else if (cnode_term_print(name, text, sizeof text) >= sizeof text)
+		snprintf(text, sizeof text, "*");
+	return cn_guard_may_register(fs->guard, node, text) ? 0 : CNODE_ENOTALLOWED;
 }
 
 /* ---- the process that runs one function ---- */

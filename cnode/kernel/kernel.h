@@ -100,5 +100,10 @@ int cn_functions_may_cast(void *functions, const char *peer, cnode_term args);
  */
 int cn_functions_enter(struct cn_functions *fs, const char *peer, cnode_term args, struct cn_place **place);
 void cn_functions_leave(struct cn_functions *fs, struct cn_place *place);
+/*
+ * May a peer have this node register or unregister a name in global for it? By the list of the name's text (CNODE_ACCESS_REGISTER);
+ * peer 0 is this node, which may. 0, CNODE_ENOTALLOWED: the refusal is counted and logged.
+ */
+int cn_functions_may_register(struct cn_functions *fs, cnode_name peer, cnode_term name);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Built-in functions that etop and observer call: those of the module observer_backend,
- * which on a BEAM node is part of runtime_tools. etop_collect, procs_info and fetch_stats
- * are spawned and send what they find; the others are called by rpc.
+ * which on a BEAM node is part of runtime_tools, and proc_lib:translate_initial_call/1.
+ * etop_collect, procs_info and fetch_stats are spawned and send what they find; the others
+ * are called by rpc.
  * Follows: lib/runtime_tools/src/observer_backend.erl and include/observer_backend.hrl,
  * whose records have not changed from OTP 23 to 29.
  */
@@ -10,12 +11,24 @@
 
 #include <time.h>
 
+#include "compat/compat.h"
+
 static int vsn_0(cnode_process *self, void *context, cnode_term args, cnode_term *result)
 {
 	(void)self;
 	(void)context;
 	(void)args;
 	return cnode_format(result, "{ok,~s}", PACKAGE_VERSION);
+}
+
+/* What proc_lib itself says of a process that it has not started. */
+static int translate_initial_call_1(cnode_process *self, void *context, cnode_term args, cnode_term *result)
+{
+	cnode_pid pid;
+	(void)context;
+	if (cnode_scan(args, "[~p]", &pid) != 0 || pid.node != cnode_self(self).node)
+		return CNODE_EBADARG;
+	return cnode_format(result, "{proc_lib,init_p,5}");
 }
 
 /* No ets tables, ports and sockets. */
@@ -42,7 +55,8 @@ static int sys_info_0(cnode_process *self, void *context, cnode_term args, cnode
 	cnode_builder *b = cnode_builder_new();
 	if (!b)
 		return CNODE_ENOMEM;
-	cn_builtin_io(of, &in, &out);
+	if (cn_builtin_io(of, &in, &out) != 0)
+		b->err = CNODE_ENOMEM;
 	cnode_build_list(b);
 	cnode_build_format(b, "{uptime,~Q}", (cn_now() - of->began) / CN_NS_PER_MS);
 	cnode_build_format(b, "{run_queue,~Q}", (uint64_t)cn_builtin_run_queue(of));
@@ -58,7 +72,9 @@ static int sys_info_0(cnode_process *self, void *context, cnode_term args, cnode
 	(void)cn_builtin_put_system_info(of, b, "schedulers_online");
 	cnode_build_format(b, "{wordsize_internal,~i}", (int)sizeof(void *));
 	cnode_build_format(b, "{wordsize_external,~i}", (int)sizeof(void *));
-	cnode_build_format(b, "{alloc_info,[]}");
+	cnode_build_tuple(b, 2);
+	cnode_build_atom(b, "alloc_info");
+	cn_builtin_put_allocators(b);
 	cn_builtin_put_memory(of, b);
 	cnode_build_list_end(b);
 	return cn_builtin_done(b, result);
@@ -172,6 +188,7 @@ const struct cn_builtin cn_builtins_of_observer[] = {
 	{ "observer_backend", "etop_collect", 1, etop_collect_1 },
 	{ "observer_backend", "procs_info", 1, procs_info_1 },
 	{ "observer_backend", "fetch_stats", 2, not_called },
+	{ "proc_lib", "translate_initial_call", 1, translate_initial_call_1 },
 	{ NULL, NULL, 0, NULL },
 };
 
@@ -237,26 +254,42 @@ static int stats_init(cnode_process *self, void *state, const cnode_start *how)
 	return rc != 0 ? rc : stats_next(self, s);
 }
 
+/*
+ * What statistics(scheduler_wall_time) is on a BEAM where it is switched on: {Id, Active, Total} each. There is one for
+ * each processor that the program may use, and they have its processor time in equal parts. observer takes the list apart.
+ */
+static void put_scheduler_times(const struct cn_builtins *of, cnode_builder *b)
+{
+	uint64_t total = cn_now() - of->began, active = cn_cpu_time() / (uint64_t)cn_processors();
+	cnode_build_list(b);
+	for (int i = 1; i <= cn_processors(); i++)
+		cnode_build_format(b, "{~i,~Q,~Q}", i, active < total ? active : total, total);
+	cnode_build_list_end(b);
+}
+
 /* {stats, 1, SchedulerWallTime, IO, Memory} to the parent. */
 static int stats_info(cnode_process *self, void *state, const cnode_info *info)
 {
 	struct stats *s = state;
-	uint64_t in, out;
-	cnode_term memory;
+	cnode_term stats;
 	if (info->kind != CNODE_TIMER)
 		return cnode_stop(self, "normal");
 	cnode_builder *b = cnode_builder_new();
 	if (b) {
+		cnode_build_tuple(b, 5);
+		cnode_build_atom(b, "stats");
+		cnode_build_int64(b, 1);
+		put_scheduler_times(s->of, b);
+		cn_builtin_put_io(s->of, b);
 		cnode_build_list(b);
 		cn_builtin_put_memory(s->of, b);
 		cnode_build_list_end(b);
 	}
-	int rc = cn_builtin_done(b, &memory);
+	int rc = cn_builtin_done(b, &stats);
 	if (rc != 0)
 		return rc;
-	cn_builtin_io(s->of, &in, &out);
-	rc = cnode_send(self, s->parent, "{stats,1,undefined,{{input,~Q},{output,~Q}},~t}", in, out, memory);
-	cnode_term_drop(memory);
+	rc = cnode_send(self, s->parent, "~t", stats);
+	cnode_term_drop(stats);
 	return rc != 0 ? rc : stats_next(self, s);
 }
 

@@ -106,7 +106,8 @@ static void forget(cnode_process *self, struct rex *rex, struct job *job, bool a
 	*(job->prev ? &job->prev->next : &rex->jobs) = job->next;
 	if (job->next)
 		job->next->prev = job->prev;
-	cn_functions_leave(rex->functions, job->place);
+	if (!CN_MUTANT(rex_keeps_place))
+		cn_functions_leave(rex->functions, job->place);
 	cnode_term_drop(job->args);
 	cn_free(job);
 }
@@ -142,13 +143,17 @@ static int external_done(cnode_process *self, void *state, void *context, const 
 }
 
 /* True if the arguments are those of a call of global for a hidden node's name: *rc is how it went then. */
-static bool external(cnode_process *self, cnode_term args, int *rc)
+static bool external(cnode_process *self, struct rex *rex, cnode_name peer, cnode_term args, int *rc)
 {
 	cnode_atom module, function;
-	cnode_term list;
+	cnode_term list, name;
 	if (cnode_scan(args, "[_,~a,~a,~t]", &module, &function, &list) != 0 || strcmp(module.text, "global") != 0 ||
 	    (strcmp(function.text, "register_name_external") != 0 && strcmp(function.text, "unregister_name_external") != 0))
 		return false;
+	if (cnode_scan(list, "[~t|_]", &name) == 0 && cn_functions_may_register(rex->functions, peer, name) != 0) {
+		*rc = told(refuse(self, args, "not_allowed"));
+		return true;
+	}
 	struct external *waiting = cn_calloc(1, sizeof *waiting);
 	*rc = waiting ? cnode_term_keep(args, &waiting->args) : CNODE_ENOMEM;
 	if (*rc == 0)
@@ -242,7 +247,7 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 {
 	char node[CNODE_NAME_SIZE];
 	int rc;
-	if (external(self, args, &rc))
+	if (external(self, rex, peer, args, &rc))
 		return rc;
 	rc = cnode_name_text(peer != 0 ? peer : cnode_self(self).node, node);
 	if (rc == 0)
@@ -252,7 +257,7 @@ static int take(cnode_process *self, struct rex *rex, cnode_name peer, cnode_ter
 	struct job *job = rc == 0 ? cn_calloc(1, sizeof *job) : NULL;
 	if (rc == 0 && !job)
 		rc = CNODE_ENOMEM;
-	if (rc == 0 && peer != 0 && !CN_MUTANT(rex_unpaid))
+	if (rc == 0 && peer != 0 && !CN_MUTANT(rex_unpaid) && !(CN_MUTANT(rex_blocked_unpaid) && blocks))
 		rc = cn_functions_enter(rex->functions, node, args, &job->place);
 	if (rc == 0)
 		rc = leader_of(self, leader, caller, job);

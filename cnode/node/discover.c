@@ -109,7 +109,7 @@ static void epmd_answered(struct cn_epmd_query *q, int rc)
 	int more = 0;
 	while (rc == 0 && (more = cn_epmd_next_name(&q->names, &node)) > 0) {
 		snprintf(name, sizeof name, "%.*s", (int)node.name_size, (const char *)node.name);
-		if (cn_access_match(pattern, name))
+		if (cn_access_match(pattern, name) || CN_MUTANT(discover_any_name))
 			found_at(s, name, strlen(name), host, 0);
 	}
 	if (rc == 0 && more < 0)
@@ -167,7 +167,7 @@ static void begin(struct cn_source *s)
 static void again(struct cn_timer *timer)
 {
 	struct cn_source *s = CN_CONTAINER(timer, struct cn_source, again);
-	if (!s->cluster->stopping)
+	if (!s->cluster->stopping && !CN_MUTANT(discover_once))
 		begin(s);
 }
 

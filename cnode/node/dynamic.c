@@ -35,7 +35,9 @@ static bool is_taken(struct cn_cluster *cluster, const char *name)
 static struct cn_dynamic *free_name(struct cn_cluster *cluster, const char *host)
 {
 	struct cn_dynamic *d = cluster->dynamic;
-	while (d && (d->conn || strcmp(strchr(d->name, '@') + 1, host) != 0 || is_taken(cluster, d->name)))
+	if (CN_MUTANT(dynamic_always_new))
+		return NULL;
+	while (d && ((d->conn && !CN_MUTANT(dynamic_one_for_all)) || strcmp(strchr(d->name, '@') + 1, host) != 0 || (is_taken(cluster, d->name) && !CN_MUTANT(dynamic_one_for_all))))
 		d = d->next;
 	return d;
 }
@@ -108,7 +110,8 @@ void cn_dynamic_down(struct cn_cluster *cluster, const struct cn_conn *c)
 		return;
 	d->conn = NULL;
 	if (d->used) {
-		d->creation = d->creation + 1 < 4 ? 4 : d->creation + 1;
+		if (!CN_MUTANT(dynamic_creation_kept))
+			d->creation = d->creation + 1 < 4 ? 4 : d->creation + 1;
 		d->kept = true;
 		d->used = false;
 	}

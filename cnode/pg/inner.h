@@ -92,7 +92,6 @@ struct scope {
 	struct cn_pg *pg;
 	char *name;
 	unsigned flags;
-	uint64_t seed;
 	struct cn_unit unit;            /* the server */
 	struct cn_unit_process process;
 

@@ -147,7 +147,7 @@ static int send_to_group(struct pubsub *p, cnode_process *self, cnode_term group
 	size_t count;
 	int rc = members_of(p->pg, p->topics, true, group, few, &pids, &count);
 	for (size_t i = 0; i < count; i++) {
-		if (spare_self && cnode_pid_equal(pids[i], me))
+		if (spare_self && cnode_pid_equal(pids[i], me) && !CN_MUTANT(pubsub_from_heard))
 			continue;
 		int sent = cnode_send_term(self, pids[i], message, 0);
 		rc = rc ? rc : sent;
@@ -206,7 +206,7 @@ static int join(cnode_process *self, struct worker *w)
 	if (rc != 0)
 		return rc;
 	rc = look_for_self(self, p->pg, group, &is_member);
-	if (rc == 0 && !is_member)
+	if (rc == 0 && !is_member && !(CN_MUTANT(pubsub_one_place) && w->place != p->places))
 		rc = cn_pg_join(p->pg, SCOPE, &pid, 1, group);
 	cnode_term_drop(group);
 	return rc;
@@ -362,7 +362,7 @@ int cn_pubsub_unsubscribe(struct cn_pg *pg, cnode_process *self, const char *nam
 		return rc;
 	struct pubsub *p = open_pubsub(pg, name);
 	rc = p ? cn_pg_leave(pg, p->topics, &pid, 1, group) : CNODE_ENOENT;
-	while (rc == 0 && cn_pg_leave(pg, p->topics, &pid, 1, group) == 0)
+	while (rc == 0 && !CN_MUTANT(pubsub_unsubscribe_once) && cn_pg_leave(pg, p->topics, &pid, 1, group) == 0)
 		continue;
 	if (p)
 		unref(p);
@@ -382,7 +382,7 @@ static int send_away(struct pubsub *p, cnode_process *self, cnode_term whole)
 	rc = members_of(p->pg, SCOPE, false, group, few, &pids, &count);
 	cnode_term_drop(group);
 	for (size_t i = 0; i < count; i++) {
-		if (pids[i].node == me.node)
+		if (pids[i].node == me.node && !CN_MUTANT(pubsub_echo))
 			continue;
 		int sent = cnode_send_term(self, pids[i], whole, 0);
 		rc = rc ? rc : sent;

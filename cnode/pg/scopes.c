@@ -57,8 +57,6 @@ static struct scope *scope_new(struct cn_pg *pg, const char *name, unsigned flag
 	cn_mutex_init(&s->lock);
 	s->pg = pg;
 	s->flags = flags;
-	/* Not secret, only not known to a peer. */
-	s->seed = cn_now() ^ (uint64_t)(uintptr_t)s << 13;
 	s->notes_last = &s->notes;
 	s->name = cn_strdup(name);
 	s->groups = cn_calloc(SCOPE_BUCKETS, sizeof *s->groups);

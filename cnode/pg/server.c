@@ -290,6 +290,8 @@ struct remote *remote_get(struct server *v, cnode_pid pid, bool *is_new)
 			if (r->syncs > syncs)
 				syncs = r->syncs;
 		}
+	if (same >= CN_PG_SERVERS && CN_MUTANT(pg_ninth_unheard))
+		return NULL;
 	r = cn_calloc(1, sizeof *r);
 	if (!r)
 		return NULL;

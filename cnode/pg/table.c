@@ -39,7 +39,7 @@ static struct group **group_bucket(const struct scope *s, uint64_t hash)
 
 struct group *group_find(struct scope *s, cnode_term name)
 {
-	uint64_t hash = cn_term_hash(name, s->seed);
+	uint64_t hash = cnode_term_hash(name);
 	struct group *g = *group_bucket(s, hash);
 	while (g && (g->hash != hash || !cnode_term_equal(g->name, name)))
 		g = g->next;
@@ -79,7 +79,7 @@ int group_get(struct scope *s, cnode_term name, struct group **group)
 		cn_free(g);
 		return rc;
 	}
-	g->hash = cn_term_hash(name, s->seed);
+	g->hash = cnode_term_hash(name);
 	if (s->groups_count++ > s->groups_mask)
 		groups_grow(s);
 	struct group **bucket = group_bucket(s, g->hash);

@@ -90,7 +90,7 @@ bool mailbox_is_full(struct cnode_process *p, struct work *w)
 		return false;
 	if (p->messages - atomic_load_explicit(&p->freed_messages, memory_order_relaxed) < p->max_messages)
 		return false;
-	if (!p->drops) {
+	if (!p->drops || CN_MUTANT(mailbox_drop_ends)) {
 		cn_log_line(p->procs->log, CNODE_LOG_ERROR, "process <%u.%u> (%s) is ended: its mailbox is over %u messages",
 			    p->pid.id, p->pid.serial, cn_process_label(p), (unsigned)p->max_messages);
 		process_die(p, atom_overflow(), w);
@@ -113,7 +113,7 @@ bool mailbox_push(struct cnode_process *p, struct cn_message *m, struct work *w)
 	}
 	p->messages++;
 	p->bytes += m->bytes;
-	if (CN_UNLIKELY(p->bytes > p->procs->max_mailbox)) {
+	if (CN_UNLIKELY(p->bytes > p->procs->max_mailbox) && !CN_MUTANT(mailbox_bytes_unlimited)) {
 		cn_log_line(p->procs->log, CNODE_LOG_ERROR, "process <%u.%u> (%s) is killed: its mailbox is over %llu bytes",
 			    p->pid.id, p->pid.serial, cn_process_label(p), (unsigned long long)p->procs->max_mailbox);
 		process_die(p, atom_overflow(), w);

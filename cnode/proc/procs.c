@@ -365,8 +365,7 @@ int cn_procs_new(const struct cn_procs_config *config, const struct cn_procs_ops
 	n->max_mailbox = config->max_mailbox ? config->max_mailbox : CN_MAX_MAILBOX;
 	n->log = config->log;
 	n->handle = config->handle;
-	/* Not secret, only not known to a peer: the address and the time in nanoseconds. */
-	n->seed = mix(cn_now(), (uint64_t)(uintptr_t)n);
+	n->seed = cn_hash_of("procs", 5);      /* secret, as the key of that hash is */
 	atomic_init(&n->next_number, 1);
 	atomic_init(&n->first_ns, UINT64_MAX);
 	atomic_init(&n->next_ref, 1);

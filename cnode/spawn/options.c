@@ -110,6 +110,12 @@ static bool read_env(cnode_term value, struct cn_wishes *w)
 	return !r.error;
 }
 
+/* A name that a process can have. */
+static bool read_name(cnode_term value, cnode_atom *name)
+{
+	return cnode_scan(value, "~a", name) == 0 && name->size > 0 && strcmp(name->text, "undefined") != 0;
+}
+
 static bool read_option(cnode_term option, struct cn_wishes *w)
 {
 	cnode_term value;
@@ -125,7 +131,7 @@ static bool read_option(cnode_term option, struct cn_wishes *w)
 	if (strcmp(key.text, "link") == 0)
 		return w->link = true;
 	if (strcmp(key.text, "name") == 0)
-		return cnode_scan(value, "~a", &w->name) == 0;
+		return read_name(value, &w->name);
 	if (strcmp(key.text, "registration") == 0)
 		return read_registration(value, w);
 	if (strcmp(key.text, "init_timeout") == 0)

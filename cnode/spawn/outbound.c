@@ -156,7 +156,7 @@ int cn_outbound_make(struct cn_factories *f, const cnode_process *self, const cn
 		     const cnode_ref *failure_to, struct cn_outbound *out, struct cn_buf *why)
 {
 	*out = (struct cn_outbound){ 0 };
-	if (!good_atom(o->name) || !good_atom(o->application) || (o->name && !*o->name))
+	if (!good_atom(o->name) || !good_atom(o->application) || (o->name && (!*o->name || strcmp(o->name, "undefined") == 0)))
 		return CNODE_EBADNAME;
 	if ((unsigned)o->registration > CNODE_REGISTER_GLOBAL || (o->registration == CNODE_REGISTER_GLOBAL && !o->name))
 		return CNODE_EBADARG;

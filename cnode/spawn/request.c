@@ -183,32 +183,26 @@ static int choose(struct cn_factories *f, const char *peer, const struct wanted 
 	enum cnode_unknown how = (enum cnode_unknown)atomic_load_explicit(&f->unknown, memory_order_relaxed);
 	cn_mutex_lock(&f->lock);
 	*factory = cn_factory_find(f, w->module);
+	bool allowed = false;
 	if (*factory) {
 		gen->behaviour = (*factory)->behaviour;
 		gen->context = (*factory)->context;
 		how = (*factory)->unknown;
+		/* Under the lock, so that it is this behaviour's list: the name may be another's at once. */
+		allowed = cn_access_allowed(&(*factory)->who, peer);
 	}
 	cn_mutex_unlock(&f->lock);
 	if (atomic_load_explicit(&f->off, memory_order_relaxed))
 		return refused(f, peer, w, "spawning is switched off");
 	if (!*factory)
 		return CN_MUTANT(unknown_not_allowed) ? CNODE_ENOTALLOWED : unknown(f, peer, w, how, gen);
-	if (!cn_access_allowed(&(*factory)->who, peer) && !CN_MUTANT(acl_ignored)) {
+	if (!allowed && !CN_MUTANT(acl_ignored)) {
 		atomic_fetch_add(&(*factory)->refused, 1);
 		return refused(f, peer, w, "it is not on the list of the factory");
 	}
 	if (strcmp(w->function, "start") != 0 && strcmp(w->function, "start_link") != 0)
 		return unknown(f, peer, w, how, gen);
 	return 0;
-}
-
-/* May the peer give a process this name? */
-static bool may_register(struct cn_factories *f, const char *peer, const char *name)
-{
-	if (cn_guard_ask(f->guard, CNODE_ACCESS_REGISTER, name, peer) != CN_ACCESS_NO || CN_MUTANT(register_list_ignored))
-		return true;
-	cn_guard_refused(f->guard, CN_REFUSED_REGISTER, peer, name, "it is not on the list of the name");
-	return false;
 }
 
 /* ---- starting ---- */
@@ -263,7 +257,7 @@ static int start(struct cn_factories *f, const struct cn_spawn_request *q, const
 	const char *why;
 	bool named = wishes->name.size && wishes->registration != CN_REGISTER_NONE;
 	bool globally = named && wishes->registration == CN_REGISTER_GLOBAL;
-	if (named && q->peer && !may_register(f, q->peer, wishes->name.text))
+	if (named && q->peer && !cn_guard_may_register(f->guard, q->peer, wishes->name.text))
 		return CNODE_ENOTALLOWED;
 	int rc = give(r, wishes);
 	if (rc != 0)

@@ -2,67 +2,63 @@
 /*
  * A hash that equal terms share, in whatever form they were sent: small integers and bignums of
  * the same value, atoms in any encoding, lists as STRING_EXT or in parts, maps in any order,
- * identifiers in old and new forms. Tables that peers can fill seed it, so that none of them can
- * choose terms that meet in one bucket.
+ * identifiers in old and new forms. Keyed (base/hash.c), because the terms are others' choice. It
+ * recurses by the terms' nesting, which the verifier has limited.
  */
 #include "cnode/term/walk.h"
 
-#define SEED UINT64_C(0x9e3779b97f4a7c15)
-
-static uint64_t mix(uint64_t h, uint64_t v)
+/* The kind of a term, and what says how much belongs to it. */
+static void mix_head(struct cn_hash *h, enum cnode_type type, uint64_t count)
 {
-	h ^= v;
-	h *= UINT64_C(0xff51afd7ed558ccd);
-	return h ^ h >> 32;
+	cn_hash_word(h, (uint64_t)type | count << 8);
 }
 
-static uint64_t mix_bytes(uint64_t h, const uint8_t *p, size_t size)
+static void mix_bytes(struct cn_hash *h, enum cnode_type type, const uint8_t *p, size_t size)
 {
-	h = mix(h, size);
-	for (; size >= 8; size -= 8, p += 8) {
-		uint64_t word;
-		memcpy(&word, p, 8);
-		h = mix(h, word);
-	}
-	uint64_t rest = 0;
-	if (size > 0)
-		memcpy(&rest, p, size);
-	return mix(h, rest);
+	mix_head(h, type, size);
+	cn_hash_bytes(h, p, size);
 }
 
-static uint64_t mix_atom(uint64_t h, const uint8_t *p, const struct cn_atoms *atoms)
+static void mix_atom(struct cn_hash *h, const uint8_t *p, const struct cn_atoms *atoms)
 {
 	uint8_t room[CN_LATIN1_ROOM];
 	size_t size;
 	const uint8_t *text = cn_atom_at(p, atoms, room, &size);
-	return mix_bytes(h, text, size);
+	mix_bytes(h, CNODE_TYPE_ATOM, text, size);
 }
 
-static uint64_t mix_integer(uint64_t h, const uint8_t *p)
+static void mix_integer(struct cn_hash *h, const uint8_t *p)
 {
 	struct cn_int i = cn_int_at(p);
-	h = mix(h, i.negative);
-	return i.big ? mix_bytes(h, i.digits, i.size) : mix(h, i.magnitude);
+	mix_head(h, CNODE_TYPE_INTEGER, (uint64_t)i.negative << 1 | i.big);
+	if (i.big)
+		mix_bytes(h, CNODE_TYPE_INTEGER, i.digits, i.size);
+	else
+		cn_hash_word(h, i.magnitude);
 }
 
-static uint64_t mix_id(uint64_t h, const uint8_t *p, const struct cn_atoms *atoms)
+static void mix_id(struct cn_hash *h, enum cnode_type type, const uint8_t *p, const struct cn_atoms *atoms)
 {
 	struct cn_id id = cn_id_at(p);
-	h = mix_atom(h, id.node, atoms);
-	h = mix(h, id.creation);
-	h = mix(h, id.port);
-	for (size_t i = 0; i < CN_ARRAY_SIZE(id.id); i++)
-		h = mix(h, id.id[i]);
-	return h;
+	mix_head(h, type, id.creation);
+	mix_atom(h, id.node, atoms);
+	if (type == CNODE_TYPE_PORT) {
+		cn_hash_word(h, id.port);
+		return;
+	}
+	for (size_t i = 0; i + 1 < CN_ARRAY_SIZE(id.id); i += 2)
+		cn_hash_word(h, (uint64_t)id.id[i] << 32 | id.id[i + 1]);
+	cn_hash_word(h, id.id[CN_ARRAY_SIZE(id.id) - 1]);
 }
 
 /* Mixes the term at p in; returns where it ends, so that each byte is looked at once however deep it lies. */
-static const uint8_t *mix_term(uint64_t *h, const uint8_t *p, const struct cn_atoms *atoms);
+static const uint8_t *mix_term(struct cn_hash *h, const uint8_t *p, const struct cn_atoms *atoms);
 
-static const uint8_t *mix_list(uint64_t *h, const uint8_t *p, const struct cn_atoms *atoms)
+static const uint8_t *mix_list(struct cn_hash *h, const uint8_t *p, const struct cn_atoms *atoms)
 {
 	struct cn_list l;
 	const uint8_t *item;
+	mix_head(h, CNODE_TYPE_LIST, 0);
 	cn_list_init(&l, p);
 	while ((item = cn_list_peek(&l)))
 		cn_list_pass(&l, mix_term(h, item, atoms));
@@ -73,34 +69,36 @@ static const uint8_t *mix_list(uint64_t *h, const uint8_t *p, const struct cn_at
 }
 
 /* Equal maps may have their keys in any order: the sum of the pairs' own hashes. */
-static const uint8_t *mix_map(uint64_t *h, const uint8_t *p, const struct cn_atoms *atoms)
+static const uint8_t *mix_map(struct cn_hash *h, const uint8_t *p, const struct cn_atoms *atoms)
 {
-	const uint64_t seed = *h;
 	uint64_t sum = 0;
 	uint32_t count = cn_load_u32(p + 1);
+	mix_head(h, CNODE_TYPE_MAP, count);
 	p += 5;
 	for (uint32_t i = 0; i < count; i++) {
-		uint64_t pair = seed;
+		struct cn_hash pair = *h;
 		p = mix_term(&pair, p, atoms);
 		p = mix_term(&pair, p, atoms);
-		sum += pair;
+		sum += cn_hash_end(&pair);
 	}
-	*h = mix(mix(*h, count), sum);
+	cn_hash_word(h, sum);
 	return p;
 }
 
 /* What makes two local funs equal: module, index, old uniq, number of free variables, then these. */
-static const uint8_t *mix_fun(uint64_t *h, const uint8_t *p, const struct cn_atoms *atoms)
+static const uint8_t *mix_fun(struct cn_hash *h, const uint8_t *p, const struct cn_atoms *atoms)
 {
 	uint32_t terms = 3;
 	if (*p == CN_NEW_FUN) {
 		terms = cn_load_u32(p + 26);
-		*h = mix(mix(*h, cn_load_u32(p + 22)), terms);
+		mix_head(h, CNODE_TYPE_FUN, terms);
+		cn_hash_word(h, cn_load_u32(p + 22));
 		p = mix_term(h, p + 30, atoms);         /* the module */
 		p = cn_skip(p);                         /* the old index is the index */
 		p = mix_term(h, p, atoms);              /* the old uniq */
 		p = cn_skip(p);                         /* who made it does not count */
 	} else {
+		mix_head(h, CNODE_TYPE_FUN, UINT32_MAX);
 		p++;
 	}
 	for (; terms; terms--)
@@ -108,46 +106,49 @@ static const uint8_t *mix_fun(uint64_t *h, const uint8_t *p, const struct cn_ato
 	return p;
 }
 
-static uint64_t mix_bits(uint64_t h, const uint8_t *p)
+/* A binary is a bitstring whose last byte is whole. */
+static void mix_bits(struct cn_hash *h, const uint8_t *p)
 {
 	struct cn_bits bits = cn_bits_at(p);
-	if (bits.last == 8 || bits.size == 0)
-		return mix_bytes(h, bits.bytes, bits.size);
-	h = mix_bytes(h, bits.bytes, bits.size - 1);
-	return mix(h, bits.bytes[bits.size - 1] >> (8 - bits.last));
+	if (bits.last == 8 || bits.size == 0) {
+		mix_bytes(h, CNODE_TYPE_BINARY, bits.bytes, bits.size);
+		return;
+	}
+	mix_bytes(h, CNODE_TYPE_BITSTRING, bits.bytes, bits.size - 1);
+	mix_head(h, CNODE_TYPE_BITSTRING, (uint64_t)bits.last << 8 | bits.bytes[bits.size - 1] >> (8 - bits.last));
 }
 
-static uint64_t mix_float(uint64_t h, const uint8_t *p)
+static void mix_float(struct cn_hash *h, const uint8_t *p)
 {
 	double number = cn_float_at(p);
 	uint64_t word;
 	memcpy(&word, &number, sizeof word);
-	return mix(h, word);
+	mix_head(h, CNODE_TYPE_FLOAT, 0);
+	cn_hash_word(h, word);
 }
 
-static const uint8_t *mix_term(uint64_t *h, const uint8_t *p, const struct cn_atoms *atoms)
+static const uint8_t *mix_term(struct cn_hash *h, const uint8_t *p, const struct cn_atoms *atoms)
 {
 	p = cn_real(p);
 	struct cn_head head = cn_head_at(p);
-	*h = mix(*h, (uint64_t)head.type);
 	switch (head.type) {
 	case CNODE_TYPE_INTEGER:
-		*h = mix_integer(*h, p);
+		mix_integer(h, p);
 		break;
 	case CNODE_TYPE_FLOAT:
-		*h = mix_float(*h, p);
+		mix_float(h, p);
 		break;
 	case CNODE_TYPE_ATOM:
-		*h = mix_atom(*h, p, atoms);
+		mix_atom(h, p, atoms);
 		break;
 	case CNODE_TYPE_REF:
 	case CNODE_TYPE_PORT:
 	case CNODE_TYPE_PID:
-		*h = mix_id(*h, p, atoms);
+		mix_id(h, head.type, p, atoms);
 		break;
 	case CNODE_TYPE_BINARY:
 	case CNODE_TYPE_BITSTRING:
-		*h = mix_bits(*h, p);
+		mix_bits(h, p);
 		break;
 	case CNODE_TYPE_FUN:
 		return mix_fun(h, p, atoms);
@@ -157,29 +158,25 @@ static const uint8_t *mix_term(uint64_t *h, const uint8_t *p, const struct cn_at
 		return mix_map(h, p, atoms);
 	case CNODE_TYPE_TUPLE:
 	case CNODE_TYPE_RECORD:
-		*h = mix(*h, head.count);
-		if (head.type == CNODE_TYPE_RECORD)
-			*h = mix(*h, p[5]);             /* whether it is exported */
+		/* Of a record also whether it is exported. */
+		mix_head(h, head.type, head.count << 8 | (head.type == CNODE_TYPE_RECORD ? p[5] : 0));
 		p += head.size;
 		for (; head.count; head.count--)
 			p = mix_term(h, p, atoms);
 		return p;
 	case CNODE_TYPE_NIL:
 	case CNODE_TYPE_NONE:
+		mix_head(h, CNODE_TYPE_NIL, 0);
 		break;
 	}
 	return p + head.size;
 }
 
-uint64_t cn_term_hash(cnode_term term, uint64_t seed)
-{
-	uint64_t h = seed ^ SEED;
-	if (!cn_term_is_none(term))
-		mix_term(&h, term.bytes_, term.atoms_);
-	return h;
-}
-
 uint64_t cnode_term_hash(cnode_term term)
 {
-	return cn_term_hash(term, 0);
+	struct cn_hash h;
+	cn_hash_init(&h);
+	if (!cn_term_is_none(term))
+		mix_term(&h, term.bytes_, term.atoms_);
+	return cn_hash_end(&h);
 }

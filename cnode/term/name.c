@@ -10,8 +10,6 @@
  */
 #include "cnode/term/walk.h"
 
-#include "compat/compat.h"
-
 #define SHARD_BITS 4
 #define SHARDS (1u << SHARD_BITS)
 #define SHARD_ROOM 4096u               /* names: 16 × 4,096 = 65,536 */
@@ -101,25 +99,6 @@ static inline struct seen *said_slot(cnode_name name)
 }
 
 /* ---- the table ---- */
-
-static uint32_t hash_of(const uint8_t *text, size_t size)
-{
-	/* Seeded, so that a peer cannot choose names that meet in one bucket. */
-	static _Atomic uint32_t seed;
-	uint32_t h = atomic_load_explicit(&seed, memory_order_relaxed);
-	if (h == 0) {
-		uint32_t fresh = 0, none = 0;
-		if (cn_random(&fresh, sizeof fresh) != 0)
-			fresh = (uint32_t)cn_now();
-		fresh |= 1;
-		h = atomic_compare_exchange_strong(&seed, &none, fresh) ? fresh : none;
-	}
-	for (size_t i = 0; i < size; i++)
-		h = (h ^ text[i]) * UINT32_C(0x01000193);
-	h ^= h >> 16;
-	h *= UINT32_C(0x7feb352d);
-	return h ^ h >> 15;
-}
 
 static bool is_node_name(const uint8_t *text, size_t size)
 {
@@ -237,7 +216,7 @@ int cn_name_of(const void *text, size_t size, cnode_name *name)
 	if (!is_node_name(t, size))
 		return CNODE_EBADNAME;
 
-	uint32_t hash = hash_of(t, size);
+	uint32_t hash = (uint32_t)cn_hash_of(t, size);    /* keyed: peers choose names */
 	struct shard *s = &shards[hash % SHARDS];
 	int rc = 0;
 	cn_mutex_lock(&s->lock);

@@ -202,8 +202,6 @@ cnode_term cn_term_static(const void *bytes, size_t size);
 static inline bool cn_term_is_none(cnode_term t) { return t.size_ == 0; }
 /* True if it is this atom. */
 bool cn_term_is_atom(cnode_term t, const char *text);
-/* Terms that are cnode_term_equal have the same number, however they were sent; other seeds give other numbers. Any thread. */
-uint64_t cn_term_hash(cnode_term t, uint64_t seed);
 /* The text of an atom, borrowed, not terminated; NULL if it is no atom or Latin-1 beyond ASCII. */
 const char *cn_term_atom(cnode_term t, size_t *size);
 /*

@@ -150,7 +150,7 @@ static size_t own_name(const struct cn_handshake *hs, char latin1[CN_ATOM_CHARS]
 static uint64_t own_flags(const struct cn_handshake *hs)
 {
 	/* A node that we gave a name looks for its NAME_ME among the negotiated flags. */
-	return (hs->config.flags ^ (CN_MUTANT(wrong_flag) ? CN_DFLAG_UNLINK_ID : 0)) | (hs->name_me ? CN_DFLAG_NAME_ME : 0);
+	return (hs->config.flags ^ (CN_MUTANT(wrong_flag) ? CN_DFLAG_UNLINK_ID : 0)) | (hs->name_me && !CN_MUTANT(name_me_not_echoed) ? CN_DFLAG_NAME_ME : 0);
 }
 
 static void put_hello(struct cn_handshake *hs)

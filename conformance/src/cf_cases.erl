@@ -46,6 +46,7 @@ modules() ->
      cf_case_groups,
      cf_case_pubsub,
      cf_case_hostile,
+     cf_case_limits,
      cf_case_names,
      cf_case_global,
      cf_case_global_names,

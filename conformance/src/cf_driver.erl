@@ -124,7 +124,9 @@ run({Id, _, _, _, _} = Case, T) ->
 
 attempt(Case, T) ->
     Fresh = cf_cases:option(fresh, Case, false),
-    {Verdict, Why} = try execute(Case, if Fresh -> T#{nut => cf:unique("nut") , fresh => true}; true -> T end)
+    {Verdict, Why} = try if Fresh -> alone(), R = execute(Case, T#{nut => cf:unique("nut"), fresh => true}), alone(), R;
+                            true -> execute(Case, T)
+                         end
                      catch throw:{case_failed, Text} -> {fail, Text}
                      end,
     case health_after(T, Verdict) of
@@ -133,6 +135,12 @@ attempt(Case, T) ->
             Died = ["the node under test ", What, " in this case; its log ends:\n" | tail(T)],
             {fail, case Verdict of fail -> [Why, "\n", Died]; _ -> Died end, again(T)}
     end.
+
+%% The nodes of a case never meet those of another: a node that is told of one which has ended meanwhile lets go of who told
+%% of it, as global's prevent_overlapping_partitions has it, in the middle of the next case.
+alone() ->
+    [erlang:disconnect_node(N) || N <- nodes(connected)],
+    cf:wait("the driver is alone", fun() -> nodes(connected) =:= [] end).
 
 %% A failure must not become that of the cases behind it: the node is asked whether it still answers at all.
 health_after(T, fail) -> health(T);

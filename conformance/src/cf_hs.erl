@@ -4,7 +4,7 @@
 -module(cf_hs).
 -export([flags/1, hidden/1, mandatory/1, without/2, digest/2]).
 -export([open/2, open/3, send/2, bytes/2, recv/1, recv/2, is_closed/1, close/1]).
--export([name6/3, name5/2, challenge6/4, challenge5/3, reply/2, ack/1, status/1, complement/2, parse/1]).
+-export([name6/3, name5/2, challenge6/4, challenge5/3, reply/2, ack/1, status/1, complement/2, parse/1, parse_name/1]).
 -export([dial/2, dial_until/3, answer/2, answer_from/3, listen/2]).
 
 %% Well under a peer's setup time (7 s), so that being given up is not taken for being refused.

@@ -37,6 +37,8 @@ int functions_export(cnode_node *node)
 	if (rc == 0)
 		rc = cnode_function_allow(node, "observer_backend", "*", CNODE_ALL_NODES);
 	if (rc == 0)
+		rc = cnode_function_allow(node, "proc_lib", "translate_initial_call", CNODE_ALL_NODES);
+	if (rc == 0)
 		rc = cnode_function_export(node, "io", "put_chars", 1, put_chars_1, NULL, CNODE_ALL_NODES);
 	if (rc == 0)
 		rc = cnode_function_export(node, "timer", "sleep", 1, sleep_1, NULL, CNODE_ALL_NODES);

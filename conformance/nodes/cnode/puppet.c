@@ -59,6 +59,9 @@ static const char capabilities_list[] =
 	" global_watchdog,"
 	" global_external,"
 	" service_restart,"
+	" discover,"
+	" out_limit,"
+	" mailbox_bytes,"
 	" dynamic_names]";
 
 static int capabilities(const struct order *o)
@@ -332,6 +335,19 @@ static int nodes(const struct order *o)
 	return rc;
 }
 
+static int discover(const struct order *o)
+{
+	const char *source;
+	size_t size;
+	char text[256];
+	int rc = cnode_scan(o->args, "[~s]", &source, &size);
+	if (rc != 0 || size >= sizeof text)
+		return rc != 0 ? rc : CNODE_EBADARG;
+	memcpy(text, source, size);
+	text[size] = 0;
+	return done(o, cnode_discover(cnode_process_node(o->self), text), "ok");
+}
+
 static int monitor_node(const struct order *o)
 {
 	cnode_atom node, on;
@@ -505,6 +521,7 @@ static const struct {
 	{ "creation", creation },
 	{ "demonitor", demonitor },
 	{ "disconnect", disconnect },
+	{ "discover", discover },
 	{ "echo", echo },
 	{ "erpc", erpc_later },
 	{ "exit", exit_now },

@@ -43,6 +43,7 @@ cases() ->
       {'acl.quota_handshake', "(14) a peer that lies about its pid's node pays from its own quota", ?RULE, [rex], [raw], fun quota_handshake/1},
       {'acl.rex_closed', "rex calls and casts no function that is closed to the peer, whatever pid it names", ?RULE, [rex], [raw], fun rex_closed/1},
       {'acl.register_handshake', "(14) it gives no name with a pid of a node that may", ?RULE, [spawn_options], [raw], fun register_handshake/1},
+      {'acl.register_external', "a hidden node has no name of global registered or unregistered that the list refuses, whatever pid it names", ?RULE, [rex, global], [raw, {only, visible}], fun register_external/1},
       {'acl.unknown_dies', "a factory may answer as a BEAM does: a process that ends with undef", ?RULE, [], [], fun unknown_dies/1},
       {'acl.unknown_hidden', "or hide what is not there behind not_allowed", ?RULE, [], [], fun unknown_hidden/1},
       {'acl.counted', "every refusal is counted by its kind", ?RULE, [], [], fun counted/1},
@@ -462,6 +463,23 @@ register_handshake(T) ->
     Honest = cf_fake:dial(T, #{}),
     undefined = cf_fake:call(Honest, whereis, [Name]),
     ok = facl(Honest, [access, register, reset, Name, <<>>]).
+
+%% The pid in the call only says who is told.
+register_external(T) ->
+    C = cf_fake:dial(T, #{flags => cf_hs:hidden(cf_hs:flags(maps:get(release, T)))}),
+    Name = cf:unique("name"), Me = cf_fake:pid(C), Friend = {'$pid', 'friend@127.0.0.1', 5, 0, 77},
+    Ask = fun(From, F, Args) ->
+              cf_fake:send(C, {6, From, '', rex}, {Me, {call, global, F, Args, user}}),
+              cf_fake:take(C, fun({signal, Ctl, {rex, R}, _}) when element(3, Ctl) =:= Me -> R end)
+          end,
+    Before = element(5, facl(C, [refusals])),
+    ok = facl(C, [access, register, set, Name, <<"friend@127.0.0.1">>]),
+    [cf:same({badrpc, not_allowed}, Ask(From, F, Args))
+     || From <- [Me, Friend], {F, Args} <- [{register_name_external, [Name, Me]}, {unregister_name_external, [Name]}]],
+    cf:same(Before + 4, element(5, facl(C, [refusals]))),
+    ok = facl(C, [access, register, reset, Name, <<>>]),
+    cf:same(yes, Ask(Me, register_name_external, [Name, Me])),
+    cf:same(ok, Ask(Me, unregister_name_external, [Name])).
 
 unknown_dies(#{nut := Nut} = T) ->
     with(T, <<"*">>, fun(F) ->

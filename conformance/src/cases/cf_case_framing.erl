@@ -169,6 +169,8 @@ fragments_in() ->
      {"unfragmented_1mb", "an unfragmented packet of 1 MB, fragments negotiated or not", fun unfragmented/1},
      {"fragments_only", "fragments on a link without atom cache", fun in_fragments_only/1},
      {"exit_reason", "a reason payload in fragments", fun exit_reason/1},
+     {"reasons_interleaved", "reasons of EXIT, EXIT2 and DOWN and a message, each in fragments, interleaved", fun reasons_interleaved/1},
+     {"reasons_cut", "a peer that dies in the middle of these: noconnection once each, nothing of what was cut", fun reasons_cut/1},
      {"left_open", "a peer that leaves with sequences open disturbs nobody", fun left_open/1}].
 
 order(C, Ref, Term) -> Me = cf_fake:pid(C), {{6, Me, '', conformance}, {echo, Me, Ref, [Term]}}.
@@ -284,6 +286,63 @@ exit_reason(T) ->
     cf_fake:call(C, P, watch, [Me]),
     send_all(C, cf_wire:fragments(seq(), [], {26, Me, P}, {{reason, binary:copy(<<1>>, 2000)}, [500, 500]})),
     cf_fake:take(C, fun({signal, _, {saw, W, {'EXIT', From, {reason, <<1, _/binary>>}}}, _}) when W =:= P, From =:= Me -> ok end).
+
+%% Signals with payload of four processes of C to P, which is linked to the first, monitors the third and traps exits; with what
+%% P is to see of them. Ask: the connection of somebody whom P obeys.
+reasons(Ask, C, P) ->
+    negotiated(C, ?FRAGMENTS bor 16#400000),
+    [Linked, Exits, Watched, Sends] = [cf_fake:pid(C) || _ <- [1, 2, 3, 4]],
+    Reason = fun(Word) -> {Word, binary:copy(<<Word>>, 900), [lists:seq(1, 50)]} end,
+    cf_fake:call(Ask, P, trap_exit, [true]),
+    cf_fake:send(C, {1, Linked, P}),
+    Ref = cf_fake:call(Ask, P, monitor, [Watched]),
+    cf_fake:take(C, fun({signal, {19, By, Of, R}, _, _}) when By =:= P, Of =:= Watched, R =:= Ref -> ok end),
+    [{{24, Linked, P}, Reason(1), {'EXIT', Linked, Reason(1)}},
+     {{26, Exits, P}, Reason(2), {'EXIT', Exits, Reason(2)}},
+     {{28, Watched, P, Ref}, Reason(3), {'DOWN', Ref, process, Watched, Reason(3)}},
+     {{22, Sends, P}, Reason(4), Reason(4)}].
+
+in_turn(Lists) ->
+    case [{H, T} || [H | T] <- Lists] of
+        [] -> [];
+        Some -> [H || {H, _} <- Some] ++ in_turn([T || {_, T} <- Some])
+    end.
+
+reasons_interleaved(T) ->
+    C = cf_fake:dial(T, #{}),
+    P = cf_fake:puppet(C),
+    cf_fake:call(C, P, watch, [cf_fake:pid(C)]),
+    Signals = reasons(C, C, P),
+    send_all(C, in_turn([cf_wire:fragments(seq(), [], Control, {Payload, [7, 300, 0, 400]}) || {Control, Payload, _} <- Signals])),
+    [cf_fake:take(C, fun({signal, _, {saw, X, What}, _}) when X =:= P, What =:= Expected -> ok end) || {_, _, Expected} <- Signals],
+    cf_fake:fence(C),
+    cf:same([], cf_fake:seen(C, fun({signal, _, {saw, _, What}, _}) -> What end), "seen beyond that").
+
+%% The witness is another peer. All but the last fragment come, behind them a whole message; then the connection is cut, in the
+%% middle of a packet, and the peer comes back and goes on as if nothing had been.
+reasons_cut(T) ->
+    W = cf_fake:dial(T, #{}),
+    P = cf_fake:puppet(W),
+    cf_fake:call(W, P, watch, [cf_fake:pid(W)]),
+    C = #{name := Name, creation := Creation} = cf_fake:dial(T, #{}),
+    [{{24, Linked, P}, _, _}, _, {{28, Watched, P, Ref}, _, _}, _] = Signals = reasons(W, C, P),
+    Packets = [cf_wire:fragments(seq(), [], Control, {Payload, [7, 300, 0, 400]}) || {Control, Payload, _} <- Signals],
+    send_all(C, in_turn([lists:droplast(Ps) || Ps <- Packets])),
+    cf_fake:send(C, {22, cf_fake:pid(C), P}, whole),
+    Last = iolist_to_binary(cf_wire:frame(lists:last(hd(Packets)))),
+    cf_fake:bytes(C, binary:part(Last, 0, byte_size(Last) - 1)),
+    cf_fake:close(C),
+    [cf_fake:take(W, fun({signal, _, {saw, X, What}, _}) when X =:= P, What =:= Expected -> ok end)
+     || Expected <- [whole, {'EXIT', Linked, noconnection}, {'DOWN', Ref, process, Watched, noconnection}]],
+    [begin
+         Again = cf_fake:dial(T, #{name => Name, creation => Creation + N}),
+         cf_fake:fence(Again),
+         cf_fake:packet(Again, lists:last(Ps)),
+         cf_fake:closed(Again)
+     end || {N, Ps} <- lists:zip(lists:seq(1, length(Packets)), Packets)],
+    cf_fake:fence(W),
+    fence = cf_fake:call(W, P, echo, [fence]),
+    cf:same([], cf_fake:seen(W, fun({signal, _, {saw, _, What}, _}) -> What end), "seen beyond that").
 
 left_open(T) ->
     C = cf_fake:dial(T, #{}),

@@ -232,11 +232,13 @@ out_timeout(T) -> S = serve(fun(_, _) -> ok end), cf:same({error, timeout}, cf_l
 
 out_late_reply(T) ->
     Self = self(),
-    S = serve(fun(F, first) -> Self ! {held, F}; (F, second) -> gen_server:reply(F, right) end),
+    S = serve(fun(F, first) -> Self ! {held, F};
+                 (F, {during, Other}) -> gen_server:reply(Other, wrong), gen_server:reply(F, right) end),
     P = cf_live:puppet(T),
     {error, timeout} = cf_live:ask(T, P, call, [S, first, 50]),
-    receive {held, F} -> gen_server:reply(F, wrong) end,
-    cf:same({ok, right}, cf_live:ask(T, P, call, [S, second, 5000])).
+    F = receive {held, X} -> X end,
+    gen_server:reply(F, wrong),
+    cf:same({ok, right}, cf_live:ask(T, P, call, [S, {during, F}, 5000])).
 
 out_dies(T) ->
     S = spawn(fun() -> receive {'$gen_call', _, _} -> exit(last_words) end end),

@@ -44,8 +44,14 @@ cases() ->
       {'look.etop_linked', "the process that collects ends normally", ?OBSERVER, [], [], fun etop_linked/1},
       {'look.procs_info', "procs_info sends the processes in parts", ?OBSERVER, [], [], fun procs_info/1},
       {'look.fetch_stats', "fetch_stats goes on until a message ends it", ?OBSERVER, [], [], fun fetch_stats/1},
+      {'look.scheduler_times', "what fetch_stats says of schedulers grows, and no more than time does", ?OBSERVER, [], [], fun scheduler_times/1},
       {'look.vsn', "observer_backend:vsn() is {ok, Version}", ?OBSERVER, [], [], fun vsn/1},
       {'look.sys_info', "observer_backend:sys_info() has what observer's system panel reads", ?OBSERVER, [], [], fun sys_info/1},
+      {'look.allocators', "sys_info has allocators with carriers: observer divides by their sizes", "observer_alloc_wx.erl", [], [], fun allocators/1},
+      {'look.translate_initial_call', "proc_lib:translate_initial_call of a process that proc_lib did not start is what observer takes for unknown", "proc_lib.erl", [], [],
+       fun translate_initial_call/1},
+      {'look.other_calls', "whatever else observer, etop and recon call is answered: a value or {badrpc, _}", "observer_wx.erl, etop_tr.erl, recon.erl", [rex], [],
+       fun other_calls/1},
       {'look.tables', "observer_backend: tables and ports are lists", ?OBSERVER, [], [], fun tables/1},
       {'look.unknown', "what the tools call and is not there is {badrpc, _}, not silence", ?OBSERVER, [], [], fun unknown/1}]].
 
@@ -300,6 +306,17 @@ fetch_stats(#{nut := Nut}) ->
     P ! exit,
     cf:same(normal, cf_live:down(M)).
 
+%% As observer_perf_wx does: sorted, same ids each time, and a share between two of them.
+scheduler_times(#{nut := Nut}) ->
+    P = spawn_link(Nut, observer_backend, fetch_stats, [self(), 20]),
+    Get = fun() -> cf:got(fun({stats, 1, [_ | _] = Times, _, _}) -> lists:sort(Times) end) end,
+    First = Get(), Second = Get(),
+    cf:same([Id || {Id, _, _} <- First], [Id || {Id, _, _} <- Second]),
+    [cf:check(T2 > T1 andalso A2 >= A1 andalso A2 - A1 =< 2 * (T2 - T1), "~p, then ~p", [{A1, T1}, {A2, T2}])
+     || {{_, A1, T1}, {_, A2, T2}} <- lists:zip(First, Second)],
+    unlink(P),
+    P ! exit.
+
 vsn(#{nut := Nut}) -> {ok, [_ | _]} = rpc:call(Nut, observer_backend, vsn, []).
 
 sys_info(#{nut := Nut}) ->
@@ -313,6 +330,36 @@ sys_info(#{nut := Nut}) ->
 tables(#{nut := Nut}) ->
     cf:check(is_list(rpc:call(Nut, observer_backend, get_table_list, [ets, []])), "tables"),
     cf:check(is_list(rpc:call(Nut, observer_backend, get_port_list, [])), "ports").
+
+%% As observer_alloc_wx sums them up.
+allocators(#{nut := Nut}) ->
+    Info = proplists:get_value(alloc_info, rpc:call(Nut, observer_backend, sys_info, [])),
+    Carriers = [C || {_, Instances} <- Info, is_list(Instances), {instance, _, Parts} <- Instances, {_, Sizes} <- Parts, is_list(Sizes),
+                     {carriers_size, C, _, _} <- Sizes],
+    cf:check(lists:sum(Carriers) > 0, "~p", [Info]).
+
+translate_initial_call(#{nut := Nut} = T) ->
+    cf:same({proc_lib, init_p, 5}, rpc:call(Nut, proc_lib, translate_initial_call, [cf_live:puppet(T)])).
+
+other_calls(#{nut := Nut} = T) ->
+    P = cf_live:puppet(T),
+    Told = fun(M, F, A) ->
+               case rpc:call(Nut, M, F, A, 8000) of
+                   {badrpc, Why} when Why =:= timeout; Why =:= nodedown -> cf:fail("~p:~p: ~p", [M, F, Why]);
+                   _ -> ok
+               end
+           end,
+    [Told(M, F, A) || {M, F, A} <- [{net_adm, localhost, []}, {erlang, whereis, [dbg]}, {code, ensure_loaded, [observer_backend]},
+                                    {erlang, garbage_collect, [P]}, {sys, get_status, [P, 200]}, {puppet, module_info, [attributes]},
+                                    {rb, grep, [pid_to_list(P)]}, {ets, info, [no_table, keypos]}, {appmon_info, start_link2, [self(), self(), []]},
+                                    {erlang, system_info, [dirty_cpu_schedulers]}, {erlang, apply, [fun erlang:node/0, []]},
+                                    {erlang, ports, []}, {erlang, system_info, [{allocator_sizes, [std_alloc]}]}]],
+    [case rpc:block_call(Nut, M, F, A, 8000) of
+         {badrpc, Why} when Why =:= timeout; Why =:= nodedown -> cf:fail("~p:~p: ~p", [M, F, Why]);
+         _ -> ok
+     end || {M, F, A} <- [{application, which_applications, []}, {gen_event, which_handlers, [error_logger]}, {code, ensure_loaded, [rb]},
+                          {erlang, function_exported, [rb, log_list, 0]}, {erlang, whereis, [rb_server]}]],
+    cf:same(true, rpc:call(Nut, erlang, is_process_alive, [P])).
 
 unknown(#{nut := Nut}) ->
     [case rpc:call(Nut, M, F, A, 8000) of

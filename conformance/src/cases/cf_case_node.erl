@@ -36,6 +36,10 @@ cases() ->
      {'node.simultaneous', "200 rounds of both sides dialling at once: one link each time, both agree", "dist_util.erl", [raw, fresh, {needs, [connect]}, {timeout, 120000}], fun simultaneous/1},
      {'node.wrong_cookie_live', "a node with another cookie gets no connection", ?KERNEL, [raw, fresh], fun wrong_cookie/1},
      {'node.wrong_cookie_dial', "with another cookie its own dialling is refused", ?KERNEL, [raw, fresh, {needs, [connect]}], fun wrong_cookie_dial/1},
+     {'node.discover_list', "nodes that a source names are connected to, and again when they are lost", "CONTRACT.md, discover",
+      [raw, fresh, slow, {needs, [discover]}, {timeout, 60000}], fun discover_list/1},
+     {'node.discover_epmd', "of the nodes that an epmd knows those are connected to that the pattern fits", "CONTRACT.md, discover",
+      [raw, fresh, slow, {needs, [discover]}, {timeout, 60000}], fun discover_epmd/1},
      {'node.two_nodes', "two nodes under test talk to each other", ?KERNEL, [raw, fresh, {needs, [connect]}, {varies, [visible]}], fun two_nodes/1},
      {'node.two_nodes_kill', "kill -9 of one: the other's monitors fire", ?KERNEL, [raw, fresh, {needs, [connect, monitor]}], fun two_nodes_kill/1}].
 
@@ -273,3 +277,38 @@ two_nodes_kill(T) ->
     Ref = cf_fake:call(C, Q, monitor, [P]),
     cf_nut:kill(B),
     cf_fake:take(C, fun({signal, _, {saw, X, {'DOWN', R, process, Y, noconnection}}, _}) when X =:= Q, R =:= Ref, Y =:= P -> ok end).
+
+%% A source is looked at every few seconds, at the latest after five.
+discovered(#{listener := L} = Me) ->
+    {ok, S} = gen_tcp:accept(L, 20000),
+    {ok, Hello} = cf_hs:recv(S),
+    {ok, S, Peer} = cf_hs:answer_from(S, cf_hs:parse_name(Hello), Me),
+    cf_fake:adopt(S, Peer, Me).
+
+discover_list(T) ->
+    S = cf_nut:start(fresh(T)),
+    #{name := Name} = Me = cf_fake:listen(S, #{}),
+    C = cf_fake:dial(S, #{}),
+    ok = cf_fake:call(C, discover, ["list:" ++ atom_to_list(Name)]),
+    [begin
+         D = discovered(Me),
+         cf_fake:fence(D),
+         cf_fake:close(D)
+     end || _ <- [first, again]],
+    cf_fake:unlisten(Me).
+
+%% When a round comes again, all that the one before it found has been dialled.
+discover_epmd(T) ->
+    S = cf_nut:start(fresh(T)),
+    Alive = atom_to_list(cf:unique("wanted")),
+    Me = cf_fake:listen(S, #{name => list_to_atom(Alive ++ "_here@127.0.0.1")}),
+    #{listener := Other} = NotMe = cf_fake:listen(S, #{name => list_to_atom("un" ++ Alive ++ "@127.0.0.1")}),
+    C = cf_fake:dial(S, #{}),
+    ok = cf_fake:call(C, discover, ["epmd:" ++ Alive ++ "_*@127.0.0.1"]),
+    [begin
+         D = discovered(Me),
+         cf_fake:fence(D),
+         cf_fake:close(D)
+     end || _ <- [first, again]],
+    cf:same({error, timeout}, gen_tcp:accept(Other, 0)),
+    [cf_fake:unlisten(X) || X <- [Me, NotMe]].

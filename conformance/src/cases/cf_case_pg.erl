@@ -42,6 +42,7 @@ cases() ->
      {'pg.not_before_sync', "nothing is told to a server before its first sync: it might not survive that", "global.md 5.2", [?PG], fun not_before_sync/1},
      %% pg.erl ends for each of these, and is restarted without its members.
      {'pg.junk', "junk to its scope does it no harm", "issue 6", [?PG, {otp_fails, [23, 25, 27, 29]}], fun junk/1},
+     {'pg.servers_in_a_row', "a scope that starts again and again at a peer is heard each time, before the ends of those before it", ?RULE, [?PG], fun servers_in_a_row/1},
      {'pg.speaks_for_others', "what a node says of processes of others is not believed", "issue 6", [?PG, {otp_fails, [23, 25, 27, 29]}], fun speaks_for_others/1}].
 
 %% ---- both sides ----
@@ -570,3 +571,20 @@ speaks_for_others(T) ->
     cf_fake:to(C, S, {'$gen_cast', {sync, Me, [{g, [Other]}]}}),
     cf:same([], theirs_by(C, Scope, g)),
     cf:same(S, cf_fake:call(C, whereis, [Scope])).
+
+%% Twelve servers of one node, none of which has ended yet as far as the scope knows.
+servers_in_a_row(T) ->
+    {C, Scope, S, _, _} = met(T),
+    P = cf_fake:puppet(C),
+    ok = cf_fake:call(C, P, pg_join, [Scope, g]),
+    [begin
+         Me = cf_fake:pid(C, N),
+         cf_fake:to(C, S, {discover, Me}),
+         cf:same([{g, [P]}], sync(C, Me, S))
+     end || N <- lists:seq(1001, 1011)],
+    Newest = cf_fake:pid(C, 1011), X = cf_fake:pid(C, 600),
+    cf_fake:to(C, S, {'$gen_cast', {sync, Newest, []}}),
+    cf_fake:to(C, S, {join, Newest, h, X}),
+    cf:wait("what the newest says is known", fun() -> theirs_by(C, Scope, h) =:= [X] end),
+    ok = cf_fake:call(C, P, pg_leave, [Scope, g]),
+    cf_fake:take(C, fun({signal, {_, _, To}, {leave, Y, _, [g]}, _}) when To =:= Newest, Y =:= S -> ok end).

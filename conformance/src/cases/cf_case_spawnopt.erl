@@ -115,7 +115,7 @@ bad(T) ->
                             ({signal, {31, R, _, _, Other}, none, _}) when R =:= Ref -> cf:fail("~p: ~p", [O, Other]) end)
      end || O <- [[nonsense], [{nonsense, 1}], [compressed], [{compression, true}], [{mailbox, 0}], [{mailbox, -1}], [{mailbox, {5, lose}}], [{mailbox, x}],
                   [{timeout, -1}], [{timeout, soon}], [{init_timeout, 1.5}], [{env, x}], [{env, [x]}], [{env, [{1, 2}]}], [{env, [{a, 1} | x]}],
-                  [{log_level, loud}], [{application, 1}], [{name, 5}], [{registration, local}], [{registration, global}], [{registration, x}, {name, n}],
+                  [{log_level, loud}], [{application, 1}], [{name, 5}], [{name, ''}], [{name, undefined}], [{name, "text"}], [{registration, local}], [{registration, global}], [{registration, x}, {name, n}],
                   [{answer, never}], [{failure, x}], [{failure, "text"}], [1], [[link]], [link | monitor], [{link}], [{}]]],
     hello = cf_fake:call(C, echo, [hello]).
 

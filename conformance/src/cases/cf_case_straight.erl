@@ -34,7 +34,7 @@ cases() ->
       {'straight.sys', "sys gets no answer, and nothing is disturbed", "sys.erl", [], [], fun sys_unanswered/1},
       {'straight.sup_child', "a supervisor's child: restarted when it crashes, ended with shutdown", "supervisor.erl", [link, monitor], [], fun sup_child/1},
       {'straight.sup_spinning', "a supervisor's child that spins is killed in time", "supervisor.erl", [link, monitor], [], fun sup_spinning/1},
-      {'straight.many', "a hundred at a time, twice over", ?REF, [link], [], fun many/1}]].
+      {'straight.many', "a hundred at a time, three times over", ?REF, [link], [], fun many/1}]].
 
 new(#{nut := Nut}) -> spawn(Nut, straight, start, []).
 
@@ -257,5 +257,5 @@ many(#{nut := Nut}) ->
          cf:same(Ps, [answer(R) || R <- Refs]),
          [exit(P, shutdown) || P <- Ps],
          [cf:same(shutdown, cf_live:exit_of(P)) || P <- Ps]
-     end || _ <- [1, 2]],
+     end || _ <- [1, 2, 3]],
     ok.
