@@ -256,10 +256,21 @@ static void end_pool(struct cn_pool *p)
 	cn_mutex_unlock(&p->lock);
 }
 
+/*
+ * How long the loop may be waited for: what the last callback left ready, this thread has promised to come back for
+ * (CN_CALL_SOON), and nobody was told.
+ */
+static uint64_t idle_until(struct cn_pool *p)
+{
+	struct cn_sched_waiting w;
+	cn_sched_waiting(p->config.procs, &w);
+	return w.prompt > 0 || w.normal > 0 ? 0 : CN_NEVER;
+}
+
 /* Leads until there is user code to run, or the lead was lost while it was lent. */
 static void lead_until_work(struct cn_pool *p)
 {
-	uint64_t deadline = CN_NEVER;
+	uint64_t deadline = idle_until(p);
 	for (;;) {
 		if (!turn(p, deadline)) {
 			end_pool(p);
@@ -288,10 +299,7 @@ static void lead_until_work(struct cn_pool *p)
 		if (w.forecast_ns < CN_SCHED_SHORT_NS && leave_to_watcher(p)) {
 			if (!run_lent(p))
 				return;
-			deadline = 0;
-			cn_sched_waiting(p->config.procs, &w);
-			if (w.normal == 0)
-				deadline = CN_NEVER;
+			deadline = idle_until(p);
 			continue;
 		}
 		release_lead(p);
@@ -376,6 +384,8 @@ static void work(void *arg)
 		if (!follow(p, atomic_load(&p->threads) > p->config.threads))
 			w->left = leave_pool(p);
 	}
+	if (w->left)
+		cn_wake_post(p->config.loop, &p->nudge);        /* who leads looks for what it had promised to come back for */
 	if (w->left && p->config.shrunk && atomic_load(&p->threads) <= p->config.threads && !atomic_load(&p->ending))
 		p->config.shrunk(p->config.ctx);
 	cn_mutex_lock(&p->lock);

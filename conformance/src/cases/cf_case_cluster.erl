@@ -103,11 +103,11 @@ prompt(C) ->
     together(C),
     [begin
          P = puppet(N), Name = name(), R = name(),
-         ok = within(5000, lists:concat(["sync on ", N]), fun() -> ask(P, global_sync, []) end),
-         yes = within(5000, lists:concat(["register_name on ", N]), fun() -> ask(P, global_register, [Name]) end),
-         true = within(5000, lists:concat(["set_lock on ", N]), fun() -> ask(P, global_set_lock, [{R, P}]) end),
-         true = within(5000, lists:concat(["del_lock on ", N]), fun() -> ask(P, global_del_lock, [{R, P}]) end),
-         left = within(5000, lists:concat(["trans on ", N]), fun() -> inside(later(P, global_trans, [{R, P}, names(C), 5, self()], self())) end)
+         ok = within(2000, lists:concat(["sync on ", N]), fun() -> ask(P, global_sync, []) end),
+         yes = within(2000, lists:concat(["register_name on ", N]), fun() -> ask(P, global_register, [Name]) end),
+         true = within(2000, lists:concat(["set_lock on ", N]), fun() -> ask(P, global_set_lock, [{R, P}]) end),
+         true = within(2000, lists:concat(["del_lock on ", N]), fun() -> ask(P, global_del_lock, [{R, P}]) end),
+         left = within(2000, lists:concat(["trans on ", N]), fun() -> inside(later(P, global_trans, [{R, P}, names(C), 5, self()], self())) end)
      end || N <- names(C)],
     no_lock(C).
 
