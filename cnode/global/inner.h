@@ -100,6 +100,7 @@ struct cn_global {
 	size_t loser;               /* the next to be written over */
 	struct job *jobs;           /* from cn_global_register, for the registrar */
 	bool down;                  /* the registrar takes no more */
+	struct owed *owed;          /* whom del_lock is owed: owed.c */
 };
 
 /* The state of the name server that names and locks belong to. */
@@ -199,8 +200,8 @@ bool multi_told_all(struct multi *m);
 
 /*
  * set_lock once, on all the nodes or none: what was granted is given back when one refuses. A node
- * that is not there grants, and is added to `silent` (NULL: nobody wants to know): its lock went with its connection, and
- * whoever asks it something more dials it, and waits for it, once more.
+ * that is not there grants, and is added to `silent` (NULL: nobody wants to know): whoever asks it something more dials it,
+ * and waits for it, once more; if it has set the lock all the same, it hears of that when it is connected again (owed.c).
  */
 typedef int locked_fn(struct cnode_process *self, void *state, void *context, bool granted);
 struct node_list;
@@ -210,6 +211,14 @@ int lock_nodes(struct cn_global *g, struct cnode_process *self, void *state, con
 /* del_lock on the nodes; done (with granted true) when all have answered. */
 int unlock_nodes(struct cn_global *g, struct cnode_process *self, void *state, const cnode_name *nodes, size_t count,
 		 uint64_t timeout_ms, cnode_term resource, cnode_term requester, locked_fn *done, void *context);
+
+/* ---- owed.c: locks that a silent node may have set all the same ---- */
+
+/* This node gave no answer to the asker's set_lock of `global` for this requester. 0, CNODE_ENOMEM. */
+int owed_note(struct cn_global *g, cnode_name node, cnode_pid asker, cnode_term requester);
+/* It is connected again: it is told. Of the name server. */
+void owed_settle(struct server *s, struct node *n);
+void owed_fini(struct cn_global *g);
 
 /* ---- nodes.c: a growing list of node names, and their order ---- */
 

@@ -185,8 +185,13 @@ static int lock_answered(struct cnode_process *self, void *state, struct multi *
 		const struct leg *leg = &m->legs[i];
 		bool missed = is_missed(m, leg), answers = leg->reply != REPLY_NONE;
 		refused = refused || missed || (answers && leg->reply != REPLY_TRUE);
-		if (l->silent && !missed && !answers && nodes_add(l->silent, leg->node) != 0)
-			return CNODE_ENOMEM;
+		if (!l->silent || missed || answers)
+			continue;
+		int rc = nodes_add(l->silent, leg->node);
+		if (rc == 0)
+			rc = owed_note(l->g, leg->node, cnode_self(self), l->requester);
+		if (rc != 0)
+			return rc;
 	}
 	if (!refused)
 		return locking_end(self, state, l, true);

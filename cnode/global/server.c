@@ -444,6 +444,7 @@ static void nodeup(struct server *s, const cnode_info *info)
 	n->connection = info->connection_id;
 	n->was_up = true;
 	n->removing = false;
+	owed_settle(s, n);
 	server_publish(s);
 	if (n->joining) {
 		n->joining = false;

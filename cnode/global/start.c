@@ -29,6 +29,7 @@ void cn_global_free(struct cn_global *g)
 		return;
 	names_fini(g);
 	locks_fini(g);
+	owed_fini(g);
 	cn_mutex_fini(&g->lock);
 	cn_free(g->known);
 	cn_free(g->up);
