@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cnode/cnode.h"
@@ -229,19 +230,22 @@ END_TEST
 /* ---- the cookie file ---- */
 
 #define MAKERS 8
-static pthread_barrier_t gate;
 
-static void *make_node(void *result)
+/* A process that makes a node when `gate` is closed, and ends with 0 if it has got one. */
+static pid_t make_node(int gate[2])
 {
+	pid_t pid = fork();
+	if (pid != 0)
+		return pid;
 	cnode_config cfg = CNODE_CONFIG_INIT;
 	cnode_node *node;
+	char none;
 	cfg.name = "a@127.0.0.1";
 	cfg.log_level = CNODE_LOG_ERROR;
 	cfg.threads = CNODE_THREADS_NONE;
-	pthread_barrier_wait(&gate);
-	*(int *)result = cnode_node_new(&cfg, &node);
-	cnode_node_free(node);
-	return NULL;
+	close(gate[1]);
+	int rc = read(gate[0], &none, 1) == 0 ? cnode_node_new(&cfg, &node) : CNODE_EIO;
+	_exit(rc != 0);
 }
 
 /* What is in the folder: the number of files; the last one's name. */
@@ -267,15 +271,17 @@ START_TEST(nodes_that_make_the_cookie_file_at_once_agree_and_see_no_half_of_it)
 	snprintf(file, sizeof file, "%s/.erlang.cookie", home);
 	setenv("HOME", home, 1);
 	unsetenv("XDG_CONFIG_HOME");
-	ck_assert_int_eq(pthread_barrier_init(&gate, NULL, MAKERS), 0);
 	for (int round = 0; round < 100; round++) {
-		pthread_t threads[MAKERS];
-		int codes[MAKERS];
+		pid_t makers[MAKERS];
+		int gate[2], status;
+		ck_assert_int_eq(pipe(gate), 0);
 		for (int i = 0; i < MAKERS; i++)
-			ck_assert_int_eq(pthread_create(&threads[i], NULL, make_node, &codes[i]), 0);
+			ck_assert_int_gt(makers[i] = make_node(gate), 0);
+		close(gate[0]);
+		close(gate[1]);
 		for (int i = 0; i < MAKERS; i++) {
-			pthread_join(threads[i], NULL);
-			ck_assert_int_eq(codes[i], 0);
+			ck_assert_int_eq(waitpid(makers[i], &status, 0), makers[i]);
+			ck_assert_int_eq(status, 0);
 		}
 		ck_assert_int_eq(files_in(home, name), 1);
 		ck_assert_str_eq(name, ".erlang.cookie");
@@ -287,7 +293,6 @@ START_TEST(nodes_that_make_the_cookie_file_at_once_agree_and_see_no_half_of_it)
 		fclose(f);
 		unlink(file);
 	}
-	pthread_barrier_destroy(&gate);
 	rmdir(home);
 }
 END_TEST
