@@ -90,9 +90,7 @@ patient(T, Nut) ->
     cf:same([cf_member:me(C)], cf_cluster:known(Nut), "the nodes that it knows"),
     cf:same([], cf_fake:seen(C, fun(closed) -> closed end)).
 
-paused(_, C) -> cf_cluster:twice(C, "a node is stopped", fun() -> paused(C) end).
-
-paused(#{nodes := Nodes} = C) ->
+paused(_, #{nodes := Nodes} = C) ->
     cf_cluster:together(C),
     [A, M, N] = cf_cluster:names(C),
     [Proc] = [P || #{name := X, proc := P} <- Nodes, X =:= M],
