@@ -307,6 +307,10 @@ int main(void)
 	tcase_add_test(tc, the_stop_descriptor_is_readable_once_the_node_is_asked_to_stop);
 	tcase_add_test(tc, a_module_is_told_what_its_section_says);
 	tcase_add_test(tc, a_callback_that_stays_keeps_no_caller_waiting_and_is_left_behind);
+	suite_add_tcase(s, tc);
+	tc = tcase_create("processes");
+	tcase_set_timeout(tc, 60);
+	tap_one_thread(tc);
 	tcase_add_test(tc, nodes_that_make_the_cookie_file_at_once_agree_and_see_no_half_of_it);
 	suite_add_tcase(s, tc);
 	return tap_run(s);
