@@ -232,7 +232,7 @@ void rel_unlist(struct cnode_process *p, struct rel *r)
 	count(p, r, -1);
 	if (r->type == REL_NODES)
 		nodes_unlist(p->procs, r);
-	else if (atomic_load_explicit(&r->listed, memory_order_relaxed))
+	else if (atomic_load_explicit(&r->listed, memory_order_acquire))
 		peer_remove(p->procs, r);
 }
 
