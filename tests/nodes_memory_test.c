@@ -68,6 +68,7 @@ static const struct {
 	{ "ping", ping, false },
 	{ "call", call_db, false },
 	{ "call", call_db, true },
+	{ "spawn", spawn_there, false },
 	{ "spawn", spawn_there, true },
 	{ "spawn of its own", spawn_here, true },
 };

@@ -197,7 +197,7 @@ int cn_cluster_spawn(struct cn_cluster *cluster, const struct cn_spawn_order *o,
 		rc = cn_peer_get(cluster, o->node, &peer);
 		if (rc == 0) {
 			unable = peer->state == CN_PEER_UP && !(cn_conn_info(peer->conn)->flags & CN_DFLAG_SPAWN);
-			epoch = order->epoch = peer->epoch;
+			epoch = order->epoch = cn_peer_epoch(peer);
 		}
 		if (rc == 0 && !unable) {
 			/* From here on it may be answered, or the connection end, at any time. */
