@@ -230,6 +230,50 @@ START_TEST(each_relation_ends_once_when_connections_flap)
 }
 END_TEST
 
+/* Of what is monitored, all that is heard has to do with a connection: the process of this node lives. */
+static void hears_of_the_peer_only(struct cnode_process *self)
+{
+	struct cn_message *m;
+	while ((m = cn_process_receive(self, NULL, NULL))) {
+		CHECK(m->kind == CN_MSG_DOWN && m->about->pid.node == W.peer);
+		cn_message_free(self, m);
+	}
+}
+
+/* Monitors of the peer, and where each was in memory, at once, one of a process of this node. */
+static void monitors_change_over(void *arg)
+{
+	struct cnode_process *self = hand(NULL);
+	cnode_ref ref[32];
+	for (int i = 0; i < 1500; i++) {
+		for (uint32_t k = 0; k < CN_ARRAY_SIZE(ref); k++)
+			CHECK(cnode_monitor(self, remote(k + 1), &ref[k]) == 0);
+		for (uint32_t k = 0; k < CN_ARRAY_SIZE(ref); k++) {
+			CHECK(cnode_demonitor(self, ref[k], 0) == 0);
+			CHECK(cnode_monitor(self, cnode_self(arg), &ref[k]) == 0);
+		}
+		hears_of_the_peer_only(self);
+		for (uint32_t k = 0; k < CN_ARRAY_SIZE(ref); k++)
+			CHECK(cnode_demonitor(self, ref[k], 0) == 0);
+	}
+	hears_of_the_peer_only(self);
+	hand_exit(self, "done");
+}
+START_TEST(a_connection_that_ends_takes_nothing_along_that_came_in_the_place_of_what_had_to_do_with_it)
+{
+	struct cn_thread lead, owner;
+	struct cnode_process *local = hand(NULL);
+	atomic_store(&W.drop, true);
+	ck_assert_int_eq(cn_thread_start(&lead, "lead", connection_ends, NULL), 0);
+	ck_assert_int_eq(cn_thread_start(&owner, "owner", monitors_change_over, local), 0);
+	cn_thread_join(&owner);
+	atomic_store(&stop, true);
+	cn_thread_join(&lead);
+	ck_assert_int_eq(atomic_load(&failures), 0);
+	hand_exit(local, "done");
+}
+END_TEST
+
 /* ---- order: nothing behind the EXIT, and the EXIT behind everything ---- */
 
 static struct {
@@ -544,6 +588,7 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, four_threads_get_exactly_one_down_and_one_exit_for_each);
 	tcase_add_test(t, each_relation_ends_once_when_connections_flap);
+	tcase_add_test(t, a_connection_that_ends_takes_nothing_along_that_came_in_the_place_of_what_had_to_do_with_it);
 	tcase_add_test(t, exit_and_down_come_behind_all_messages_and_nothing_behind_them);
 	tcase_add_test(t, an_ack_is_never_overtaken_by_a_new_link);
 	tcase_add_test(t, a_process_runs_on_one_thread_at_a_time_and_pairs_keep_their_order);
