@@ -526,6 +526,58 @@ START_TEST(a_kill_is_heard_at_once_while_the_callback_spins)
 }
 END_TEST
 
+/* ---- death of what is held ---- */
+
+static const struct cn_process_class plain_class = { .name = "plain", .message = spin_message };
+static _Atomic(struct cnode_process *) parent_now;
+
+static void spawns_held(void *arg)
+{
+	struct cn_process_spec spec = { .class = &plain_class, .link = true, .held = true };
+	cnode_pid pid;
+	(void)arg;
+	for (int i = 0; i < 3000; i++) {
+		struct cnode_process *parent = hand(NULL);
+		spec.parent = cnode_self(parent);
+		atomic_store(&parent_now, parent);
+		int rc = cn_process_spawn(W.procs, &spec, &pid);
+		CHECK(rc == 0 || rc == CNODE_EEXITED);
+		while (atomic_load(&parent_now))
+			sched_yield();
+		hand_exit(parent, "normal");
+	}
+	atomic_store(&stop, true);
+}
+static void kills_parents(void *arg)
+{
+	struct cnode_process *self = hand(NULL);
+	uint32_t x = 1;
+	(void)arg;
+	while (!atomic_load(&stop)) {
+		struct cnode_process *parent = atomic_load(&parent_now);
+		if (!parent)
+			continue;
+		for (volatile uint32_t i = next(&x) % 512; i > 0; i--)
+			;
+		CHECK(cnode_exit(self, cnode_self(parent), "kill") == 0);
+		atomic_store(&parent_now, NULL);
+	}
+	hand_exit(self, "normal");
+}
+static void held_thread(void *arg)
+{
+	static void (*const body[])(void *) = { spawns_held, kills_parents, worker };
+	body[(uintptr_t)arg](arg);
+}
+/* Whoever spawns it looks at it after it can be found; who kills it then makes it run, to its end. */
+START_TEST(a_held_process_that_is_killed_at_once_is_there_until_its_spawn_returns)
+{
+	threads(3, held_thread);
+	ck_assert_int_eq(atomic_load(&failures), 0);
+	ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+}
+END_TEST
+
 /* ---- timers ---- */
 
 static _Atomic int fired;
@@ -593,6 +645,7 @@ int main(void)
 	tcase_add_test(t, an_ack_is_never_overtaken_by_a_new_link);
 	tcase_add_test(t, a_process_runs_on_one_thread_at_a_time_and_pairs_keep_their_order);
 	tcase_add_test(t, a_kill_is_heard_at_once_while_the_callback_spins);
+	tcase_add_test(t, a_held_process_that_is_killed_at_once_is_there_until_its_spawn_returns);
 	tcase_add_test(t, timers_fire_cancel_and_die_together);
 	suite_add_tcase(s, t);
 	return tap_run(s);
