@@ -132,6 +132,133 @@ START_TEST(whoever_waits_hears_something_when_memory_lacks)
 }
 END_TEST
 
+/* ---- who was told to wait, because too much waits for a connection ---- */
+
+#define SENDERS 4
+#define TURNS 3
+#define LARGE 300000            /* more than a sender's thread writes by itself: it is suspended behind each */
+
+static pthread_mutex_t flow_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t flow_moved = PTHREAD_COND_INITIALIZER;
+static struct {
+	cnode_pid pid;
+	int told, went;         /* turns */
+	bool there;
+} sender[SENDERS];
+static cnode_term large;
+
+static int sender_init(cnode_process *self, void *state, const cnode_start *how)
+{
+	(void)self;
+	return cnode_scan(how->args, "[~q]", (int64_t *)state);
+}
+
+/* A turn: a message that is sent makes it wait before the next turn, and one that is not is an error that it has heard. */
+static int sender_info(cnode_process *self, void *state, const cnode_info *info)
+{
+	if (info->kind != CNODE_MESSAGE)
+		return 0;
+	(void)cnode_send_name_term(self, "db", B, large, 0);
+	pthread_mutex_lock(&flow_lock);
+	sender[*(int64_t *)state].went++;
+	pthread_cond_broadcast(&flow_moved);
+	pthread_mutex_unlock(&flow_lock);
+	return 0;
+}
+
+static void sender_release(void *state)
+{
+	pthread_mutex_lock(&flow_lock);
+	sender[*(int64_t *)state].there = false;
+	pthread_cond_broadcast(&flow_moved);
+	pthread_mutex_unlock(&flow_lock);
+}
+
+static const cnode_behaviour sender_behaviour = {
+	CNODE_BEHAVIOUR_INIT, .state_size = sizeof(int64_t), .init = sender_init, .handle_info = sender_info, .release = sender_release,
+};
+
+/* Those that a lack of memory has ended, too. */
+static void start_senders(void)
+{
+	for (int64_t i = 0; i < SENDERS; i++) {
+		cnode_term number;
+		pthread_mutex_lock(&flow_lock);
+		bool there = sender[i].there;
+		sender[i].told = sender[i].went = 0;
+		sender[i].there = true;
+		pthread_mutex_unlock(&flow_lock);
+		if (there)
+			continue;
+		ck_assert_int_eq(cnode_format(&number, "[~q]", i), 0);
+		ck_assert_int_eq(cnode_process_start(a, NULL, &sender_behaviour, NULL, number, &sender[i].pid), 0);
+		cnode_term_drop(number);
+	}
+}
+
+static int waiting_senders(void)
+{
+	int count = 0;
+	for (int i = 0; i < SENDERS; i++)
+		count += sender[i].there && sender[i].went < sender[i].told;
+	return count;
+}
+
+/* Until each has had its turns, or has ended. */
+static bool all_go_on(void)
+{
+	struct timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += WAIT / 1000;
+	pthread_mutex_lock(&flow_lock);
+	while (waiting_senders() > 0 && pthread_cond_timedwait(&flow_moved, &flow_lock, &until) == 0)
+		continue;
+	bool all = waiting_senders() == 0;
+	pthread_mutex_unlock(&flow_lock);
+	return all;
+}
+
+static void open_nodes_that_hold_senders_back(void)
+{
+	alloc_fail_install();
+	high_water = 10000;
+	open_nodes();
+	char *bytes = calloc(1, LARGE);
+	ck_assert_int_eq(cnode_format(&large, "~b", bytes, (size_t)LARGE), 0);
+	free(bytes);
+}
+
+static void close_nodes_and_senders(void)
+{
+	close_nodes();
+	cnode_term_drop(large);
+}
+
+/* By a connection that is there (even _i), or while one is being made; one allocation that fails, or all behind it too. */
+START_TEST(whoever_was_told_to_wait_goes_on_when_memory_lacks)
+{
+	int rest = _i / 2;
+	long k = 0;
+	for (bool reached = true; reached;) {
+		works_again(k);
+		if (_i % 2)
+			disconnect();
+		start_senders();
+		alloc_fail_at(++k, rest);
+		for (int turn = 0; turn < TURNS; turn++)
+			for (int i = 0; i < SENDERS; i++) {
+				int rc = cnode_send(self(), sender[i].pid, "go");
+				pthread_mutex_lock(&flow_lock);
+				sender[i].told += rc == 0;
+				pthread_mutex_unlock(&flow_lock);
+			}
+		ck_assert_msg(all_go_on(), "%d senders wait for ever when allocation %ld%s failed", waiting_senders(), k, rest ? " and the rest" : "");
+		reached = alloc_fail_never();
+	}
+	ck_assert_int_gt(k, 20);
+}
+END_TEST
+
 /* ---- dynamic names (node/dynamic.c) ---- */
 
 static struct cn_cluster *cluster;
@@ -226,5 +353,10 @@ int main(void)
 	tcase_add_checked_fixture(tc, open_nodes_with_scarce_memory, close_nodes);
 	tcase_add_loop_test(tc, whoever_waits_hears_something_when_memory_lacks, 0, 2 * CN_ARRAY_SIZE(deeds));
 	suite_add_tcase(s, tc);
+	TCase *held = tcase_create("held back");
+	tcase_set_timeout(held, 110);
+	tcase_add_checked_fixture(held, open_nodes_that_hold_senders_back, close_nodes_and_senders);
+	tcase_add_loop_test(held, whoever_was_told_to_wait_goes_on_when_memory_lacks, 0, 4);
+	suite_add_tcase(s, held);
 	return tap_run(s);
 }

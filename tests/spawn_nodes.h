@@ -18,6 +18,7 @@
 
 static cnode_node *a, *b;
 static cnode_mailbox *mb;
+static size_t high_water;       /* of nodes that are made from now on; 0: the default */
 
 /* ---- the log of b ---- */
 
@@ -202,6 +203,7 @@ static inline cnode_node *new_node(const char *name, int threads, cnode_log_fn *
 	cfg.epmd = CNODE_EPMD_NONE;
 	cfg.threads = threads;
 	cfg.shutdown_timeout = 10;
+	cfg.out_high_water = high_water;
 	cfg.log_level = log ? CNODE_LOG_WARNING : CNODE_LOG_NONE;
 	cfg.log = log ? log : keep_log;
 	cfg.expose_env_remote_spawn = "SHOWN, TRACE_*";
