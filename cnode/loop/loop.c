@@ -21,7 +21,8 @@ static _Thread_local char self;
 bool cn_lead_try(struct cn_loop *loop)
 {
 	const void *nobody = NULL;
-	return atomic_load_explicit(&loop->leader, memory_order_relaxed) == NULL &&
+	/* Both looks in the one order of all: who has just said that he waits sees that it is free, or the holder that he waits. */
+	return atomic_load(&loop->leader) == NULL &&
 	       atomic_compare_exchange_strong(&loop->leader, &nobody, &self);
 }
 
