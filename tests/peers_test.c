@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When a peer that is to be kept (a seed) is dialled again. */
+/* When a peer that is to be kept (a seed) is dialled again, and what the table of peers remembers and forgets. */
 #include "cnode/node/peer.h"
 #include "tests/tap.h"
 
@@ -43,12 +43,91 @@ START_TEST(no_two_wait_equally_long)
 }
 END_TEST
 
+/* ---- the table, in a node without network: each attempt to connect fails at once ---- */
+
+static struct cn_cluster *cluster;
+static struct cn_loop *loop;
+static struct cn_procs *procs;
+static cnode_name there;            /* b@h */
+
+static void open_cluster(void)
+{
+	static const struct cn_cluster_ops ops = { 0 };
+	struct cn_cluster_config config = { .name = "me@h", .cookie = "secret" };
+	struct cn_procs_config process_config = { .creation = 5 };
+	ck_assert_int_eq(cnode_name_of("me@h", &process_config.node), 0);
+	ck_assert_int_eq(cnode_name_of("b@h", &there), 0);
+	ck_assert_int_eq(cn_loop_new(NULL, &loop), 0);
+	cn_lead_take(loop);
+	ck_assert_int_eq(cn_procs_new(&process_config, NULL, NULL, &procs), 0);
+	ck_assert_int_eq(cn_cluster_new(&config, loop, procs, NULL, &ops, NULL, &cluster), 0);
+}
+
+static void close_cluster(void)
+{
+	cn_cluster_free(cluster);
+	cn_procs_free(procs);
+	cn_lead_release(loop);
+	cn_loop_free(loop);
+}
+
+static struct cn_signal monitor_of(uint64_t epoch)
+{
+	return (struct cn_signal){
+		.kind = CN_SIG_MONITOR, .node = there, .epoch = epoch, .ref = cn_procs_make_ref(procs),
+		.from = { .node = cn_procs_node(procs), .id = 7, .creation = 5 }, .to_name = "db",
+	};
+}
+
+/* As another thread would, between the end of an attempt and the peer's being forgotten. */
+static void ask_for_epoch(void *epoch, int code, const char *text)
+{
+	(void)text;
+	ck_assert_int_lt(code, 0);
+	*(uint64_t *)epoch = cn_cluster_epoch(cluster, there);
+}
+
+/* Who watches a process of a node that cannot be reached hears so, also if he asks again the moment he has heard it. */
+START_TEST(what_was_begun_when_an_attempt_failed_makes_the_next_one)
+{
+	uint64_t epoch = 0;
+	ck_assert_int_eq(cn_cluster_connect(cluster, "b@h", false, ask_for_epoch, &epoch), 0);
+	ck_assert_uint_ne(epoch, CN_EPOCH_ANY);
+	struct cn_signal sig = monitor_of(epoch);
+	ck_assert_int_eq(cn_cluster_send(cluster, &sig, 0), 0);
+	/* The relation is of this epoch, and ends with the attempt that it waits for. */
+	struct cn_peer *peer = cn_peer_find(cluster, there);
+	ck_assert_ptr_nonnull(peer);
+	ck_assert_uint_eq(peer->epoch, epoch);
+	ck_assert_ptr_nonnull(peer->waiting);
+	cn_cluster_chores(&cluster->chores);
+	ck_assert_ptr_null(cn_peer_find(cluster, there));
+}
+END_TEST
+
+START_TEST(what_is_said_too_late_leaves_no_peer_behind)
+{
+	uint64_t epoch = cn_cluster_epoch(cluster, there);
+	ck_assert_int_eq(cn_cluster_connect(cluster, "b@h", false, NULL, NULL), 0);
+	ck_assert_ptr_null(cn_peer_find(cluster, there));
+	/* An answer, say, to a node that has gone: one that calls itself differently each time it comes. */
+	struct cn_signal late = monitor_of(epoch);
+	ck_assert_int_eq(cn_cluster_send(cluster, &late, 0), 0);
+	ck_assert_ptr_null(cn_peer_find(cluster, there));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("peers");
 	TCase *c = tcase_create("backoff");
 	tcase_add_test(c, waits_twice_as_long_each_time_up_to_thirty_seconds);
 	tcase_add_test(c, no_two_wait_equally_long);
+	suite_add_tcase(s, c);
+	c = tcase_create("table");
+	tcase_add_checked_fixture(c, open_cluster, close_cluster);
+	tcase_add_test(c, what_was_begun_when_an_attempt_failed_makes_the_next_one);
+	tcase_add_test(c, what_is_said_too_late_leaves_no_peer_behind);
 	suite_add_tcase(s, c);
 	return tap_run(s);
 }

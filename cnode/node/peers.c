@@ -57,7 +57,7 @@ int cn_peer_get(struct cn_cluster *cluster, cnode_name name, struct cn_peer **fo
 
 static bool is_idle(const struct cn_peer *peer)
 {
-	return peer->state == CN_PEER_IDLE && !peer->waiting && !peer->keep && !peer->posted &&
+	return peer->state == CN_PEER_IDLE && !peer->waiting && !peer->keep && !peer->posted && !peer->promised &&
 	       !peer->dialling && !peer->incoming && !peer->watches && !peer->in_downs && !peer->again.running;
 }
 
@@ -87,18 +87,18 @@ void cn_peer_want(struct cn_peer *peer)
 	cn_wake_post(cluster->loop, &cluster->chores);
 }
 
+uint64_t cn_peer_promise(struct cn_peer *peer)
+{
+	peer->promised = peer->promised || peer->state == CN_PEER_IDLE || peer->state == CN_PEER_DOWN;
+	return peer->epoch;
+}
+
 uint64_t cn_cluster_epoch(void *ctx, cnode_name node)
 {
 	struct cn_cluster *cluster = ctx;
 	struct cn_peer *peer;
-	uint64_t epoch;
 	cn_mutex_lock(&cluster->lock);
-	/* Without memory for the peer its relations are of an epoch that ends at the next chance. */
-	if (cn_peer_get(cluster, node, &peer) == 0) {
-		epoch = peer->epoch;
-	} else {
-		epoch = ++cluster->epochs;
-	}
+	uint64_t epoch = cn_peer_get(cluster, node, &peer) == 0 ? cn_peer_promise(peer) : CN_EPOCH_ANY;
 	cn_mutex_unlock(&cluster->lock);
 	return epoch;
 }
@@ -282,6 +282,7 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 	peer->ended = peer->epoch;
 	peer->ended_up = was_up;
 	peer->epoch = ++cluster->epochs;
+	peer->promised = false;
 	peer->reason = nodedown_reason(cluster, code);
 	if (!was_up)
 		cn_peer_waiting_drop(peer);     /* they were for the attempt that failed */

@@ -124,8 +124,9 @@ struct cn_procs_ops {
 	int (*send)(void *ctx, const struct cn_signal *sig, unsigned flags);
 	/*
 	 * The number of the node's connection: of the present one, or of the next if there
-	 * is none. It grows when a connection (or an attempt) ends; never CN_EPOCH_ANY.
-	 * Relations are tagged with it.
+	 * is none. It grows when a connection (or an attempt) ends; CN_EPOCH_ANY: there is no memory
+	 * for the node. Relations are tagged with it, and whoever asked calls send or connect
+	 * behind it, so that there is a connection or an attempt to end them.
 	 */
 	uint64_t (*epoch)(void *ctx, cnode_name node);
 	/* Starts connecting unless it is connected; cn_procs_nodedown tells the failure. 0, CNODE_ENOMEM, … */

@@ -138,6 +138,11 @@ static int peer_add(struct cnode_process *p, struct rel *r, cnode_name node, uin
 		*at = peer;
 	}
 	r->epoch = epoch != CN_EPOCH_ANY ? epoch : procs->ops->epoch(procs->ctx, node);
+	if (r->epoch == CN_EPOCH_ANY) {
+		peer_free_if_empty(at);
+		cn_mutex_unlock(lock);
+		return CNODE_ENOMEM;
+	}
 	unsigned l = peer_list(r);
 	struct rel *after = peer->last[l];
 	while (after && after->epoch > r->epoch)
