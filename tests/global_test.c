@@ -104,6 +104,32 @@ START_TEST(a_name_is_registered_only_for_the_holder_of_the_lock)
 }
 END_TEST
 
+/* What visible nodes register is the whole cluster's; a hidden one asks for itself, by rex or as here. */
+START_TEST(a_hidden_node_has_no_name_that_the_list_refuses)
+{
+	cnode_pid pid;
+	ck_assert_int_eq(cn_guard_set(guard, CNODE_ACCESS_REGISTER, "n25", "friend@vm"), 0);
+	frame("r1@vm", frame_register_25);
+	ck_assert_ptr_nonnull(was_said(",not_allowed}"));
+	ck_assert(!is_registered("n25", &pid));
+	event("r1@vm", true);
+	frame("r1@vm", frame_register_25);
+	ck_assert_ptr_nonnull(was_said(",yes}"));
+	ck_assert(is_registered("n25", &pid));
+	forget();
+	at("o27@vm");
+	tell_server("o27@vm", "{'$gen_call',{~p,~r},{unregister,n25}}", remote(55), remote_ref(1));
+	tell_server("o27@vm", "{'$gen_call',{~p,~r},{register_ext,n25,~p,x,'o27@vm'}}", remote(55), remote_ref(2), remote(55));
+	ck_assert_uint_eq(said_count, 2);
+	ck_assert(strstr(said[0], ",not_allowed}") && strstr(said[1], ",not_allowed}"));
+	cnode_pid still;
+	ck_assert(is_registered("n25", &still) && cnode_pid_equal(still, pid));
+	cnode_refusal_counts counts = CNODE_REFUSAL_COUNTS_INIT;
+	cn_guard_counts(guard, &counts);
+	ck_assert_uint_eq(counts.registrations, 3);
+}
+END_TEST
+
 START_TEST(without_a_lock_a_name_is_taken_unless_the_last_holder_was_lost)
 {
 	cnode_pid pid;
@@ -529,6 +555,7 @@ int main(void)
 	tcase_add_test(t, a_third_node_that_comes_is_told_in_sync);
 	tcase_add_test(t, all_forms_of_a_call_are_answered_with_their_tag);
 	tcase_add_test(t, a_name_is_registered_only_for_the_holder_of_the_lock);
+	tcase_add_test(t, a_hidden_node_has_no_name_that_the_list_refuses);
 	tcase_add_test(t, without_a_lock_a_name_is_taken_unless_the_last_holder_was_lost);
 	tcase_add_test(t, a_name_ends_with_its_process_and_by_unregister);
 	tcase_add_test(t, names_are_equal_however_they_were_sent);

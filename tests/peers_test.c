@@ -86,6 +86,18 @@ START_TEST(there_is_no_number_without_memory_for_the_peer)
 }
 END_TEST
 
+/* An answer, say, to a node that has gone: one that calls itself differently each time it comes. */
+START_TEST(what_is_said_too_late_leaves_no_peer_behind)
+{
+	uint64_t epoch;
+	ck_assert_int_eq(cn_cluster_epoch(cluster, other, &epoch), 0);
+	ck_assert_int_eq(cn_cluster_connect(cluster, "other@h", false, NULL, NULL), 0);
+	ck_assert(!is_known());
+	ck_assert_int_eq(monitor_it(epoch), 0);
+	ck_assert(!is_known());
+}
+END_TEST
+
 /* ---- trying again ---- */
 
 #define DRAWS 500
@@ -135,6 +147,7 @@ int main(void)
 	tcase_add_checked_fixture(table, open_cluster, close_cluster);
 	tcase_add_test(table, whoever_got_the_number_of_the_next_connection_hears_that_there_is_none);
 	tcase_add_test(table, there_is_no_number_without_memory_for_the_peer);
+	tcase_add_test(table, what_is_said_too_late_leaves_no_peer_behind);
 	suite_add_tcase(s, table);
 	TCase *c = tcase_create("backoff");
 	tcase_add_test(c, waits_twice_as_long_each_time_up_to_thirty_seconds);
