@@ -90,12 +90,10 @@ teardown() {
 }
 
 teardown_file() {
-	local pid tries=0
+	local pid
 	for pid in ${CNODED-} ${BEAM-}; do kill -KILL "$pid" 2>/dev/null; done
 	# The nodes first: one that outlives its epmd starts another.
-	for pid in ${CNODED-} ${BEAM-}; do
-		while kill -0 "$pid" 2>/dev/null && test $((tries += 1)) -lt 200; do sleep 0.02; done
-	done
+	for pid in ${CNODED-} ${BEAM-}; do gone "$pid" || :; done
 	test -z "${EPMD_PID-}" || kill "$EPMD_PID" 2>/dev/null
 	return 0
 }
