@@ -41,10 +41,13 @@ struct rex {
 	bool blocked;               /* a block_call runs */
 };
 
-/* Who asks may be out of reach, or not even be a pid that can be sent to: rex does not end for it. */
+/*
+ * Who asks may be out of reach, or not even be a pid that can be sent to: rex does not end for it. Without memory for an answer
+ * it does, so that who waits hears of that at least, and is started again.
+ */
 static int told(int rc)
 {
-	return rc == CNODE_EEXITED ? rc : 0;
+	return rc == CNODE_ENOMEM || rc == CNODE_EEXITED ? rc : 0;
 }
 
 static int rex_init(cnode_process *self, void *state, const cnode_start *how)
@@ -183,6 +186,7 @@ static int run(cnode_process *self, struct rex *rex, struct job *job)
 	struct cn_gen_spec gen = { .behaviour = &cn_kernel_rex_call, .context = rex->functions, .args = job->args };
 	struct cn_process_spec spec = {
 		.label = "rex_call", .parent = cnode_self(self), .leader = job->leader, .monitor = true, .monitor_ref = ref,
+		.at_once = true,        /* else nothing is heard of one whose init has failed */
 	};
 	rc = cn_gen_spawn(cn_process_procs(self), &gen, &spec, &pid);
 	if (rc != 0)

@@ -115,7 +115,8 @@ int cn_io_serve(cnode_process *self, void *state, cnode_term message, cn_io_put 
 		rc = cnode_send(self, from, "{io_reply,~t,{error,~a}}", as, word);
 	if (q.failed)
 		return q.failed;
-	return rc == CNODE_EEXITED ? rc : 0;
+	/* Without memory for the answer who waits hears of the end of his io server, as rex has it. */
+	return rc == CNODE_ENOMEM || rc == CNODE_EEXITED ? rc : 0;
 }
 
 /* ---- user ---- */
