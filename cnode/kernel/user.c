@@ -24,7 +24,7 @@ static const char *put_built(struct request *q, struct cn_buf *b, bool good)
 {
 	if (good && b->err == 0)
 		q->failed = q->put(q->self, q->state, b->data ? (const char *)b->data : "", b->size);
-	const char *word = !good ? "put_chars" : b->err ? cnode_error_atom(b->err) : q->failed ? "terminated" : "ok";
+	const char *word = b->err ? cnode_error_atom(b->err) : !good ? "put_chars" : q->failed ? "terminated" : "ok";
 	cn_buf_fini(b);
 	return word;
 }
