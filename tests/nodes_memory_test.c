@@ -169,6 +169,8 @@ START_TEST(whoever_waits_hears_something_when_memory_lacks)
 		alloc_fail_at(++k, rest);
 		int rc = deeds[_i / 2].run();
 		reached = alloc_fail_never();
+		if (rc == CNODE_ENOMEM && deeds[_i / 2].run == ping)
+			ck_assert_msg(strstr(cnode_mailbox_error(mb), "memory"), "%s", cnode_mailbox_error(mb));
 		/* An error is an answer; that nothing came for 20 s is none. */
 		ck_assert_msg(rc != CNODE_ETIMEOUT, "%s: nothing was heard when allocation %ld%s failed", name, k, rest ? " and the rest" : "");
 		/* A service that ended is started again, but later each time. */
@@ -180,6 +182,29 @@ START_TEST(whoever_waits_hears_something_when_memory_lacks)
 		works_again(k);
 	}
 	ck_assert_int_gt(k, 3);
+}
+END_TEST
+
+START_TEST(a_message_that_cannot_be_shown_for_lack_of_memory_stays)
+{
+	cnode_info m;
+	cnode_ref ref;
+	long k = 0, lacked = 0;
+	/* Another thread may take the failure. */
+	while (lacked < 2) {
+		ck_assert_int_lt(++k, 1000);
+		ck_assert_int_eq(cnode_monitor_name(self(), "nobody", NULL, &ref), 0);
+		alloc_fail_at(1 + k % 4, 0);
+		int rc = cnode_receive(mb, &m, WAIT);
+		alloc_fail_never();
+		if (rc == CNODE_ENOMEM) {
+			lacked++;
+			rc = cnode_receive(mb, &m, 0);
+		}
+		ck_assert_msg(rc == 0, "%s", cnode_strerror(rc));
+		ck_assert_int_eq(m.kind, CNODE_DOWN);
+		ck_assert(cnode_ref_equal(m.ref, ref));
+	}
 }
 END_TEST
 
@@ -275,6 +300,7 @@ int main(void)
 	TCase *tc = tcase_create("two");
 	tcase_set_timeout(tc, 110);
 	tcase_add_checked_fixture(tc, open_nodes_with_scarce_memory, close_nodes);
+	tcase_add_test(tc, a_message_that_cannot_be_shown_for_lack_of_memory_stays);
 	tcase_add_loop_test(tc, whoever_waits_hears_something_when_memory_lacks, 0, 2 * CN_ARRAY_SIZE(deeds));
 	suite_add_tcase(s, tc);
 	return tap_run(s);
