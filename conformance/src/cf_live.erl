@@ -1,7 +1,7 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% Cases that use the driver's own distribution: a real OTP node talks to the node under test.
 -module(cf_live).
--export([connect/1, disconnect/1, ask/3, ask/4, puppet/1, watched/1, spawn_linked/4, down/1, down/2, exit_of/1, saw/1, fence/1]).
+-export([connect/1, disconnect/1, ask/3, ask/4, puppet/1, watched/1, ended/3, spawn_linked/4, down/1, down/2, exit_of/1, saw/1, fence/1]).
 
 %% Bring the link up in the direction that the job asks for.
 connect(#{nut := Nut} = T) ->
@@ -42,6 +42,15 @@ watched(T) ->
     P = puppet(T),
     ok = ask(T, P, watch, [self()]),
     P.
+
+%% A puppet ends, and has ended; what it says because of that is here, or on its way before all that the node says later.
+ended(#{caps := Caps} = T, P, Reason) ->
+    Watch = case lists:member(monitor, Caps) of true -> monitor(process, P); false -> none end,
+    ok = ask(T, P, exit, [Reason]),
+    case Watch of
+        none -> cf:wait("the process has ended", fun() -> ask(T, is_alive, [P]) =:= false end);
+        _ -> cf:same(Reason, down(Watch), "reason")
+    end.
 
 fence(T) -> fence = ask(T, echo, [fence]), ok.
 
