@@ -21,7 +21,7 @@ cases() ->
      {'send.order_in', "1,000 messages arrive in order", ?ORDER, [], fun order_in/1},
      {'send.order_out', "1,000 messages from it arrive in order", ?ORDER, [], fun order_out/1},
      {'send.order_mixed_sizes', "small and large messages of one sender keep their order, both ways", ?ORDER, [], fun order_mixed/1},
-     {'send.order_name_and_pid', "messages by name and by pid from one sender keep their order", ?ORDER, [], fun order_name_and_pid/1},
+     {'send.order_name_and_pid', "messages by name and by pid from one sender keep their order", ?ORDER, [{needs, [register]}], fun order_name_and_pid/1},
      {'send.message_then_exit', "a message sent before an exit signal is seen before it", ?ORDER, [{needs, [link]}], fun message_then_exit/1},
      {'send.message_before_down', "a message of a process comes before the DOWN of its end", ?ORDER, [{needs, [monitor]}], fun message_before_down/1},
      {'send.ten_thousand_calls', "10,000 round trips are all answered", "issue 2", [{timeout, 60000}], fun ten_thousand/1},
