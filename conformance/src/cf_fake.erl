@@ -164,7 +164,7 @@ take(#{conn := Pid} = C, Fun, Limit) ->
         Pid ! {untake, self(), Ref},
         receive {untaken, Ref} -> ok after cf:ms(?TIMEOUT) -> exit(fake_is_stuck) end,
         receive {Ref, Late} -> Late
-        after 0 -> cf:fail("the expected event did not come within ~p ms; events here: ~P", [Timeout, [plain(E) || E <- ask(C, queue)], 120])
+        after 0 -> cf:fail("the expected event did not come within ~p ms; events here: ~0P", [Timeout, [plain(E) || E <- ask(C, queue)], 120])
         end
     end.
 

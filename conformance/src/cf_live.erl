@@ -60,16 +60,16 @@ spawn_linked(#{nut := Nut}, M, F, A) -> spawn_link(Nut, M, F, A).
 down(Ref) -> {_, Reason} = down(Ref, cf:ms(8000)), Reason.
 down(Ref, Timeout) ->
     receive {'DOWN', Ref, process, What, Reason} -> {What, Reason}
-    after Timeout -> cf:fail("no DOWN came within ~p ms; messages: ~P", [Timeout, process_info(self(), messages), 40])
+    after Timeout -> cf:fail("no DOWN came within ~p ms; messages: ~0P", [Timeout, process_info(self(), messages), 40])
     end.
 
 exit_of(Pid) ->
     receive {'EXIT', Pid, Reason} -> Reason
-    after cf:ms(8000) -> cf:fail("no EXIT came from ~p; messages: ~P", [Pid, process_info(self(), messages), 40])
+    after cf:ms(8000) -> cf:fail("no EXIT came from ~p; messages: ~0P", [Pid, process_info(self(), messages), 40])
     end.
 
 %% What a watched puppet saw next.
 saw(P) ->
     receive {saw, P, M} -> M
-    after cf:ms(8000) -> cf:fail("~p reported nothing; messages: ~P", [P, process_info(self(), messages), 40])
+    after cf:ms(8000) -> cf:fail("~p reported nothing; messages: ~0P", [P, process_info(self(), messages), 40])
     end.

@@ -19,7 +19,7 @@ cases() ->
      {'node.it_monitors_unreachable', "its monitor_node of a node that is not there: nodedown there", ?KERNEL, [{needs, [monitor_node]}], fun it_monitors_unreachable/1},
      {'node.connect_false', "its connect to a node that is not there is false", ?KERNEL, [{needs, [connect]}], fun connect_false/1},
      {'node.connect_again', "its connect to a connected node is true at once", ?KERNEL, [{needs, [connect]}], fun connect_again/1},
-     {'node.auto_connect_send', "its message to a name elsewhere connects by itself", ?KERNEL, [raw, {varies, [visible]}], fun auto_connect/1},
+     {'node.auto_connect_send', "its message to a name elsewhere connects by itself", ?KERNEL, [raw, {needs, [connect]}, {varies, [visible]}], fun auto_connect/1},
      {'node.kill', "kill -9: nodedown, DOWN and EXIT within a second", ?KERNEL, [raw, fresh, {needs, [link, monitor]}, {varies, [visible]}], fun kill/1},
      {'node.kill_thousand', "kill -9 with 1,000 links and monitors: each exactly once, within 2 s", "issue 4", [raw, fresh, {needs, [link, monitor]}, {timeout, 40000}], fun kill_thousand/1},
      {'node.sigterm', "SIGTERM: nodedown", "CONTRACT.md", [raw, fresh], fun sigterm/1},
