@@ -3,7 +3,7 @@
 %% events wait in a queue until a case takes the one that it expects, in any order.
 -module(cf_fake).
 -export([dial/2, link/2, accept/2, listen/2, unlisten/1, adopt/3, close/1, identity/2]).
--export([send/2, send/3, packet/2, bytes/2, socket/1, pid/1, pid/2, ref/1, ref/2]).
+-export([agreed/3, send/2, send/3, packet/2, bytes/2, socket/1, pid/1, pid/2, ref/1, ref/2]).
 -export([dump/0, take/2, take/3, seen/2, closed/1, closed/2, frames/1, call/3, call/4, fence/1, to/3, puppet/1]).
 
 -define(TIMEOUT, cf:ms(8000)).
@@ -47,6 +47,11 @@ accept(_T, #{listener := L} = Me) ->
         {ok, S, Peer} -> adopt(S, Peer, Me);
         {error, Step, What} -> cf:fail("~s: accepting stopped at ~p: ~p", [maps:get(name, Me), Step, What])
     end.
+
+%% What both sides have to offer before a case may use it.
+agreed(#{flags := Flags}, Bits, Name) ->
+    Flags band Bits =:= Bits orelse throw({not_applicable, "the node does not offer " ++ Name}),
+    ok.
 
 %% Take over a socket after the handshake. Me may say ticks => false to leave the peer's ticks unanswered.
 adopt(S, #{my_name := Name, my_creation := Creation, flags := Flags} = Peer, Me) ->
@@ -159,7 +164,7 @@ take(#{conn := Pid} = C, Fun, Limit) ->
         Pid ! {untake, self(), Ref},
         receive {untaken, Ref} -> ok after cf:ms(?TIMEOUT) -> exit(fake_is_stuck) end,
         receive {Ref, Late} -> Late
-        after 0 -> cf:fail("the expected event did not come within ~p ms; events here: ~P", [Timeout, [plain(E) || E <- ask(C, queue)], 120])
+        after 0 -> cf:fail("the expected event did not come within ~p ms; events here: ~0P", [Timeout, [plain(E) || E <- ask(C, queue)], 120])
         end
     end.
 
