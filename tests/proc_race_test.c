@@ -528,6 +528,50 @@ START_TEST(a_kill_is_heard_at_once_while_the_callback_spins)
 }
 END_TEST
 
+/* ---- the end of everybody ---- */
+
+static int quiet_message(cnode_process *self, void *state, struct cn_message *m)
+{
+	(void)state;
+	cn_message_free(self, m);
+	return 0;
+}
+static const struct cn_process_class quiet_class = { .name = "quiet", .message = quiet_message };
+
+static void spawns_until_closed(void *arg)
+{
+	struct cn_process_spec spec = { .class = &quiet_class };
+	cnode_pid pid;
+	(void)arg;
+	int rc;
+	while ((rc = cn_process_spawn(W.procs, &spec, &pid)) == 0)
+		continue;
+	CHECK(rc == CNODE_ESHUTDOWN);
+}
+START_TEST(who_closes_and_then_ends_all_processes_misses_none)
+{
+	for (int round = 0; round < 100; round++) {
+		struct cn_thread t[2];
+		teardown();
+		setup();
+		for (int i = 0; i < 2; i++)
+			ck_assert_int_eq(cn_thread_start(&t[i], "spawner", spawns_until_closed, NULL), 0);
+		while (cn_procs_count(W.procs) < 20)
+			sched_yield();
+		cn_procs_close(W.procs);
+		cnode_term why = text_term("shutdown");
+		ck_assert_int_eq(cn_procs_exit_all(W.procs, why, true), 0);
+		cnode_term_drop(why);
+		for (int i = 0; i < 2; i++)
+			cn_thread_join(&t[i]);
+		while (cn_sched_run(W.procs, false, 0))
+			continue;
+		ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+	}
+	ck_assert_int_eq(atomic_load(&failures), 0);
+}
+END_TEST
+
 /* ---- death of what is held ---- */
 
 static const struct cn_process_class plain_class = { .name = "plain", .message = spin_message };
@@ -578,6 +622,8 @@ START_TEST(a_held_process_that_is_killed_at_once_is_there_until_its_spawn_return
 {
 	threads(3, held_thread);
 	ck_assert_int_eq(atomic_load(&failures), 0);
+	while (cn_sched_run(W.procs, false, 0))
+		continue;
 	ck_assert_uint_eq(cn_procs_count(W.procs), 0);
 }
 END_TEST
@@ -649,6 +695,7 @@ int main(void)
 	tcase_add_test(t, an_ack_is_never_overtaken_by_a_new_link);
 	tcase_add_test(t, a_process_runs_on_one_thread_at_a_time_and_pairs_keep_their_order);
 	tcase_add_test(t, a_kill_is_heard_at_once_while_the_callback_spins);
+	tcase_add_test(t, who_closes_and_then_ends_all_processes_misses_none);
 	tcase_add_test(t, a_held_process_that_is_killed_at_once_is_there_until_its_spawn_returns);
 	tcase_add_test(t, timers_fire_cancel_and_die_together);
 	suite_add_tcase(s, t);

@@ -476,7 +476,7 @@ bool cn_procs_is_alive(struct cn_procs *procs, cnode_pid pid);
 cnode_pid cn_procs_root(const struct cn_procs *procs);
 /* exit(Pid, Reason) from the root pid to every process but prompt and last ones, those too if `all`. 0, CNODE_ENOMEM. */
 int cn_procs_exit_all(struct cn_procs *procs, cnode_term reason, bool all);
-/* From now on spawns are refused with CNODE_ESHUTDOWN. */
+/* From now on spawns are refused with CNODE_ESHUTDOWN: behind this cn_procs_list and cn_procs_exit_all miss no process. Any thread. */
 void cn_procs_close(struct cn_procs *procs);
 
 /* The living processes, in no order: *pids is yours (cn_free). 0, CNODE_ENOMEM. */

@@ -54,6 +54,10 @@ static int publish(struct cnode_process *p, const struct cn_process_spec *spec, 
 	if (b->parent && is_dead(b->parent))
 		return CNODE_EEXITED;
 	pids_add(p->procs, p);
+	/* Who closes and then lists the pids finds it, or it finds that it came too late. */
+	rc = CNODE_ESHUTDOWN;
+	if (atomic_load(&p->procs->closed))
+		goto undo_pid;
 	if (b->link) {
 		rc = rel_add(p, b->link, spec->parent.node, spec->epoch);
 		if (rc != 0)
