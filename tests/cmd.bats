@@ -206,11 +206,17 @@ unprivileged="setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 
 	local d=$BATS_TEST_TMPDIR
 	: >"$d/cookie"
 	CREDENTIALS_DIRECTORY=$d daemon 4 "is empty" -sname x -epmd none
+	printf 'one\ntwo\n' >"$d/cookie"
+	CREDENTIALS_DIRECTORY=$d daemon 4 "has a character that a cookie cannot have" -sname x -epmd none
 	printf 'wrong\n' >"$d/cookie"; chmod 440 "$d/cookie"
 	needs_beam
 	CREDENTIALS_DIRECTORY=$d start N ready "$bin/cnoded" -name cred@127.0.0.1
 	tool 0 pong -setcookie wrong ping cred@127.0.0.1
 	tool 4 "cookie" -setcookie secret ping cred@127.0.0.1
+	stop "$N"
+	chmod 640 "$d/cookie"; printf 'two words \n' >"$d/cookie"
+	CREDENTIALS_DIRECTORY=$d start N ready "$bin/cnoded" -name cred@127.0.0.1
+	tool 0 pong -setcookie 'two words' ping cred@127.0.0.1
 	stop "$N"
 }
 

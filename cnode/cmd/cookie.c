@@ -37,9 +37,15 @@ static int read_credential(const char *path, int fd, struct cn_cookie *cookie,
 		snprintf(message, CN_COOKIE_MESSAGE, "the cookie in %s is too long", path);
 		return CNODE_EACCES;
 	}
+	/* White space behind it is none of it, as in a cookie file; what stands within is. */
+	while (size > 0 && strchr(" \t\r\n", cookie->text[size - 1]) != NULL && cookie->text[size - 1] != '\0')
+		size--;
 	cookie->text[size] = '\0';
-	size = strcspn(cookie->text, " \t\r\n");
-	cookie->text[size] = '\0';
+	for (size_t i = 0; i < size; i++)
+		if (cookie->text[i] < ' ' || cookie->text[i] > '~') {
+			snprintf(message, CN_COOKIE_MESSAGE, "the cookie in %s has a character that a cookie cannot have", path);
+			return CNODE_EACCES;
+		}
 	if (size == 0) {
 		snprintf(message, CN_COOKIE_MESSAGE, "the cookie in %s is empty", path);
 		return CNODE_EACCES;
