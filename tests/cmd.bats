@@ -229,6 +229,10 @@ unprivileged="setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 
 	tool 0 pong -setcookie wrong ping cred@127.0.0.1
 	tool 4 "cookie" -setcookie secret ping cred@127.0.0.1
 	stop "$N"
+	chmod 640 "$d/cookie"; printf 'two words \n' >"$d/cookie"
+	CREDENTIALS_DIRECTORY=$d start N ready "$bin/cnoded" -name cred@127.0.0.1
+	tool 0 pong -setcookie 'two words' ping cred@127.0.0.1
+	stop "$N"
 }
 
 # As systemd makes it for a user of its own: what is readable for nobody else, in a folder that nobody else may enter.
