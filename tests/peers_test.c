@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When a peer that is to be kept (a seed) is dialled again, and what the table of peers remembers and forgets. */
 #include "cnode/node/peer.h"
+#include "tests/alloc_fail.h"
 #include "tests/tap.h"
 
 #define DRAWS 500
@@ -117,6 +118,27 @@ START_TEST(what_is_said_too_late_leaves_no_peer_behind)
 }
 END_TEST
 
+static void connect_without_memory(void)
+{
+	uint64_t epoch = 0;
+	int rc = cn_cluster_connect(cluster, "b@h:4711", false, ask_for_epoch, &epoch);
+	ck_assert(rc == 0 || rc == CNODE_ENOMEM);
+	/* Nothing is kept of an attempt that could not be begun. */
+	ck_assert(rc == 0 || !cn_peer_find(cluster, there));
+	struct cn_signal sig = monitor_of(epoch);
+	if (epoch == CN_EPOCH_ANY)
+		return;
+	rc = cn_cluster_send(cluster, &sig, 0);
+	ck_assert(rc == 0 || rc == CNODE_ENOMEM);
+	cn_cluster_chores(&cluster->chores);
+}
+
+START_TEST(an_attempt_without_memory_leaves_no_peer_behind)
+{
+	alloc_fail_each(connect_without_memory);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("peers");
@@ -128,6 +150,7 @@ int main(void)
 	tcase_add_checked_fixture(c, open_cluster, close_cluster);
 	tcase_add_test(c, what_was_begun_when_an_attempt_failed_makes_the_next_one);
 	tcase_add_test(c, what_is_said_too_late_leaves_no_peer_behind);
+	tcase_add_test(c, an_attempt_without_memory_leaves_no_peer_behind);
 	suite_add_tcase(s, c);
 	return tap_run(s);
 }
