@@ -231,7 +231,7 @@ unprivileged="setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 
 	stop "$N"
 	chmod 640 "$d/cookie"; printf 'two words \n' >"$d/cookie"
 	CREDENTIALS_DIRECTORY=$d start N ready "$bin/cnoded" -name cred@127.0.0.1
-	tool 0 pong -setcookie 'two words' ping cred@127.0.0.1
+	tool 0 pong -setcookie 'two words ' ping cred@127.0.0.1
 	stop "$N"
 }
 
