@@ -112,6 +112,7 @@ teardown_file() {
 @test "cnoded names a flag that it does not know, and the one that was meant" {
 	daemon 2 "unknown option -nmae" -nmae x
 	daemon 2 "did you mean -net_ticktime?" -sname x -net-tick 5
+	daemon 2 "unknown option -hiden; did you mean -hidden?" -sname x -hiden
 }
 
 @test "cnoded wants a value where one is needed, and none where not" {
@@ -779,6 +780,7 @@ start_stuck() {
 	tool 0 "<" spawn cn@127.0.0.1 adder '[1]'
 	tool 1 "does not take these arguments" spawn cn@127.0.0.1 adder '[one]'
 	tool 1 "not allow" spawn cn@127.0.0.1 closed '[1]'
+	[[ $output == *"-allow closed=ME"* ]]
 	tool 1 "cnode factories cn@127.0.0.1" spawn cn@127.0.0.1 nosuch '[1]'
 }
 

@@ -59,7 +59,7 @@ adopt(S, #{my_name := Name, my_creation := Creation, flags := Flags} = Peer, Me)
     Pid = spawn_link(fun() ->
               receive go -> ok end,
               inet:setopts(S, [{active, 50}]),
-              loop(cf_eye:up(S, #{socket => S, wire => cf_wire:new(Flags), buffer => <<>>, queue => [], waiting => none,
+              loop(cf_eye:up(S, #{socket => S, wire => cf_wire:new(Flags), buffer => {[], 4}, queue => [], waiting => none,
                                   owner => Owner, frames => [], closed => false, ticks => maps:get(ticks, Me, true)}))
           end),
     ok = gen_tcp:controlling_process(S, Pid),
@@ -88,7 +88,11 @@ loop(#{socket := S} = State) ->
         {close, From, Ref} -> gen_tcp:close(S), From ! {Ref, ok}
     end.
 
-cut(Bytes, #{buffer := Buffer} = State) -> packets(<<Buffer/binary, Bytes/binary>>, State).
+%% Of a packet that is not whole its parts, the last first, and how many bytes are missing at least. (A packet of 4 MB comes in
+%% some thousand parts; to put each behind the others is to copy gigabytes.)
+cut(Bytes, #{buffer := {Parts, Missing}} = State) when byte_size(Bytes) < Missing ->
+    State#{buffer => {[Bytes | Parts], Missing - byte_size(Bytes)}};
+cut(Bytes, #{buffer := {Parts, _}} = State) -> packets(iolist_to_binary(lists:reverse([Bytes | Parts])), State).
 
 packets(<<N:32, Body:N/binary, Rest/binary>>, #{wire := Wire} = State) ->
     {Event, Wire1} = cf_wire:decode(Body, Wire),
@@ -98,7 +102,8 @@ packets(<<N:32, Body:N/binary, Rest/binary>>, #{wire := Wire} = State) ->
     end,
     cf_eye:packet(State, in, N, op(Event)),
     packets(Rest, event(Event, frame(in, Body, State#{wire => Wire1})));
-packets(Rest, State) -> State#{buffer => Rest}.
+packets(<<N:32, Part/binary>> = Rest, State) -> State#{buffer => {[Rest], N - byte_size(Part)}};
+packets(Rest, State) -> State#{buffer => {[Rest], 4 - byte_size(Rest)}}.
 
 op({signal, _, _, #{fragments := N}}) when N > 1 -> '-';
 op({signal, Control, _, _}) -> element(1, Control);

@@ -222,7 +222,7 @@ css() ->
     ".p{background:#dcefe7;color:#064}.f{background:#c43c00;color:#fff;font-weight:bold}.f a{display:block}.n{background:#f2f2f2;color:#666}.o{color:#aaa}"
     "pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f7f7f7;border-left:3px solid #c43c00;padding:.4em;font-size:11px}"
     "details pre{border-color:#ccc}h2{margin-top:2em;border-bottom:1px solid #888}h3{font-size:14px;margin:1.2em 0 .2em}a{color:inherit}:target{outline:2px solid #06c}"
-    ".go{line-height:1.7}li{margin:.2em 0}tr,pre,li{break-inside:avoid}h2,h3{break-after:avoid}"
+    ".go{line-height:1.7}li{margin:.2em 0}tr,li{break-inside:avoid}h2,h3{break-after:avoid}"
     "@page{size:A4 landscape;margin:1cm}"
     "@media print{body{margin:0;font-size:10px}.m{font-size:8px}.m thead th{position:static}.go{display:none}details{display:none}pre{font-size:8px}a{text-decoration:none}"
     "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n".

@@ -206,10 +206,11 @@ static void refuse(const struct order *o, const char *reason)
 	end_answer(o, &x);
 }
 
-/* Where the term at `at` ends. */
+/* Where the term at `at` ends; -1 if it is none. That is_term let the message in says nothing about what is inside: of
+ * elements ei_skip_term does not look at the result. */
 static int after(const char *bytes, int at)
 {
-	return ei_skip_term(bytes, &at) == 0 ? at : -1;
+	return at >= 0 && ei_skip_term(bytes, &at) == 0 ? at : -1;
 }
 
 static void capabilities(const struct order *o)
@@ -229,10 +230,13 @@ static void capabilities(const struct order *o)
 static void echo(const struct order *o)
 {
 	char byte[2] = { ERL_SMALL_INTEGER_EXT, o->text[0] };
+	int end = o->count < 0 ? 0 : after(o->bytes, o->args);
 	if (o->count < 0)
 		answer_bytes(o, byte, 2);
+	else if (end < 0)
+		refuse(o, "badarg");
 	else
-		answer_bytes(o, o->bytes + o->args, after(o->bytes, o->args) - o->args);
+		answer_bytes(o, o->bytes + o->args, end - o->args);
 }
 
 static void spawn(const struct order *o)
@@ -523,12 +527,15 @@ static void echo_message(struct puppet *p, struct message m)
 	bool ping = strcmp(name, "ping") == 0 && arity == 4;
 	if (!ping && !(strcmp(name, "sync") == 0 && arity == 3))
 		return;
+	int end = ping ? after(m.bytes, at) : at;
+	if (end < 0)
+		return;
 	ei_x_new_with_version(&x);
 	ei_x_encode_tuple_header(&x, 3);
 	ei_x_encode_atom(&x, ping ? "pong" : "synced");
 	ei_x_encode_ref(&x, &ref);
 	if (ping)
-		ei_x_append_buf(&x, m.bytes + at, after(m.bytes, at) - at);
+		ei_x_append_buf(&x, m.bytes + at, end - at);
 	else
 		ei_x_encode_long(&x, p->count);
 	send_pid(&to, &x);
