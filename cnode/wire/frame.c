@@ -161,19 +161,6 @@ static cnode_term inner_term(struct cn_blob *blob, const struct cn_inner *inner,
 
 /* ---- small packets ---- */
 
-static struct cn_blob *new_blob(const struct cn_frame *f, size_t size, bool cached)
-{
-	if (!cached || f->h.count == 0)
-		return cn_blob_new(size);
-	size_t text_size = 0;
-	for (unsigned i = 0; i < f->h.count; i++)
-		text_size += f->h.atoms[i].size;
-	struct cn_blob *b = cn_blob_new_atoms(size, (uint16_t)f->h.count, text_size);
-	for (unsigned i = 0; b && i < f->h.count; i++)
-		cn_blob_add_atom(b, f->h.atoms[i].text, f->h.atoms[i].size);
-	return b;
-}
-
 /*
  * Bytes to begin with for a message of so many parts like the first: what is announced is
  * believed up to 2 MiB, which cost nothing until they are written; beyond it grows as bytes come.
@@ -223,7 +210,7 @@ static int take_small(struct cn_frame *f, const uint8_t *p, size_t n, size_t siz
 	const uint8_t *payload = p + n;
 	size_t left = size - n;
 	size_t payload_size = 0;
-	bool cached = f->in.term.cached || f->in.opts.cached;
+	uint64_t used = f->in.term.cached || f->in.opts.cached ? UINT64_MAX : 0;    /* of the header's atoms */
 	if (f->in.payload) {
 		if (!has_version(f, payload, left))
 			return refuse(f, CNODE_EPROTO, "a message without its payload, or without its version");
@@ -237,7 +224,7 @@ static int take_small(struct cn_frame *f, const uint8_t *p, size_t n, size_t siz
 		if (CN_UNLIKELY(rc))
 			return rc == CNODE_ENOMEM ? no_memory(f) : refuse(f, rc, f->verify.reason);
 		payload_size = f->verify.offset;
-		cached = cached || f->verify.cached;
+		used |= f->verify.used;
 	}
 
 	const uint8_t *from = payload;
@@ -249,7 +236,7 @@ static int take_small(struct cn_frame *f, const uint8_t *p, size_t n, size_t siz
 		m->event = CN_FRAME_MESSAGE;
 		return 0;
 	}
-	struct cn_blob *b = new_blob(f, copied, cached);
+	struct cn_blob *b = cn_blob_new_message(copied, f->h.atoms, used ? f->h.count : 0, used);
 	if (!b)
 		return no_memory(f);
 	memcpy(b->bytes, from, copied);
