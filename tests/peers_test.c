@@ -86,6 +86,47 @@ START_TEST(there_is_no_number_without_memory_for_the_peer)
 }
 END_TEST
 
+/* An answer, say, to a node that has gone: one that calls itself differently each time it comes. */
+START_TEST(what_is_said_too_late_leaves_no_peer_behind)
+{
+	uint64_t epoch;
+	ck_assert_int_eq(cn_cluster_epoch(cluster, other, &epoch), 0);
+	ck_assert_int_eq(cn_cluster_connect(cluster, "other@h", false, NULL, NULL), 0);
+	ck_assert(!is_known());
+	ck_assert_int_eq(monitor_it(epoch), 0);
+	ck_assert(!is_known());
+}
+END_TEST
+
+/* As another thread would, between the end of an attempt and the peer's being forgotten. */
+static void ask_for_epoch(void *epoch, int code, const char *text)
+{
+	(void)text;
+	ck_assert_int_lt(code, 0);
+	if (cn_cluster_epoch(cluster, other, epoch) != 0)
+		*(uint64_t *)epoch = CN_EPOCH_ANY;
+}
+
+static void connect_without_memory(void)
+{
+	uint64_t epoch = CN_EPOCH_ANY;
+	int rc = cn_cluster_connect(cluster, "other@h:4711", false, ask_for_epoch, &epoch);
+	ck_assert(rc == 0 || rc == CNODE_ENOMEM);
+	/* Nothing is kept of an attempt that could not be begun. */
+	ck_assert(rc == 0 || !is_known());
+	if (epoch == CN_EPOCH_ANY)
+		return;
+	rc = monitor_it(epoch);
+	ck_assert(rc == 0 || rc == CNODE_ENOMEM);
+	cn_cluster_chores(&cluster->chores);
+}
+
+START_TEST(an_attempt_without_memory_leaves_no_peer_behind)
+{
+	alloc_fail_each(connect_without_memory);
+}
+END_TEST
+
 /* ---- trying again ---- */
 
 #define DRAWS 500
@@ -135,6 +176,8 @@ int main(void)
 	tcase_add_checked_fixture(table, open_cluster, close_cluster);
 	tcase_add_test(table, whoever_got_the_number_of_the_next_connection_hears_that_there_is_none);
 	tcase_add_test(table, there_is_no_number_without_memory_for_the_peer);
+	tcase_add_test(table, what_is_said_too_late_leaves_no_peer_behind);
+	tcase_add_test(table, an_attempt_without_memory_leaves_no_peer_behind);
 	suite_add_tcase(s, table);
 	TCase *c = tcase_create("backoff");
 	tcase_add_test(c, waits_twice_as_long_each_time_up_to_thirty_seconds);

@@ -439,14 +439,16 @@ static const struct cn_process_class member_class = { .name = "member", .init = 
 static void worker(void *arg)
 {
 	(void)arg;
-	int idle = 0;
-	while (!atomic_load(&stop) || idle < 3)
-		if (!cn_sched_run(W.procs, false, 0)) {
-			idle++;
-			sched_yield();
-		} else {
+	/* Only a look that began behind the stop says that nothing is left. */
+	for (int idle = 0; idle < 3; ) {
+		bool stopped = atomic_load(&stop);
+		if (cn_sched_run(W.procs, false, 0)) {
 			idle = 0;
+		} else {
+			idle += stopped;
+			sched_yield();
 		}
+	}
 }
 
 START_TEST(a_process_runs_on_one_thread_at_a_time_and_pairs_keep_their_order)
@@ -599,8 +601,10 @@ static void kills_parents(void *arg)
 	(void)arg;
 	while (!atomic_load(&stop)) {
 		struct cnode_process *parent = atomic_load(&parent_now);
-		if (!parent)
+		if (!parent) {
+			sched_yield();
 			continue;
+		}
 		for (volatile uint32_t i = next(&x) % 512; i > 0; i--)
 			;
 		CHECK(cnode_exit(self, cnode_self(parent), "kill") == 0);

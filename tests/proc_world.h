@@ -214,6 +214,25 @@ static inline cnode_ref remote_ref(uint32_t n)
 	return (cnode_ref){ .node = W.peer, .creation = 5, .words = 3, .id = { n, 2, 3 } };
 }
 
+/* ---- how a start has ended ---- */
+
+static struct {
+	int calls, code;
+	char reason[128];
+	size_t sent_before;             /* signals that had left by then */
+} started;
+
+static inline void on_started(void *ctx, cnode_pid pid, int code, cnode_term reason)
+{
+	(void)ctx; (void)pid;
+	started.calls++;
+	started.code = code;
+	started.reason[0] = '\0';
+	if (reason.size_)
+		cnode_term_print(reason, started.reason, sizeof started.reason);
+	started.sent_before = (size_t)atomic_load(&W.total);
+}
+
 /* ---- processes driven by the test itself ---- */
 
 static inline void hand_notify(struct cnode_process *self, void *state)

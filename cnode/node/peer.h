@@ -140,7 +140,20 @@ void cn_dynamic_down(struct cn_cluster *cluster, const struct cn_conn *c);      
 void cn_dynamic_free(struct cn_cluster *cluster);
 
 /* discover.c */
-struct cn_source;
+struct cn_source {
+	struct cn_source *next;
+	struct cn_cluster *cluster;
+	enum cn_source_kind { LIST, EPMD, DNS, SRV } kind;
+	char *text;                 /* as it was given, for the log */
+	char *rest;                 /* what stands behind the kind */
+	char *at;                   /* EPMD: the entry that is being asked, in rest */
+	struct cn_epmd_query epmd;
+	struct cn_dns dns;
+	struct cn_timer again;      /* the next round; runs between two of them */
+	uint32_t failures;          /* rounds that failed, in a row */
+	int told;                   /* the code that the log has heard of */
+	int failed;                 /* of this round */
+};
 void cn_sources_stop(struct cn_cluster *cluster);
 
 /* cluster.c: begins an attempt; the peer is DIALLING. It ends in cn_peer_up or cn_peer_ended. */

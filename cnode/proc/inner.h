@@ -21,7 +21,7 @@ enum rel_type {
 	REL_NODE,               /* monitor_node: keyed by node, one for each call */
 	REL_NODES,              /* monitor_nodes: keyed by `mode`, the types; see nodes.c */
 	REL_WATCH,              /* we watch about.pid, or about.name at about.node; keyed by ref, as the rest */
-	REL_WATCHED,            /* about.pid watches us, by about.name if that is not NULL */
+	REL_WATCHED,            /* about.pid watches us, by about.name if that is not NULL; keyed by pid and ref */
 	REL_ALIAS,
 	REL_TIMER,
 };

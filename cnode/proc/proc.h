@@ -484,7 +484,7 @@ int cn_procs_list(struct cn_procs *procs, cnode_pid **pids, size_t *count);
 
 struct cn_process_info {
 	char name[CNODE_NAME_SIZE]; /* registered name or "" */
-	char label[256];            /* factory or class, cut off if longer */
+	char label[CNODE_NAME_SIZE];        /* factory or class: an atom's text at most */
 	cnode_pid parent;
 	cnode_pid leader;
 	uint32_t messages;          /* in the mailbox */
