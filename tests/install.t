@@ -157,7 +157,7 @@ check "the application for the BEAM side is installed, with its sources" applica
 suite() {
 	if ! command -v erl >/dev/null; then echo "no Erlang here"; return; fi
 	"$root/bin/cnode-conformance" --list >"$tmp/installed" && "$top/conformance/cnode-conformance" --list | diff - "$tmp/installed" &&
-		"$root/bin/cnode-conformance" --node otp --only ping.pong --dial driver --hidden --erl "$(command -v erl)" --quiet
+		"$root/bin/cnode-conformance" --node otp --only ping.pong,terms.corpus --dial driver --hidden --erl "$(command -v erl)" --quiet
 }
 check "the conformance suite is installed with all its cases, and judges a node" suite
 

@@ -51,9 +51,12 @@ struct name {
 	struct watch watch;
 };
 struct holder {
-	struct holder *next;
-	struct lock *lock;
-	cnode_pid pid;
+	UT_hash_handle hh;          /* by key, in server->holders */
+	struct holder *next, *prev; /* of the same lock */
+	struct holder_key {
+		struct lock *lock;
+		cnode_pid pid;
+	} key;
 	struct watch watch;
 };
 struct lock {
@@ -108,6 +111,7 @@ struct server {
 	struct cn_global *g;
 	struct cnode_process *self;
 	struct watch *watches;      /* by ref */
+	struct holder *holders;     /* of all locks, by lock and pid: a peer may let any number of processes share one */
 	size_t name_count;
 	uintptr_t lock_turn;        /* how often `global` was locked */
 	bool watching;              /* the watchdog looks at it later */
@@ -118,7 +122,7 @@ struct server {
 	int64_t last_tag;
 	int64_t last_operation;
 	bool broken;                /* memory lacked for what others rely on: the process ends, and all begins anew */
-	struct cn_log_gate gate;
+	struct cn_log_gate gate, limit_gate;
 };
 
 /* Whose word an insertion follows, for the question whether the lock is still held. */

@@ -157,7 +157,7 @@ none(C, Fun) ->
     _ = known(C),
     case cf_fake:seen(C, Fun) of
         [] -> ok;
-        Wrong -> cf:fail("came and should not have: ~P", [Wrong, 40])
+        Wrong -> cf:fail("came and should not have: ~0P", [Wrong, 40])
     end.
 
 cast_in({signal, {6, _, _, global_name_server}, {'$gen_cast', Message}, _}) -> Message.
