@@ -27,7 +27,7 @@ cases() ->
      {'send.ten_thousand_calls', "10,000 round trips are all answered", "issue 2", [{timeout, 60000}], fun ten_thousand/1},
      {'send.fifty_senders', "50 senders with 100 messages each: every message once, each sender's in order", ?ORDER, [], fun fifty_senders/1},
      {'send.binary_10mb', "a binary of 10 MB goes there and back", ?DOC, [], fun binary_10mb/1},
-     {'send.pings_during_100mb', "while 100 MB go there and back, small messages take less than a second", "issue 2", [{timeout, 90000}], fun pings_during_100mb/1},
+     {'send.pings_during_100mb', "while 100 MB go there and back, small messages take less than a second (or a third of the time)", "issue 2", [{timeout, 90000}], fun pings_during_100mb/1},
      {'send.many_atoms', "5,000 distinct atoms go there and back", "issue 2", [], fun many_atoms/1},
      {'send.live_terms', "every kind of Erlang term goes there and back", "erl_ext_dist.html", [?ALL], fun live_terms/1},
      {'send.own_identifiers', "the driver's own pid, port, reference and fun come back equal", "erl_ext_dist.html", [], fun own_identifiers/1},
@@ -154,10 +154,13 @@ binary_10mb(T) ->
 pings_during_100mb(T) ->
     P = cf_live:puppet(T), Q = cf_live:puppet(T),
     B = binary:copy(<<"0123456789abcdef">>, 6553600), Ref = make_ref(), Self = self(),
+    Began = cf:clock(),
     spawn_link(fun() -> P ! {echo, Self, Ref, [B]} end),
     Slowest = pings(T, Q, Ref, 0),
-    cf:note("slowest small message during 100 MB: ~p ms", [Slowest]),
-    cf:check(Slowest < 1000, "a small message took ~p ms", [Slowest]).
+    {Whole, _} = cf:took(Began),
+    %% Where all is slow a second is nothing: with OTP in its place too it is up to a fifth of the time. Whoever lets small
+    %% messages wait for a large one has them wait for half of it, the way there or the way back.
+    cf:check(Slowest < max(1000, Whole div 3), "a small message took ~p ms of ~p", [Slowest, Whole]).
 
 pings(T, Q, Ref, Slowest) ->
     Began = cf:clock(),
