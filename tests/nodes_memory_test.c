@@ -116,6 +116,7 @@ static const struct {
 	{ "ping", ping, false, true },
 	{ "call", call_db, false, false },
 	{ "call", call_db, true, false },
+	{ "spawn", spawn_there, false, false },
 	{ "spawn", spawn_there, true, false },
 	{ "spawn of its own", spawn_here, true, false },
 	{ "call of rex", rex_call, true, true },

@@ -92,10 +92,11 @@ static int world_send(void *ctx, const struct cn_signal *sig, unsigned flags)
 	return rc;
 }
 
-static uint64_t world_epoch(void *ctx, cnode_name node)
+static int world_epoch(void *ctx, cnode_name node, uint64_t *epoch)
 {
 	(void)node;
-	return atomic_load(&((struct world *)ctx)->epoch);
+	*epoch = atomic_load(&((struct world *)ctx)->epoch);
+	return 0;
 }
 static int world_connect(void *ctx, cnode_name node)
 {

@@ -153,7 +153,8 @@ static bool external(cnode_process *self, struct rex *rex, cnode_name peer, cnod
 	if (cnode_scan(args, "[_,~a,~a,~t]", &module, &function, &list) != 0 || strcmp(module.text, "global") != 0 ||
 	    (strcmp(function.text, "register_name_external") != 0 && strcmp(function.text, "unregister_name_external") != 0))
 		return false;
-	if (cnode_scan(list, "[~t|_]", &name) == 0 && cn_functions_may_register(rex->functions, peer, name) != 0) {
+	if (cnode_scan(list, "[~t|_]", &name) == 0 && !CN_MUTANT(external_list_ignored) &&
+	    cn_functions_may_register(rex->functions, peer, name) != 0) {
 		*rc = told(refuse(self, args, "not_allowed"));
 		return true;
 	}

@@ -128,16 +128,20 @@ static int peer_add(struct cnode_process *p, struct rel *r, cnode_name node, uin
 	struct cn_mutex *lock;
 	struct peer **at = peer_find(procs, node, &lock);
 	struct peer *peer = *at;
-	if (!peer) {
+	int rc = 0;
+	if (epoch == CN_EPOCH_ANY)
+		rc = procs->ops->epoch(procs->ctx, node, &epoch);
+	if (rc == 0 && !peer) {
 		peer = cn_calloc(1, sizeof *peer);
-		if (!peer) {
-			cn_mutex_unlock(lock);
-			return CNODE_ENOMEM;
-		}
-		peer->name = node;
-		*at = peer;
+		rc = peer ? 0 : CNODE_ENOMEM;
 	}
-	r->epoch = epoch != CN_EPOCH_ANY ? epoch : procs->ops->epoch(procs->ctx, node);
+	if (rc != 0) {
+		cn_mutex_unlock(lock);
+		return rc;
+	}
+	peer->name = node;
+	*at = peer;
+	r->epoch = epoch;
 	unsigned l = peer_list(r);
 	struct rel *after = peer->last[l];
 	while (after && after->epoch > r->epoch)

@@ -501,7 +501,15 @@ register_external(T) ->
     ok = facl(C, [access, register, set, Name, <<"friend@127.0.0.1">>]),
     [cf:same({badrpc, not_allowed}, Ask(From, F, Args))
      || From <- [Me, Friend], {F, Args} <- [{register_name_external, [Name, Me]}, {unregister_name_external, [Name]}]],
-    cf:same(Before + 4, element(5, facl(C, [refusals]))),
+    %% Nor by the name server itself, which a hidden node can ask as well as rex.
+    Direct = fun(R) ->
+                 Tag = cf_fake:ref(C),
+                 cf_fake:send(C, {6, Me, '', global_name_server}, {'$gen_call', {Me, Tag}, R}),
+                 cf_fake:take(C, fun({signal, Ctl, {G, A}, _}) when element(3, Ctl) =:= Me, G =:= Tag -> A end)
+             end,
+    [cf:same(not_allowed, Direct(R))
+     || R <- [{register, Name, Me, exit}, {register_ext, Name, Me, exit, 'friend@127.0.0.1'}, {unregister, Name}]],
+    cf:same(Before + 7, element(5, facl(C, [refusals]))),
     ok = facl(C, [access, register, reset, Name, <<>>]),
     cf:same(yes, Ask(Me, register_name_external, [Name, Me])),
     cf:same(ok, Ask(Me, unregister_name_external, [Name])).
