@@ -32,8 +32,8 @@ enum cnode_access {
 	CNODE_ACCESS_NAME,
 	/*
 	 * exit/2 to processes of a factory (its name), or to a process of the program's own (the
-	 * name it was started with), and sys:terminate (which gen_server:stop is), suspend and
-	 * resume, which are answered {error, not_allowed}. Open to the nodes that may spawn the factory and to the
+	 * name it was started with), and sys:terminate (which gen_server:stop is), suspend,
+	 * resume, and trace, log and statistics with true, which are answered {error, not_allowed}. Open to the nodes that may spawn the factory and to the
 	 * node of the process that spawned it; closed for all others. A signal from a linked
 	 * process, and the end of a link, are never refused.
 	 */

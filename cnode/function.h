@@ -19,7 +19,8 @@ extern "C" {
 
 /*
  * One function. `args` is the list of arguments, borrowed. On success it sets *result,
- * which libcnode takes, and returns 0. It may return cnode_raise(…), or another negative
+ * which libcnode takes, and returns 0; a result that is not set, or that the caller's node does
+ * not take, is an exit to the caller. It may return cnode_raise(…), or another negative
  * code: CNODE_EBADARG is seen as error:badarg, others as error:{cnode, Code, Text}.
  */
 typedef int cnode_function(cnode_process *self, void *context, cnode_term args, cnode_term *result);

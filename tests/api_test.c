@@ -746,8 +746,33 @@ START_TEST(block_calls_wait_in_line_and_the_line_has_an_end)
 }
 END_TEST
 
+static int nothing(cnode_process *self, void *context, cnode_term args, cnode_term *result)
+{
+	(void)self; (void)context; (void)args; (void)result;
+	return 0;
+}
+
+START_TEST(a_function_without_a_result_is_an_error_to_who_calls_it)
+{
+	cnode_term list, reply;
+	ck_assert_int_eq(cnode_function_export(b, "empty", "f", 0, nothing, NULL, CNODE_ALL_NODES), 0);
+	ck_assert_int_eq(cnode_format(&list, "[]"), 0);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "empty", "f", list, WAIT, &reply), CNODE_EEXITED);
+	cnode_term_drop(reply);
+	cnode_term_drop(list);
+	static const char *const ways[] = { "call", "block_call" };
+	for (int i = 0; i < 2; i++) {
+		int rc = cnode_call_name(mb, "rex", "b@127.0.0.1", 5000, &reply, "{~a,empty,f,[],user}", ways[i]);
+		ck_assert_msg(rc == 0, "%s: %s", ways[i], cnode_mailbox_error(mb));
+		ck_assert_int_eq(cnode_scan(reply, "{badrpc,{'EXIT',_}}"), 0);
+		cnode_term_drop(reply);
+	}
+}
+END_TEST
+
 static void add_common(TCase *tc)
 {
+	tcase_add_test(tc, a_function_without_a_result_is_an_error_to_who_calls_it);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, pings_a_node_step_by_step);
 	tcase_add_test(tc, spawns_by_factory_and_calls);

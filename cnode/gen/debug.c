@@ -243,6 +243,12 @@ static int get_statistics(struct gen *g, struct cnode_from *from)
 			   (int64_t)(reductions(g) - d->reductions), (int64_t)d->in, (int64_t)d->out);
 }
 
+bool debug_begins(cnode_term what)
+{
+	return cnode_scan(what, "{trace,true}") == 0 || cnode_scan(what, "{statistics,true}") == 0 ||
+	       cnode_scan(what, "{log,true}") == 0 || cnode_scan(what, "{log,{true,_}}") == 0;
+}
+
 int debug_command(struct gen *g, struct cnode_from *from, cnode_term what)
 {
 	struct debug *d = g->debug;

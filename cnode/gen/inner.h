@@ -107,6 +107,7 @@ void debug_in(struct gen *g, const struct cn_message *m);
 void debug_out(struct gen *g, cnode_pid to, cnode_term tag, cnode_term message);        /* message: {Tag, Reply} */
 void debug_noreply(struct gen *g);
 int debug_command(struct gen *g, struct cnode_from *from, cnode_term what);
+bool debug_begins(cnode_term what);     /* a command that has sys look at messages to come */
 void debug_build_log(const struct gen *g, struct cnode_builder *b);     /* a list of events, the oldest first */
 void debug_free(struct gen *g);
 

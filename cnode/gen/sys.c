@@ -3,7 +3,8 @@
  * System messages: {system, From, Request}. The answers are those of sys.erl; what a C
  * process cannot do (replace_state and install take funs, change_code) is an error to the
  * caller, not a crash: for the state the one that OTP documents for a callback that failed.
- * A peer that may not end the process by exit/2 may not stop or suspend it this way either.
+ * A peer that may not end the process by exit/2 may not stop or suspend it this way either, nor have sys look at it:
+ * what is traced is printed message by message, whose size others choose.
  */
 #include "cnode/gen/inner.h"
 
@@ -72,10 +73,11 @@ static int answer(struct gen *g, struct cnode_from *from, cnode_term message)
 		return get_state(g, from);
 	if (cn_term_is_atom(message, "get_status"))
 		return get_status(g, from);
-	bool stops = cnode_scan(message, "{terminate,~t}", &what) == 0;
+	bool stops = cnode_scan(message, "{terminate,_}") == 0;
 	bool holds = cn_term_is_atom(message, "suspend");
 	bool goes_on = cn_term_is_atom(message, "resume");
-	if ((stops || holds || goes_on) && !cn_process_may_exit(g->self, cnode_from_pid(from), g->peer) && !CN_MUTANT(sys_for_all))
+	bool looks = cnode_scan(message, "{debug,~t}", &what) == 0 && debug_begins(what);
+	if ((stops || holds || goes_on || looks) && !cn_process_may_exit(g->self, cnode_from_pid(from), g->peer) && !CN_MUTANT(sys_for_all))
 		return reply_error(from, "not_allowed");
 	if (holds) {
 		g->suspended = !CN_MUTANT(suspend_ignored);
@@ -87,7 +89,7 @@ static int answer(struct gen *g, struct cnode_from *from, cnode_term message)
 		g->waiting = g->waiting_last = NULL;
 		return cnode_reply(from, "ok");
 	}
-	if (stops) {
+	if (stops && cnode_scan(message, "{_,~t}", &what) == 0) {
 		(void)cnode_reply(from, "ok");
 		return cn_process_stop(g->self, what);
 	}

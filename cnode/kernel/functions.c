@@ -487,10 +487,10 @@ static int execution_rex(cnode_process *self, void *state, const cnode_info *inf
 	cnode_term_drop(result);
 	if (rc != 0)
 		return rc;
-	/* Who asked may be out of reach by now. */
+	/* A value that cannot be sent is an end, which rex tells whoever waits. */
 	rc = cn_rex_answer(self, whom, value);
 	cnode_term_drop(value);
-	return rc == CNODE_ENOMEM || rc == CNODE_EEXITED ? rc : cnode_stop(self, "normal");
+	return rc != 0 ? rc : cnode_stop(self, "normal");
 }
 
 static int execution_cast(cnode_process *self, void *state, const cnode_info *info)

@@ -31,7 +31,7 @@ cases() ->
       {'acl.name_refused', "a name that the list refuses does not exist: noproc for calls and monitors, messages are lost", ?RULE, [gen], [], fun name_refused/1},
       {'acl.name_allowed', "a name that the list allows is there", ?RULE, [], [], fun name_allowed/1},
       {'acl.exit_refused', "exit/2 to a process of a factory that we may not spawn does nothing", ?RULE, [], [raw], fun exit_refused/1},
-      {'acl.sys_refused', "nor do sys:terminate, suspend and resume; they say so", ?RULE, [sys, gen], [raw], fun sys_refused/1},
+      {'acl.sys_refused', "nor do sys:terminate, suspend, resume, trace, log and statistics; they say so", ?RULE, [sys, gen], [raw], fun sys_refused/1},
       {'acl.exit_by_link', "exit/2 from a linked process ends it, whatever the list says", ?RULE, [link], [], fun exit_by_link/1},
       {'acl.exit_of_parent', "who spawned it may end it although the factory is closed by now", ?RULE, [], [], fun exit_of_parent/1},
       {'acl.register_refused', "a name that the list refuses: not_allowed, and no process", ?RULE, [spawn_options], [], fun register_refused/1},
@@ -318,7 +318,8 @@ sys_refused(T) ->
     Me = cf_fake:pid(Friend), Ref = cf_fake:ref(Friend),
     cf_fake:send(Friend, {29, Ref, Me, Me, {counter, start, 1}, []}, [7]),
     P = cf_fake:take(Friend, fun({signal, {31, R, _, _, X}, none, _}) when R =:= Ref -> X end),
-    [cf:same({error, not_allowed}, sys(C, Whom, What)) || Whom <- [P, rex], What <- [suspend, resume, {terminate, normal}]],
+    Looks = [{debug, D} || D <- [{trace, true}, {log, true}, {log, {true, 3}}, {statistics, true}]],
+    [cf:same({error, not_allowed}, sys(C, Whom, What)) || Whom <- [P, rex], What <- [suspend, resume, {terminate, normal} | Looks]],
     %% The answer to the pid of the friend goes to the friend.
     R2 = cf_fake:ref(C),
     cf_fake:send(C, {2, '', P}, {system, {Me, R2}, {terminate, normal}}),
