@@ -215,19 +215,19 @@ END_TEST
 /* Work that grows with its square, or questions that look at all of it, would take longer than a test may. */
 START_TEST(a_list_of_ten_thousand_nodes_is_cheap_to_set_and_to_ask)
 {
-	static char who[CN_ACCESS_ENTRIES_MAX * 20];
+	static char who[CNODE_ACCESS_ENTRIES_MAX * 20];
 	char node[32];
 	size_t size = 0;
-	for (int i = 0; i < CN_ACCESS_ENTRIES_MAX; i++)
+	for (int i = 0; i < CNODE_ACCESS_ENTRIES_MAX; i++)
 		size += (size_t)snprintf(who + size, sizeof who - size, "%snode%05d@host", i ? "," : "", i);
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(cn_access_set(&list, who), 0);
 	ck_assert_int_eq(cn_access_allow(&list, "one@more"), CNODE_EBADARG);
 	ck_assert_int_eq(cn_access_deny(&list, "node00007@host"), 0);
 	for (int i = 0; i < 100 * 1000; i++) {
-		int n = i % (CN_ACCESS_ENTRIES_MAX + 1);
+		int n = i % (CNODE_ACCESS_ENTRIES_MAX + 1);
 		snprintf(node, sizeof node, "node%05d@host", n);
-		if (cn_access_allowed(&list, node) != (n != 7 && n < CN_ACCESS_ENTRIES_MAX))
+		if (cn_access_allowed(&list, node) != (n != 7 && n < CNODE_ACCESS_ENTRIES_MAX))
 			ck_abort_msg("%s", node);
 	}
 }
