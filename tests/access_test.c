@@ -435,6 +435,21 @@ START_TEST(a_peer_spawns_no_more_often_than_its_quota)
 }
 END_TEST
 
+START_TEST(what_was_spent_is_forgotten_in_time_also_while_there_is_no_quota)
+{
+	struct cn_place *p;
+	cn_quota_set(guard, NULL, "*", 0, 4);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(take("a@h", NULL, 10 * S, &p), 0);
+	cn_quota_clear(guard);
+	ck_assert_int_eq(take("a@h", NULL, 60 * S, &p), 0);
+	cn_quota_set(guard, NULL, "*", 0, 4);
+	for (int i = 0; i < 4; i++)
+		ck_assert_int_eq(take("a@h", NULL, 60 * S, &p), 0);
+	ck_assert_int_eq(take("a@h", NULL, 60 * S, &p), CNODE_ESYSLIMIT);
+}
+END_TEST
+
 START_TEST(the_last_quota_that_matches_a_peer_decides)
 {
 	struct cn_place *p;
@@ -612,6 +627,7 @@ int main(void)
 	tcase_add_test(tc, a_quota_of_a_factory_counts_its_processes_alone);
 	tcase_add_test(tc, processes_that_live_already_count_for_a_quota_set_later);
 	tcase_add_test(tc, a_peer_spawns_no_more_often_than_its_quota);
+	tcase_add_test(tc, what_was_spent_is_forgotten_in_time_also_while_there_is_no_quota);
 	tcase_add_test(tc, the_last_quota_that_matches_a_peer_decides);
 	tcase_add_test(tc, all_quotas_are_replaced_in_one_step_or_not_at_all);
 	tcase_add_test(tc, quotas_of_a_program_with_later_headers_are_read);
