@@ -27,8 +27,8 @@ typedef struct cnode_node cnode_node;
 /* What a list is about, and what holds for those of whom no list says anything. */
 enum cnode_access {
 	/*
-	 * Calls, casts, messages, exit signals and monitors to a registered name. Open. To
-	 * those refused the name does not exist: messages are dropped, a call or a monitor
+	 * Calls, casts, messages (rpc:sbcast too), exit signals and monitors to a registered name. Open.
+	 * To those refused the name does not exist: messages are dropped, a call or a monitor
 	 * ends with noproc. A pid that somebody knows can be sent to all the same.
 	 */
 	CNODE_ACCESS_NAME,

@@ -2,6 +2,7 @@
 /* global: whole nodes in one program that form a cluster over loopback. */
 #include "cnode/base/base.h"
 #include "cnode/cnode.h"
+#include "tests/loopback.h"
 #include "tests/tap.h"
 
 #include <stdio.h>
@@ -48,15 +49,10 @@ static int fails(cnode_process *self, void *context, cnode_term args, cnode_term
 
 static cnode_node *open_node(const char *name, bool hidden)
 {
-	cnode_config cfg = CNODE_CONFIG_INIT;
+	cnode_config cfg = loopback_config(name);
 	cnode_node *n;
-	cfg.name = name;
-	cfg.cookie = "secret";
-	cfg.listen = "127.0.0.1";
-	cfg.epmd = CNODE_EPMD_NONE;
 	cfg.hidden = hidden;
 	cfg.shutdown_timeout = 10;
-	cfg.log_level = CNODE_LOG_ERROR;
 	ck_assert_msg(cnode_node_new(&cfg, &n) == 0, "%s", cnode_node_error(n));
 	const struct { const char *name; cnode_function *f; } functions[] = {
 		{ "first", first }, { "second", second }, { "none", nobody }, { "fails", fails },

@@ -63,6 +63,30 @@ START_TEST(a_third_node_that_comes_is_told_in_sync)
 }
 END_TEST
 
+START_TEST(a_third_node_that_was_let_go_of_while_it_was_dialled_begins_anew)
+{
+	begin_session();
+	frame("r1@vm", frame_lock_set_25);
+	frame("r1@vm", frame_exchange_25);
+	frame("r1@vm", frame_resolved_25);
+	tell_server("r1@vm", "{lost_connection,'r1@vm',1,1,'r2@vm'}");
+	forget();
+	event("r2@vm", true);
+	ck_assert_ptr_null(was_said("in_sync"));
+	ck_assert_ptr_nonnull(was_said("{'$gen_cast',{init_connect,{8,"));
+	/* It is lost like any other then, and told of again it is dialled again. */
+	tell_server("r1@vm", "{'$gen_cast',{new_nodes,'r1@vm',[],[],[{'r2@vm',8}],[]}}");
+	tell_server("r1@vm", "{'$gen_call',{~p,~r},get_known}", remote(55), remote_ref(1));
+	ck_assert_ptr_nonnull(was_said("[r1@vm,r2@vm]}"));
+	event("r2@vm", false);
+	tell_server("r1@vm", "{'$gen_cast',{new_nodes,'r1@vm',[],[],[{'r2@vm',8}],[]}}");
+	forget();
+	event("r2@vm", true);
+	ck_assert_ptr_nonnull(was_said("{'$gen_cast',{in_sync,px@vm,overlap_obey}}"));
+	ck_assert_ptr_null(was_said("init_connect"));
+}
+END_TEST
+
 START_TEST(all_forms_of_a_call_are_answered_with_their_tag)
 {
 	frame("r1@vm", frame_set_lock_25);
@@ -310,6 +334,39 @@ START_TEST(a_flood_of_init_connects_is_put_off)
 	run();
 	ck_assert_ptr_nonnull(was_said("{init_connect,{8,"));
 	ck_assert_ptr_nonnull(was_said("{init_connect_ack,px@vm,-576460752303423484,"));
+}
+END_TEST
+
+/* OTP's sync_other, when global has let go of the node meanwhile. */
+START_TEST(a_node_that_says_in_sync_and_goes_on_is_joined_anew)
+{
+	begin_session();
+	forget();
+	tell_server("r1@vm", "{'$gen_cast',{in_sync,'r1@vm',true}}");
+	frame("r1@vm", frame_lock_set_25);
+	ck_assert(!locks_global_is_set(G));
+	ck_assert_ptr_null(was_said("init_connect"));
+	cn_sched_expire(W.procs, cn_now() + 3 * CN_NS_PER_S, 1000);
+	run();
+	ck_assert_ptr_nonnull(was_said("{init_connect,{8,-576460752303423486}"));
+	/* He begins anew too, and what he had begun is over. */
+	frame("r1@vm", frame_init_connect_25);
+	ck_assert_ptr_nonnull(was_said("{init_connect_ack,px@vm,-576460752303423484,-576460752303423486}"));
+}
+END_TEST
+
+START_TEST(a_node_that_says_in_sync_and_becomes_known_is_not_joined_anew)
+{
+	begin_session();
+	event("r2@vm", true);
+	tell_server("r2@vm", "{'$gen_cast',{new_nodes,'r2@vm',[],[],[{'r2@vm',8}],[]}}");
+	tell_server("r1@vm", "{'$gen_cast',{in_sync,'r1@vm',true}}");
+	frame("r1@vm", frame_lock_set_25);
+	tell_server("r2@vm", "{'$gen_cast',{new_nodes,'r2@vm',[],[],[{'r1@vm',8}],[]}}");
+	forget();
+	cn_sched_expire(W.procs, cn_now() + 3 * CN_NS_PER_S, 1000);
+	run();
+	ck_assert_ptr_null(was_said("init_connect"));
 }
 END_TEST
 
@@ -628,6 +685,9 @@ int main(void)
 	tcase_add_test(t, a_session_is_begun_acknowledged_and_finished);
 	tcase_add_test(t, a_third_node_that_cannot_be_reached_is_given_up);
 	tcase_add_test(t, a_third_node_that_comes_is_told_in_sync);
+	tcase_add_test(t, a_node_that_says_in_sync_and_goes_on_is_joined_anew);
+	tcase_add_test(t, a_node_that_says_in_sync_and_becomes_known_is_not_joined_anew);
+	tcase_add_test(t, a_third_node_that_was_let_go_of_while_it_was_dialled_begins_anew);
 	tcase_add_test(t, all_forms_of_a_call_are_answered_with_their_tag);
 	tcase_add_test(t, a_name_is_registered_only_for_the_holder_of_the_lock);
 	tcase_add_test(t, any_number_of_processes_may_share_a_lock);

@@ -107,6 +107,8 @@ enum cn_refusal { CN_REFUSED_SPAWN, CN_REFUSED_FUNCTION, CN_REFUSED_NAME, CN_REF
 /* Counts it, and logs "PEER may not WHAT NAME: REASON" unless there were too many of its kind this second. */
 void cn_guard_refused(struct cn_guard *g, enum cn_refusal what, const char *peer, const char *name, const char *reason);
 void cn_guard_counts(struct cn_guard *g, cnode_refusal_counts *counts);
+/* May the peer reach the registered name? A no is a refusal; to the peer the name does not exist. */
+bool cn_guard_may_reach(struct cn_guard *g, const char *peer, const char *name);
 /* May the peer have this name registered, or unregistered? A no is a refusal. */
 bool cn_guard_may_register(struct cn_guard *g, const char *peer, const char *name);
 

@@ -297,6 +297,12 @@ void server_unexpected(struct server *s, const char *what, cnode_term message);
 
 /* session.c: two tables become one */
 void session_nodeup(struct server *s, struct node *n);
+/*
+ * The node goes on with a session that there is none of here, because of its own in_sync: OTP's sync_other says so also to a node
+ * that global has let go of meanwhile. Both would wait for ever, and `global` be locked on both. So there is another session soon,
+ * unless the node is known by then, as the others that in_sync is said to are.
+ */
+void session_goes_on(struct server *s, struct node *n);
 void session_init_connect(struct server *s, struct node *n, cnode_term version, cnode_term locker);
 void session_ack(struct server *s, struct node *n, cnode_term his_my, cnode_term his_his);
 void session_cancelled(struct server *s, struct node *n, cnode_term tag);

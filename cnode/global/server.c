@@ -408,6 +408,8 @@ static struct node *sender(struct server *s, const cnode_atom *text)
 static int lock_set(struct server *s, cnode_pid pid, const char *set, cnode_term tag)
 {
 	struct node *n = node_find(s, pid.node);
+	if (n && strcmp(set, "true") == 0)
+		session_goes_on(s, n);
 	if (cn_term_is_none(tag))
 		return cnode_send(s->self, s->g->locker, "{lock_set,~p,~a}", pid, set);
 	if (!n || !n->my_tag || !is_int(tag, n->my_tag))

@@ -205,7 +205,7 @@ int cn_cluster_spawn(struct cn_cluster *cluster, const struct cn_spawn_order *o,
 			HASH_ADD(hh, cluster->orders, ref, REF_KEY, order);
 			rc = added ? 0 : CNODE_ENOMEM;
 			if (added)
-				epoch = cn_peer_promise(peer);
+				epoch = cn_peer_epoch(peer);
 		}
 		cn_mutex_unlock(&cluster->lock);
 	}

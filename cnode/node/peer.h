@@ -42,7 +42,7 @@ struct cn_peer {
 	/* Under cluster->lock; written by the holder of the lead only, but for what waits. */
 	enum cn_peer_state state;
 	uint64_t epoch;             /* of the present connection, or of the next */
-	bool promised;              /* no attempt is being made, but somebody has the epoch, and will send what makes one */
+	uint64_t asked;             /* the epoch that was given to somebody last, who relies on hearing of its end */
 	struct cn_conn *conn;       /* UP: the connection, one reference */
 	struct cn_waiting *waiting, **waiting_last;
 	uint64_t waiting_bytes;
@@ -113,12 +113,9 @@ struct cn_cluster {
 /* peers.c */
 struct cn_peer *cn_peer_find(struct cn_cluster *cluster, cnode_name name);      /* under the lock */
 int cn_peer_get(struct cn_cluster *cluster, cnode_name name, struct cn_peer **found);   /* makes it if need be; under the lock */
+/* The epoch, for what is to hear of its end: the peer is not forgotten before. Under the lock. */
+uint64_t cn_peer_epoch(struct cn_peer *peer);
 void cn_peer_want(struct cn_peer *peer);                                /* under the lock */
-/*
- * The peer's epoch for a relation with it, whose first signal (cn_peer_send, cn_cluster_want) will come: until then the peer is not
- * forgotten, or the signal would find another, of a later epoch, and be taken for one of the past. Under the lock.
- */
-uint64_t cn_peer_promise(struct cn_peer *peer);
 /* The attempt to connect got on: the watches hear of it. Lead. */
 void cn_peer_step(struct cn_peer *peer, int step, const char *text);
 int cn_peer_watch(struct cn_peer *peer, cn_watch_fn *tell, void *ctx);

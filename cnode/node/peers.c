@@ -55,9 +55,19 @@ int cn_peer_get(struct cn_cluster *cluster, cnode_name name, struct cn_peer **fo
 	return 0;
 }
 
+uint64_t cn_peer_epoch(struct cn_peer *peer)
+{
+	peer->asked = peer->epoch;
+	return peer->epoch;
+}
+
+/*
+ * Nothing is known of it. Not so while somebody has its epoch and may be about to send: made anew, the peer
+ * would have another one, what he sends would be taken for something of the past, and its end never be told.
+ */
 static bool is_idle(const struct cn_peer *peer)
 {
-	return peer->state == CN_PEER_IDLE && !peer->waiting && !peer->keep && !peer->posted && !peer->promised &&
+	return peer->state == CN_PEER_IDLE && peer->asked != peer->epoch && !peer->waiting && !peer->keep && !peer->posted &&
 	       !peer->dialling && !peer->incoming && !peer->watches && !peer->in_downs && !peer->again.running;
 }
 
@@ -87,20 +97,16 @@ void cn_peer_want(struct cn_peer *peer)
 	cn_wake_post(cluster->loop, &cluster->chores);
 }
 
-uint64_t cn_peer_promise(struct cn_peer *peer)
-{
-	peer->promised = peer->promised || peer->state == CN_PEER_IDLE || peer->state == CN_PEER_DOWN;
-	return peer->epoch;
-}
-
-uint64_t cn_cluster_epoch(void *ctx, cnode_name node)
+int cn_cluster_epoch(void *ctx, cnode_name node, uint64_t *epoch)
 {
 	struct cn_cluster *cluster = ctx;
 	struct cn_peer *peer;
 	cn_mutex_lock(&cluster->lock);
-	uint64_t epoch = cn_peer_get(cluster, node, &peer) == 0 ? cn_peer_promise(peer) : CN_EPOCH_ANY;
+	int rc = cn_peer_get(cluster, node, &peer);
+	if (rc == 0)
+		*epoch = cn_peer_epoch(peer);
 	cn_mutex_unlock(&cluster->lock);
-	return epoch;
+	return rc;
 }
 
 int cn_cluster_want(void *ctx, cnode_name node)
@@ -282,7 +288,6 @@ void cn_peer_ended(struct cn_peer *peer, int code, const char *text)
 	peer->ended = peer->epoch;
 	peer->ended_up = was_up;
 	peer->epoch = ++cluster->epochs;
-	peer->promised = false;
 	peer->reason = nodedown_reason(cluster, code);
 	if (!was_up)
 		cn_peer_waiting_drop(peer);     /* they were for the attempt that failed */
