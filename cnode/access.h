@@ -22,6 +22,8 @@ extern "C" {
 
 typedef struct cnode_node cnode_node;
 
+#define CNODE_ACCESS_ENTRIES_MAX 10000      /* of one list, of a factory or function too; more are CNODE_EBADARG */
+
 /* What a list is about, and what holds for those of whom no list says anything. */
 enum cnode_access {
 	/*

@@ -56,7 +56,8 @@ extern "C" {
 #define CNODE_ALL_NODES "*"             /* every connected node */
 #define CNODE_NO_NODES ""               /* nobody */
 /*
- * Otherwise node names separated by commas; '*' in a name stands for any text: "a@h1,worker*@h2".
+ * Otherwise node names separated by commas; '*' in a name stands for any text: "a@h1,worker*@h2". Each such pattern is
+ * compared in each request, names cost nothing; a list has at most CNODE_ACCESS_ENTRIES_MAX (cnode/access.h).
  * '!' before a name denies it, the last one that matches decides: "*,!evil@h" is all but one,
  * in one change (since 0.2; not in cnode_factory_deny).
  */

@@ -271,6 +271,10 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 	wrong 2 "'': an entry is empty" 'factory f { allow = "a@b," }'
 	wrong 2 "it is longer than 255 characters" "factory f { allow = a@$long }"
 	wrong 2 "'!a@b': what is denied stands in the key deny" 'factory f { allow = "!a@b" }'
+	local many; printf -v many '"n%s@h",' {1..10000}
+	printf 'sname = x load = shop\nfactory closed { allow = { %s } }' "${many%,}" >"$conf"
+	good -config "$conf"
+	wrong 2 "$conf:2: access a: deny: a list has at most 10000 entries: '*@g' is one more" "access a { allow = { ${many%,} } deny = \"*@g\" }"
 	wrong 2 "'all' stands alone" 'factory f { allow = { all, a@b } }'
 	wrong 2 "$conf:2: allow f=: FACTORY or FACTORY=NAME@HOST,... is wanted" 'allow = "f="'
 	printf 'sname = x load = shop factory closed { allow = {} } factory open { allow = none }' >"$conf"

@@ -115,6 +115,27 @@ START_TEST(a_lock_of_this_node_outlives_the_server)
 }
 END_TEST
 
+static void (*really_again)(void *owner);
+static int begun, told = 1;
+static void register_meanwhile(void *owner)
+{
+	really_again(owner);
+	cnode_term name = term("meanwhile");
+	begun = cn_global_register(G, name, cn_procs_root(W.procs), registered, &told);
+	cnode_term_drop(name);
+}
+
+/* As a spawn's thread may: who is told that he will be told hears something. */
+START_TEST(a_registration_while_the_three_begin_anew_is_answered_or_refused)
+{
+	really_again = G->unit.again;
+	G->unit.again = register_meanwhile;
+	kill_one(G->server);
+	ck_assert_ptr_nonnull(strstr(dropped, "all "));
+	ck_assert_msg(begun == 0 ? told != 1 : begun == CNODE_ESHUTDOWN, "begun with %d, told %d", begun, told);
+}
+END_TEST
+
 /* ---- memory ---- */
 
 /* What the test itself does fails no allocation. */
@@ -260,6 +281,7 @@ int main(void)
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_loop_test(t, when_one_of_the_three_ends_all_begin_anew_without_the_others, 0, 3);
 	tcase_add_test(t, a_lock_of_this_node_outlives_the_server);
+	tcase_add_test(t, a_registration_while_the_three_begin_anew_is_answered_or_refused);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
 	tcase_set_timeout(t, 120);

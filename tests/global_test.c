@@ -135,13 +135,11 @@ static cnode_global_info looked(void)
 	return info;
 }
 
-/*
- * Processes of a peer that share one lock: work that grows with their square, when they lock and when their node goes, would take
- * longer than a test may.
- */
+/* Processes of a peer that share one lock: work that grows with their square, when they lock and when their node goes, took 8 s. */
 START_TEST(any_number_of_processes_may_share_a_lock)
 {
 	enum { MANY = 40000 };
+	double begin = tap_cpu_seconds();
 	at("r1@vm");
 	for (uint32_t id = 1; id <= MANY; id++) {
 		cnode_term t;
@@ -163,6 +161,33 @@ START_TEST(any_number_of_processes_may_share_a_lock)
 		continue;
 	run();
 	ck_assert_uint_eq(looked().locks, 0);
+	ck_assert_double_lt(tap_cpu_seconds() - begin, 4);
+}
+END_TEST
+
+/* As global:unregister_name/1: the cluster is not locked, and nobody asked, for what is not there. */
+START_TEST(a_name_that_nobody_has_is_unregistered_without_asking_anybody)
+{
+	begin_session();
+	frame("r1@vm", frame_lock_set_25);
+	frame("r1@vm", frame_exchange_25);
+	frame("r1@vm", frame_resolved_25);
+	ck_assert_uint_ge(looked().nodes, 1);
+	struct cnode_process *p = hand(NULL);
+	struct cn_target to = { .pid = G->registrar };
+	static const char *const unregister[] = { "{unregister,nobodys}", "{unregister,c_notify}" };
+	for (int i = 0; i < 2; i++) {
+		cnode_ref ref;
+		cnode_term request = term(unregister[i]);
+		forget();
+		ck_assert_int_eq(cn_gen_request(p, &to, "$gen_call", request, &ref), 0);
+		run();
+		ck_assert((was_said("{set_lock,{global,") != NULL) == (i == 1));
+		ck_assert((*got(p) != 0) == (i == 0));
+		cn_gen_end(p, ref);
+		cnode_term_drop(request);
+	}
+	hand_exit(p, "normal");
 }
 END_TEST
 
@@ -655,6 +680,7 @@ int main(void)
 {
 	Suite *s = suite_create("global");
 	TCase *t = tcase_create("frames");
+	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_session_is_begun_acknowledged_and_finished);
 	tcase_add_test(t, a_third_node_that_cannot_be_reached_is_given_up);
@@ -665,6 +691,7 @@ int main(void)
 	tcase_add_test(t, all_forms_of_a_call_are_answered_with_their_tag);
 	tcase_add_test(t, a_name_is_registered_only_for_the_holder_of_the_lock);
 	tcase_add_test(t, any_number_of_processes_may_share_a_lock);
+	tcase_add_test(t, a_name_that_nobody_has_is_unregistered_without_asking_anybody);
 	tcase_add_test(t, locks_beyond_the_limit_are_not_granted);
 	tcase_add_test(t, a_hidden_node_has_no_name_that_the_list_refuses);
 	tcase_add_test(t, without_a_lock_a_name_is_taken_unless_the_last_holder_was_lost);

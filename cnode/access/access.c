@@ -94,7 +94,7 @@ int cn_access_check(const char *who, const char **bad)
 			return CNODE_EBADARG;
 		}
 	}
-	return count > CN_ACCESS_ENTRIES_MAX ? CNODE_EBADARG : 0;
+	return count > CNODE_ACCESS_ENTRIES_MAX ? CNODE_EBADARG : 0;
 }
 
 static void rules_free(struct cn_access_rules *rules)
@@ -278,7 +278,7 @@ static int change(struct cn_access *a, bool from_nothing, bool allow, const char
 		return rc;
 	cn_mutex_lock(&a->lock);
 	rc = rules_extend(from_nothing ? nobody : a->rules, allow, who, a->partial, &made);
-	if (rc == 0 && made->count > CN_ACCESS_ENTRIES_MAX) {
+	if (rc == 0 && made->count > CNODE_ACCESS_ENTRIES_MAX) {
 		rules_free(made);
 		rc = CNODE_EBADARG;
 	}

@@ -28,9 +28,6 @@ enum cn_access_answer {
 	CN_ACCESS_NO,
 };
 
-/* Entries of one list. A name costs nothing, each pattern (with a '*') is looked at in each request. */
-#define CN_ACCESS_ENTRIES_MAX 10000
-
 struct cn_access_rule {
 	bool allow;
 	char *pattern;              /* a node name, '*' stands for any text */

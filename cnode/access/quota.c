@@ -287,7 +287,7 @@ int cn_quota_take(struct cn_guard *g, const char *peer, const char *factory, uin
 	if (!one) {
 		rc = CNODE_ENOMEM;
 	} else if (CN_LIKELY(!g->quotas)) {
-		payer->all->at = now;
+		refill(payer->all, now);
 		payer->all->live++;
 		one->live += one != payer->all;
 	} else {

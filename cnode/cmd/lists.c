@@ -57,7 +57,9 @@ static struct cn_list *add(struct cn_lists *lists, enum cn_list_kind kind, char 
 		free(take_who);
 		return NULL;
 	}
-	more[lists->count] = (struct cn_list){ .kind = kind, .name = take_name, .who = take_who };
+	more[lists->count] = (struct cn_list){ .kind = kind, .name = take_name, .who = take_who, .entries = *take_who != '\0' };
+	for (const char *c = take_who; *c != '\0'; c++)
+		more[lists->count].entries += *c == ',';
 	return &more[lists->count++];
 }
 
@@ -88,17 +90,32 @@ int cn_lists_of_modules(cnode_node *node, struct cn_lists *lists)
 	return cnode_factory_list(node, note_factory, lists);
 }
 
-/* Adds nodes, each with `mark` before it, to a list's text. */
-static int extend(char **who, const char *mark, const char *nodes, size_t size)
+/* Adds a node with `mark` before it to a list's text; a list of thousands is not copied for each. */
+static int extend(struct cn_list *list, const char *mark, const char *node, size_t size)
 {
-	size_t old = strlen(*who), room = strlen(mark) + size + 2;
-	char *more = realloc(*who, old + room);
+	size_t needed = strlen(mark) + size + 2;
 
-	if (more == NULL)
-		return CNODE_ENOMEM;
-	*who = more;
-	snprintf(more + old, room, "%s%s%.*s", old > 0 ? "," : "", mark, (int)size, nodes);
+	if (list->room == 0)
+		list->size = strlen(list->who);
+	if (list->room == 0 || list->room - list->size < needed) {
+		size_t room = 2 * list->size + needed;
+		char *more = realloc(list->who, room);
+		if (more == NULL)
+			return CNODE_ENOMEM;
+		list->who = more;
+		list->room = room;
+	}
+	int n = snprintf(list->who + list->size, needed, "%s%s%.*s", list->size > 0 ? "," : "", mark, (int)size, node);
+	list->size += n > 0 ? (size_t)n : 0;
+	list->entries++;
 	return 0;
+}
+
+/* Nobody is on it any more. */
+static void empty(struct cn_list *list)
+{
+	list->who[0] = '\0';
+	list->size = list->entries = 0;
 }
 
 /* ---- names ---- */
@@ -157,7 +174,7 @@ static bool matches_nothing(const struct making *m, const char *entry, size_t si
 }
 
 /* Adds the entries of a text like "a@h, b@h" to a list. */
-static int add_nodes(struct making *m, char **who, const char *mark, const char *text)
+static int add_nodes(struct making *m, struct cn_list *list, const char *mark, const char *text)
 {
 	for (bool more = true; more;) {
 		size_t whole = strcspn(text, ","), size = whole;
@@ -173,7 +190,10 @@ static int add_nodes(struct making *m, char **who, const char *mark, const char 
 		if (matches_nothing(m, entry, size))
 			cn_say(CNODE_LOG_WARNING, "%s: '%.*s' matches no node: this node has a %s name, and so have all it can meet",
 			       m->label, (int)size, entry, m->long_names ? "long" : "short");
-		if (extend(who, mark, entry, size) != 0)
+		if (list->entries == CNODE_ACCESS_ENTRIES_MAX)
+			return wrong(m, "a list has at most %d entries: '%.*s' is one more; a pattern stands for many", CNODE_ACCESS_ENTRIES_MAX,
+				     (int)size, entry);
+		if (extend(list, mark, entry, size) != 0)
 			return CNODE_ENOMEM;
 		text += whole + more;
 	}
@@ -314,7 +334,7 @@ static int take_rule(struct making *m, enum cn_list_kind kind, const char *rule)
 		return rc;
 	if (list->from == NULL)
 		list->from = rule;
-	return add_nodes(m, &list->who, "", rule[size] == '=' ? rule + size + 1 : CNODE_ALL_NODES);
+	return add_nodes(m, list, "", rule[size] == '=' ? rule + size + 1 : CNODE_ALL_NODES);
 }
 
 /* ---- from sections ---- */
@@ -330,7 +350,7 @@ static int take_nodes(struct making *m, const struct cn_conf_section *section, c
 		bool all = strcmp(v->text, "all") == 0, none = strcmp(v->text, "none") == 0;
 		if (key->count > 1 && (all || none))
 			return wrong(m, "'%s' stands alone, not in a list", v->text);
-		int rc = none ? 0 : add_nodes(m, &list->who, mark, all ? CNODE_ALL_NODES : v->text);
+		int rc = none ? 0 : add_nodes(m, list, mark, all ? CNODE_ALL_NODES : v->text);
 		if (rc != 0)
 			return rc;
 	}
@@ -353,7 +373,7 @@ static int take_section(struct making *m, enum cn_list_kind kind, const struct c
 	}
 	rc = begin(m, kind, section->title, &list);
 	if (rc == 0 && allow != NULL) {
-		list->who[0] = '\0';
+		empty(list);
 		rc = take_nodes(m, section, allow, "", list);
 	}
 	if (rc == 0 && deny != NULL)
@@ -375,7 +395,7 @@ static int take_key(struct making *m, enum cn_list_kind kind, const struct cn_co
 	int rc = begin(m, kind, section->title, &list);
 	if (rc != 0)
 		return rc;
-	list->who[0] = '\0';
+	empty(list);
 	return take_nodes(m, section, key, "", list);
 }
 

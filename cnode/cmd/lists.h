@@ -28,6 +28,8 @@ struct cn_list {
 	enum cn_list_kind kind;
 	char *name;
 	char *who;                  /* as cnode_factory_set takes it */
+	size_t size, room;          /* of who: its length, and the bytes that it may grow to; 0: who was made elsewhere */
+	size_t entries;             /* in who */
 	const char *from;           /* the text of -allow or -allow_fun it came from first; NULL: a section */
 };
 

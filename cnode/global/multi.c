@@ -146,7 +146,7 @@ static int locking_new(struct cn_global *g, struct cnode_process *self, uint64_t
 	return rc;
 }
 
-/* Sends set_lock or del_lock; a locking that cannot be sent is freed here. */
+/* Sends set_lock or del_lock; a locking that memory lacks for goes with the process. */
 static int locking_send(struct cnode_process *self, void *state, struct locking *l, const char *what, const cnode_name *nodes,
 			size_t count, multi_done *done)
 {

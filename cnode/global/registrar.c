@@ -246,6 +246,9 @@ static int registrar_call(cnode_process *self, void *state, cnode_from *from, cn
 		found.kind = JOB_UNREGISTER;
 	else
 		return 0;
+	/* Behind other jobs it is looked at when its turn comes: one of them may register the name. */
+	if (found.kind == JOB_UNREGISTER && !r->jobs && cn_global_whereis(r->g, found.name, &found.pid) == CNODE_ENOENT)
+		return cnode_reply(from, "ok");
 	struct job *j = cn_calloc(1, sizeof *j);
 	if (!j)
 		return CNODE_ENOMEM;

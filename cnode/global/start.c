@@ -53,6 +53,8 @@ static void started(void *owner, size_t which, cnode_pid pid)
 	*pids[which] = pid;
 	if (which == 0)
 		g->incarnation++;
+	if (pids[which] == &g->registrar)
+		g->down = false;        /* not before there is one to be woken */
 	cn_mutex_unlock(&g->lock);
 }
 
@@ -62,7 +64,6 @@ static void again(void *owner)
 	struct cn_global *g = owner;
 	cn_mutex_lock(&g->lock);
 	g->known_count = g->up_count = 0;
-	g->down = false;
 	cn_mutex_unlock(&g->lock);
 	/* What is still on its way to those that were before is of no session of these. */
 	g->first_tag += INT64_C(1) << 40;
