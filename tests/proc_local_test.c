@@ -166,6 +166,42 @@ START_TEST(messages_reach_pids_and_names_and_no_others)
 }
 END_TEST
 
+START_TEST(a_message_that_came_in_reaches_several_and_stays_as_long_as_any_wants_it)
+{
+	/* The first message lies in the term's own memory, the others do not; they end in any order. */
+	for (int order = 0; order < 6; order++) {
+		static const uint8_t bytes[] = "w\3far";
+		struct cn_verify v;
+		cnode_term kept, shown;
+		cn_verify_init(&v, NULL, 0);
+		ck_assert_int_eq(cn_verify_all(&v, bytes, sizeof bytes - 1), 0);
+		struct cn_blob *b = cn_blob_new_message(sizeof bytes - 1, NULL, 0, 0);
+		memcpy(b->bytes, bytes, sizeof bytes - 1);
+		cnode_term t = cn_term_of_verified(b, 0, &v);
+		struct cn_signal first = FROM_PEER(MESSAGE, remote(9), PA), second = FROM_PEER(MESSAGE, remote(9), PB);
+		first.term = second.term = t;
+		deliver(&first);
+		deliver(&second);
+		deliver(&first);
+		struct cn_message *m[3] = { cn_process_receive(A, NULL, NULL), cn_process_receive(B, NULL, NULL),
+					    cn_process_receive(A, NULL, NULL) };
+		ck_assert_int_eq(cnode_term_keep(m[order % 3]->term, &kept), 0);
+		cnode_term_drop(t);
+		for (int i = 0; i < 3; i++) {
+			int at = order < 3 ? (order + i) % 3 : (order + 3 - i) % 3;
+			ck_assert_int_eq(cn_message_term(m[at], &shown), 0);
+			ck_assert(cn_term_is_atom(shown, "far"));
+			cnode_term_drop(shown);
+			cn_message_free(at == 1 ? B : A, m[at]);
+		}
+		ck_assert(cn_term_is_atom(kept, "far"));
+		cnode_term_drop(kept);
+	}
+	ck_assert_str_eq(got(A), "");
+	ck_assert_str_eq(got(B), "");
+}
+END_TEST
+
 START_TEST(names_are_one_for_each_process_and_go_with_it)
 {
 	cnode_pid pid;
@@ -644,6 +680,7 @@ int main(void)
 	tcase_add_test(t, dying_watcher_leaves_nothing_behind);
 	tcase_add_test(t, a_chain_of_20000_links_dies_without_recursion);
 	tcase_add_test(t, messages_reach_pids_and_names_and_no_others);
+	tcase_add_test(t, a_message_that_came_in_reaches_several_and_stays_as_long_as_any_wants_it);
 	tcase_add_test(t, names_are_one_for_each_process_and_go_with_it);
 	tcase_add_test(t, a_thousand_names_are_found);
 	tcase_add_test(t, aliases_work_until_they_end);

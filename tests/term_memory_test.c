@@ -288,6 +288,108 @@ START_TEST(large_blobs_serve_the_next_message)
 }
 END_TEST
 
+START_TEST(a_message_has_memory_to_spare_and_the_atoms_it_uses)
+{
+	static const struct cn_atom_text atoms[] = { { (const uint8_t *)"abc", 3 }, { (const uint8_t *)"left_out", 8 },
+						    { (const uint8_t *)"xy", 2 } };
+	static const uint8_t bytes[] = "\x68\2R\2R\0";
+	for (size_t odd = 0; odd < 9; odd++) {
+		size_t size = sizeof bytes - 1 + odd;
+		struct cn_verify v;
+		cn_verify_init(&v, NULL, 3);
+		ck_assert_int_eq(cn_verify_all(&v, bytes, sizeof bytes - 1), 0);
+		struct cn_blob *b = cn_blob_new_message(size, atoms, 3, v.used);
+		ck_assert_ptr_nonnull(b);
+		memcpy(b->bytes, bytes, sizeof bytes - 1);
+		memset(b->bytes + sizeof bytes - 1, 0xff, odd);
+		cnode_term t = cn_term_of_verified(b, 0, &v);
+		uint8_t *spare = cn_term_spare(t);
+		ck_assert_ptr_nonnull(spare);
+		ck_assert_uint_eq((uintptr_t)spare % _Alignof(void *), 0);
+		memset(spare, 0xff, CN_BLOB_SPARE);
+		ck_assert_ptr_null(cn_term_spare(t));
+		ck_assert_term(t, "{xy,abc}");
+		ck_assert_uint_eq(b->atoms->count, 3);
+		ck_assert_uint_eq(b->atoms->at[1].size, 0);
+		cnode_term kept;
+		ck_assert_int_eq(cnode_term_keep(t, &kept), 0);
+		cnode_term_drop(t);
+		ck_assert_uint_eq(spare[CN_BLOB_SPARE - 1], 0xff);
+		ck_assert_term(kept, "{xy,abc}");
+		cnode_term_drop(kept);
+	}
+	/* Without atoms; and what was built here, is static or borrowed has none. */
+	struct cn_blob *b = cn_blob_new_message(1, NULL, 0, 0);
+	b->bytes[0] = 0;
+	ck_assert_ptr_null(b->atoms);
+	struct cn_verify v;
+	cn_verify_init(&v, NULL, 0);
+	ck_assert_int_eq(cn_verify_all(&v, "j", 1), 0);
+	b->bytes[0] = 'j';
+	cnode_term t = cn_term_of_verified(b, 0, &v);
+	memset(cn_term_spare(t), 0xff, CN_BLOB_SPARE);
+	ck_assert_term(t, "[]");
+	cnode_term_drop(t);
+	ck_assert_int_eq(cnode_format(&t, "built"), 0);
+	ck_assert_ptr_null(cn_term_spare(t));
+	cnode_term_drop(t);
+	ck_assert_ptr_null(cn_term_spare(cn_term_static("w\2ok", 4)));
+	ck_assert_ptr_null(cn_term_spare(cn_term_borrowed("j", NULL, &v)));
+	ck_assert_ptr_null(cn_blob_new_message(SIZE_MAX / 2, NULL, 0, 0));
+}
+END_TEST
+
+START_TEST(an_atom_beyond_the_64th_is_used_with_its_like)
+{
+	/* 200 atoms of which only one is referred to; those 64 and 128 away from it may be there. */
+	static struct cn_atom_text atoms[200];
+	static char texts[200][4];
+	for (int i = 0; i < 200; i++)
+		atoms[i] = (struct cn_atom_text){ (const uint8_t *)texts[i], (uint16_t)snprintf(texts[i], 4, "%d", i) };
+	for (unsigned i = 0; i < 200; i++) {
+		uint8_t bytes[] = { CN_ATOM_CACHE_REF, (uint8_t)i };
+		struct cn_verify v;
+		cn_verify_init(&v, NULL, 200);
+		ck_assert_int_eq(cn_verify_all(&v, bytes, sizeof bytes), 0);
+		struct cn_blob *b = cn_blob_new_message(sizeof bytes, atoms, 200, v.used);
+		memcpy(b->bytes, bytes, sizeof bytes);
+		cnode_term t = cn_term_of_verified(b, 0, &v);
+		ck_assert(cn_term_is_atom(t, texts[i]));
+		for (unsigned j = 0; j < 200; j++)
+			ck_assert_uint_eq(b->atoms->at[j].size, j % 64 == i % 64 ? atoms[j].size : 0);
+		cnode_term_drop(t);
+	}
+}
+END_TEST
+
+static _Atomic int spares;
+static void ask_for_spare(void *arg)
+{
+	if (cn_term_spare(*(cnode_term *)arg))
+		atomic_fetch_add(&spares, 1);
+}
+
+START_TEST(one_of_many_threads_gets_the_spare_memory)
+{
+	for (int round = 0; round < 200; round++) {
+		struct cn_thread thread[4];
+		struct cn_verify v;
+		cn_verify_init(&v, NULL, 0);
+		ck_assert_int_eq(cn_verify_all(&v, "j", 1), 0);
+		struct cn_blob *b = cn_blob_new_message(1, NULL, 0, 0);
+		b->bytes[0] = 'j';
+		cnode_term t = cn_term_of_verified(b, 0, &v);
+		atomic_store(&spares, 0);
+		for (int i = 0; i < 4; i++)
+			ck_assert_int_eq(cn_thread_start(&thread[i], "spare", ask_for_spare, &t), 0);
+		for (int i = 0; i < 4; i++)
+			cn_thread_join(&thread[i]);
+		ck_assert_int_eq(atomic_load(&spares), 1);
+		cnode_term_drop(t);
+	}
+}
+END_TEST
+
 static void give_and_take(void *arg)
 {
 	unsigned seed = *(unsigned *)arg;
@@ -444,6 +546,9 @@ TCase *memory_case(void)
 	tcase_add_test(c, keeps_borrowed_terms_by_copying);
 	tcase_add_test(c, static_terms_need_no_memory);
 	tcase_add_test(c, large_blobs_serve_the_next_message);
+	tcase_add_test(c, a_message_has_memory_to_spare_and_the_atoms_it_uses);
+	tcase_add_test(c, an_atom_beyond_the_64th_is_used_with_its_like);
+	tcase_add_test(c, one_of_many_threads_gets_the_spare_memory);
 	tcase_add_test(c, threads_share_the_large_blobs);
 	tcase_add_test(c, threads_share_one_plain_copy);
 	tcase_add_test(c, makes_plain_copies_of_many_elements_quickly);

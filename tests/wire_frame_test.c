@@ -130,6 +130,78 @@ START_TEST(atoms_keep_their_meaning_when_a_later_reference_overwrites_the_slot)
 }
 END_TEST
 
+/* Puts a packet behind those at bytes; returns where the next one goes. */
+static size_t put_packet(uint8_t *bytes, size_t at, const char *text)
+{
+	size_t n = hex(text, bytes + at + 4);
+	cn_store_u32(bytes + at, (uint32_t)n);
+	return at + 4 + n;
+}
+
+START_TEST(messages_that_repeat_each_other_mean_what_their_own_headers_say)
+{
+	/* From <b.1.0> to whom slot 7 names, of whom slot 8 says that it is '': header and control term as bytes are the same. */
+#define CONTROL "68 04 61 06 58 52 00 00 00 00 01 00 00 00 00 00 00 00 01 52 01 52 02 "
+#define AGAIN "83 44 03 00 00 06 08 07 " CONTROL
+	static const struct {
+		const char *packet, *name, *payload;
+	} said[] = {
+		{ "83 44 03 88 08 06 0b 'b@127.0.0.1' 08 00 07 03 'one' " CONTROL "52 02", "one", "one" },
+		{ AGAIN "61 05", "one", "5" },
+		{ AGAIN "52 02", "one", "one" },
+		{ AGAIN "68 02 52 02 52 01", "one", "{one,''}" },
+		/* The slot changes, by a header that is the same in all else; then it is only repeated. */
+		{ "83 44 03 00 08 06 08 07 03 'two' " CONTROL "52 02", "two", "two" },
+		{ AGAIN "52 02", "two", "two" },
+		{ AGAIN "61 06", "two", "6" },
+		/* A first and last fragment in one changes it. */
+		{ "83 45 00 00 00 00 00 00 00 01 00 00 00 00 00 00 00 01 03 00 08 06 08 07 05 'three' " CONTROL "52 02", "three", "three" },
+		{ AGAIN "52 02", "three", "three" },
+		/* A header that writes what is there already, and reads it before. */
+		{ "83 44 04 00 80 00 06 08 07 07 04 'four' " CONTROL "68 02 52 02 52 03", "three", "{three,four}" },
+		{ "83 44 04 00 80 00 06 08 07 07 04 'four' " CONTROL "68 02 52 02 52 03", "four", "{four,four}" },
+		/* A name that is written out goes with its packet. */
+		{ "83 44 01 00 06 68 04 61 06 58 52 00 00 00 00 01 00 00 00 00 00 00 00 01 77 00 77 04 'five' 61 01", "five", "1" },
+		{ "83 44 01 00 06 68 04 61 06 58 52 00 00 00 00 01 00 00 00 00 00 00 00 01 77 00 77 04 'five' 61 02", "five", "2" },
+		/* Another receiver. */
+		{ AGAIN "61 01", "four", "1" },
+		{ "83 44 02 00 00 06 07 68 03 61 16 58 52 00 00 00 00 01 00 00 00 00 00 00 00 01 "
+		  "58 77 0b 'b@127.0.0.1' 00 00 00 09 00 00 00 00 00 00 00 01 52 01", "", "four" },
+		{ "83 44 02 00 00 06 07 68 03 61 16 58 52 00 00 00 00 01 00 00 00 00 00 00 00 01 "
+		  "58 77 0b 'b@127.0.0.1' 00 00 00 09 00 00 00 00 00 00 00 01 52 01", "", "four" },
+	};
+#undef AGAIN
+#undef CONTROL
+	uint8_t bytes[2048];
+	size_t size = 0;
+	for (size_t i = 0; i < CN_ARRAY_SIZE(said); i++)
+		size = put_packet(bytes, size, said[i].packet);
+	struct cn_frame_config config = { .self = name_of("me@127.0.0.1"), .peer = name_of("b@127.0.0.1") };
+	static const size_t steps[] = { 0, 1, 7, 50 };
+	for (size_t how = 0; how < CN_ARRAY_SIZE(steps); how++) {
+		struct trace t = { 0 };
+		struct cn_frame *f = frame_with(ALL, config);
+		feed(f, &t, bytes, size, steps[how], false);
+		ck_assert_msg(t.error == 0, "%s", cn_frame_reason(f));
+		ck_assert_uint_eq(t.messages, CN_ARRAY_SIZE(said));
+		cn_put_u8(&t.text, 0);
+		const char *line = (const char *)t.text.data;
+		for (size_t i = 0; i < CN_ARRAY_SIZE(said); i++) {
+			char name[32], payload[32];
+			const char *end = strchr(line, '\n');
+			ck_assert_ptr_nonnull(end);
+			int n = (int)(end - line);
+			snprintf(name, sizeof name, " name=%s ", said[i].name);
+			snprintf(payload, sizeof payload, " %s\n", said[i].payload);
+			ck_assert_msg(memmem(line, (size_t)n, name, strlen(name)) != NULL, "%zu: %.*s", i, n, line);
+			ck_assert_msg(memmem(line, (size_t)n + 1, payload, strlen(payload)) != NULL, "%zu: %.*s", i, n, line);
+			line = end + 1;
+		}
+		cn_buf_fini(&t.text);
+		cn_frame_free(f);
+	}
+}
+END_TEST
 
 START_TEST(long_atoms_have_their_half_byte_behind_the_references)
 {
@@ -489,6 +561,7 @@ int main(void)
 	tcase_add_loop_test(t, reads_what_otp_nodes_sent_however_it_is_cut, 0, 12);
 	tcase_add_test(t, reads_a_header_that_mixes_new_and_cached_atoms);
 	tcase_add_test(t, atoms_keep_their_meaning_when_a_later_reference_overwrites_the_slot);
+	tcase_add_test(t, messages_that_repeat_each_other_mean_what_their_own_headers_say);
 	tcase_add_test(t, long_atoms_have_their_half_byte_behind_the_references);
 	tcase_add_test(t, refuses_what_makes_a_header_corrupt);
 	tcase_add_test(t, the_form_of_packets_follows_the_negotiated_flags);

@@ -5,15 +5,18 @@
  */
 #include "cnode/proc/inner.h"
 
-enum { OWN_ALONE, OWN_RELATION };       /* cn_message.own_: how the memory is freed */
+enum { OWN_ALONE, OWN_RELATION, OWN_TERM };       /* cn_message.own_: with what the memory is freed */
+
+_Static_assert(sizeof(struct cn_message) <= CN_BLOB_SPARE, "a message fits into what a blob has to spare");
 
 struct cn_message *message_new(cnode_term term, cnode_name peer)
 {
-	struct cn_message *m = cn_malloc(sizeof *m);
-	if (!m)
+	struct cn_message *m = cn_term_spare(term);
+	bool of_term = m != NULL;
+	if (!m && !(m = cn_malloc(sizeof *m)))
 		return NULL;
 	if (cnode_term_keep(term, &m->term) != 0) {
-		cn_free(m);
+		cn_free(m);             /* it is no spare one: such a term needs no memory to be kept */
 		return NULL;
 	}
 	m->next = NULL;
@@ -21,7 +24,7 @@ struct cn_message *message_new(cnode_term term, cnode_name peer)
 	m->peer = peer;
 	m->bytes = sizeof *m + cn_term_weight(m->term);
 	m->kind = CN_MSG_MESSAGE;
-	m->own_ = OWN_ALONE;
+	m->own_ = of_term ? OWN_TERM : OWN_ALONE;
 	return m;
 }
 
@@ -43,8 +46,9 @@ void message_drop(struct cn_message *m)
 		rel_free(CN_CONTAINER(m, struct rel, msg));
 		return;
 	}
+	struct cn_message *alone = m->own_ == OWN_ALONE ? m : NULL;
 	cnode_term_drop(m->term);
-	cn_free(m);
+	cn_free(alone);
 }
 
 struct cn_message *cn_message_new(cnode_term term)

@@ -59,6 +59,7 @@ struct cn_blob *cn_blob_new(size_t size)
 	}
 	atomic_init(&b->refs, 1);
 	atomic_init(&b->plain, NULL);
+	atomic_init(&b->spare, 0);
 	b->flags = 0;
 	b->size = size;
 	b->atoms = NULL;
@@ -79,6 +80,7 @@ struct cn_blob *cn_blob_new_atoms(size_t size, uint16_t count, size_t text_size)
 		return NULL;
 	atomic_init(&b->refs, 1);
 	atomic_init(&b->plain, NULL);
+	atomic_init(&b->spare, 0);
 	b->flags = 0;
 	b->size = size;
 	b->room = texts + text_size - sizeof *b;
@@ -97,6 +99,57 @@ void cn_blob_add_atom(struct cn_blob *b, const void *text, uint16_t size)
 	uint8_t *to = b->bytes + (free_at - b->bytes);
 	memcpy(to, text, size);
 	a->at[a->count++] = (struct cn_atom_text){ to, size };
+}
+
+static inline bool is_used(uint64_t used, unsigned i)
+{
+	return used >> (i & 63) & 1;
+}
+
+/* The spare memory is in front of the table. */
+struct cn_blob *cn_blob_new_message(size_t size, const struct cn_atom_text *atoms, unsigned count, uint64_t used)
+{
+	size_t text_size = 0;
+	for (unsigned i = 0; i < count; i++)
+		text_size += is_used(used, i) ? atoms[i].size : 0u;
+	if (size > UINT32_MAX / 4)
+		return NULL;
+	size_t align = _Alignof(struct cn_atoms) > _Alignof(void *) ? _Alignof(struct cn_atoms) : _Alignof(void *);
+	size_t spare = (offsetof(struct cn_blob, bytes) + size + align - 1) / align * align;
+	size_t table = spare + (CN_BLOB_SPARE + align - 1) / align * align;
+	size_t texts = table + (count ? sizeof(struct cn_atoms) + count * sizeof(struct cn_atom_text) : 0);
+	struct cn_blob *b = cn_malloc(texts + text_size);
+	if (!b)
+		return NULL;
+	atomic_init(&b->refs, 1);
+	atomic_init(&b->plain, NULL);
+	atomic_init(&b->spare, (uint32_t)spare);
+	b->flags = 0;
+	b->size = size;
+	b->room = texts + text_size - sizeof *b;
+	b->atoms = NULL;
+	if (count > 0) {
+		uint8_t *to = (uint8_t *)b + texts;
+		b->atoms = (struct cn_atoms *)(void *)((char *)b + table);
+		b->atoms->count = (uint16_t)count;
+		for (unsigned i = 0; i < count; i++) {
+			uint16_t n = is_used(used, i) ? atoms[i].size : 0;
+			b->atoms->at[i] = (struct cn_atom_text){ to, n };
+			if (n > 0)
+				memcpy(to, atoms[i].text, n);
+			to += n;
+		}
+	}
+	return b;
+}
+
+void *cn_term_spare(cnode_term term)
+{
+	struct cn_blob *b = term.owner_;
+	if (!b || !atomic_load_explicit(&b->spare, memory_order_relaxed))
+		return NULL;
+	uint32_t spare = atomic_exchange_explicit(&b->spare, 0, memory_order_relaxed);
+	return spare ? (char *)b + spare : NULL;
 }
 
 struct cn_blob *cn_blob_resize(struct cn_blob *b, size_t size)

@@ -83,7 +83,8 @@ struct cn_blob {
 	size_t room;                      /* bytes there is memory for */
 	struct cn_atoms *atoms;           /* in the same allocation; NULL if there are none */
 	_Atomic(struct cn_plain *) plain; /* copies made for cnode_term_ei, freed with the blob */
-	uint8_t bytes[];
+	_Atomic uint32_t spare;           /* where, from the blob on, memory for anybody is; 0: there is none, or it is taken */
+	_Alignas(8) uint8_t bytes[];
 };
 
 /*
@@ -103,6 +104,14 @@ struct cn_blob *cn_blob_new(size_t size);
 struct cn_blob *cn_blob_new_atoms(size_t size, uint16_t count, size_t text_size);
 /* Copies one more atom in. The caller keeps to count and text_size, and gives a valid text only. */
 void cn_blob_add_atom(struct cn_blob *b, const void *text, uint16_t size);
+/*
+ * The same for a message that came in: with a copy of these atoms, but of the texts only those that bit i % 64 of `used` is set
+ * for, as cn_verify's; and with CN_BLOB_SPARE bytes that cn_term_spare gives to whoever asks first.
+ */
+struct cn_blob *cn_blob_new_message(size_t size, const struct cn_atom_text *atoms, unsigned count, uint64_t used);
+#define CN_BLOB_SPARE 72u             /* what a mailbox needs for a message */
+/* Memory as aligned as a pointer is, good as long as the term's blob; NULL: it has none (any more). Any thread. */
+void *cn_term_spare(cnode_term term);
 /*
  * A blob without atoms, of which nobody else has a reference, with room for `size` bytes (more or
  * fewer). Returns it, moved perhaps; NULL when out of memory (b is as before).
@@ -146,6 +155,7 @@ struct cn_verify {
 	uint8_t odd;                /* as CN_BLOB_ODD */
 	uint8_t cached;             /* cache references were seen */
 	uint8_t maps;               /* maps of two or more keys were seen */
+	uint64_t used;              /* bit i % 64: there was a reference to atom i */
 	int state;                  /* what the last step returned; CN_VERIFY_MORE at first */
 	uint32_t depth;             /* levels in use */
 	uint32_t room;              /* levels that fit */

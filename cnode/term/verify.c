@@ -135,6 +135,7 @@ static inline const uint8_t *check_atom(struct turn *t, const uint8_t *p)
 		if (size >= t->v->atoms)
 			REFUSE("reference to an atom that the message does not have");
 		t->v->cached = 1;
+		t->v->used |= UINT64_C(1) << (size & 63);
 		if (t->record_sites) {
 			const struct cn_atom_text *a = &t->v->table->at[size];
 			add_site(t, p, 2, a->text, a->size);
@@ -342,6 +343,7 @@ void cn_verify_init(struct cn_verify *v, const struct cn_term_limits *limits, un
 		v->limits.ref_words = 5;
 	v->atoms = (uint16_t)atom_count;
 	v->odd = v->cached = v->maps = 0;
+	v->used = 0;
 	v->state = CN_VERIFY_MORE;
 	v->depth = 0;
 	v->room = CN_VERIFY_FRAMES;

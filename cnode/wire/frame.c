@@ -18,6 +18,17 @@
 #define TURN 65536u     /* bytes of verification at a time */
 #define PEEK 18u        /* so many bytes of a packet tell what it is */
 #define FIRST_TRY 4096u /* bytes of a large packet before its control term is looked for */
+#define SAID_MOST 64u   /* header and control term of a message are compared up to this size */
+
+/*
+ * Who says much to one process says the same header and control term each time, byte for byte. What they mean was found
+ * out for the message before, and holds as long as no other has been looked at.
+ */
+struct said {
+	size_t size;                         /* of both; 0: there is nothing to compare with */
+	struct cn_control control;           /* its name is a text of the atom cache */
+	uint8_t bytes[SAID_MOST];
+};
 
 struct cn_frame {
 	uint64_t flags;
@@ -39,6 +50,7 @@ struct cn_frame {
 	struct cn_control_in in;
 	struct cn_verify verify;             /* for small packets */
 	struct cn_header h;
+	struct said said;
 };
 
 int cn_frame_new(const struct cn_frame_config *config, struct cn_frame **frame)
@@ -107,6 +119,7 @@ const char *cn_frame_reason(const struct cn_frame *f)
 static int64_t take_header(struct cn_frame *f, const uint8_t *p, size_t size)
 {
 	const char *reason = NULL;
+	f->said.size = 0;
 	int64_t n = cn_header_decode(&f->h, p, size, &reason);
 	return n < 0 ? refuse(f, (int)n, reason) : n;
 }
@@ -115,6 +128,7 @@ static int64_t take_header(struct cn_frame *f, const uint8_t *p, size_t size)
 static int64_t take_control(struct cn_frame *f, const uint8_t *p, size_t size, const struct cn_atom_text *atoms,
 			    unsigned atom_count, struct cn_control *c)
 {
+	f->said.size = 0;
 	f->in.self = f->self;
 	f->in.peer = f->peer;
 	f->in.depth = f->depth;
@@ -147,19 +161,6 @@ static cnode_term inner_term(struct cn_blob *blob, const struct cn_inner *inner,
 
 /* ---- small packets ---- */
 
-static struct cn_blob *new_blob(const struct cn_frame *f, size_t size, bool cached)
-{
-	if (!cached || f->h.count == 0)
-		return cn_blob_new(size);
-	size_t text_size = 0;
-	for (unsigned i = 0; i < f->h.count; i++)
-		text_size += f->h.atoms[i].size;
-	struct cn_blob *b = cn_blob_new_atoms(size, (uint16_t)f->h.count, text_size);
-	for (unsigned i = 0; b && i < f->h.count; i++)
-		cn_blob_add_atom(b, f->h.atoms[i].text, f->h.atoms[i].size);
-	return b;
-}
-
 /*
  * Bytes to begin with for a message of so many parts like the first: what is announced is
  * believed up to 2 MiB, which cost nothing until they are written; beyond it grows as bytes come.
@@ -171,19 +172,45 @@ static size_t expected(uint64_t fragments, uint64_t first)
 	return (size_t)(all < EXPECT_MAX ? all : EXPECT_MAX);
 }
 
+/* Is it a name that stays what it is as long as the link is there, or none? */
+static inline bool is_of_link(const struct cn_frame *f, cnode_name name)
+{
+	return !name || name == f->peer || name == f->self;
+}
+
+/* The header and control term at p, of this message, were good: remembers them for the next one. */
+static void remember(struct cn_frame *f, const uint8_t *p, size_t size, const struct cn_control *c)
+{
+	if (size > SAID_MOST || f->h.changed || !f->in.payload || f->in.term.at || f->in.opts.at)
+		return;
+	if (c->signal != CN_SIGNAL_SEND && c->signal != CN_SIGNAL_REG_SEND && c->signal != CN_SIGNAL_ALIAS_SEND)
+		return;
+	if (!is_of_link(f, c->from.node) || !is_of_link(f, c->to.node) || !is_of_link(f, c->ref.node))
+		return;
+	if (c->name.text >= p && c->name.text < p + size)
+		return;                         /* written out, not taken from the cache: it goes with these bytes */
+	f->said.size = size;
+	f->said.control = *c;
+	memcpy(f->said.bytes, p, size);
+}
+
+/* The size of the header and control term at p if they are those of the message before; 0: they are not. */
+static inline size_t said_again(const struct cn_frame *f, const uint8_t *p, size_t size)
+{
+	size_t n = f->said.size;
+	return n && size > n && memcmp(p, f->said.bytes, n) == 0 ? n : 0;
+}
+
 /*
- * Control term at p, payload behind it, all there. Verified in place, then copied: the payload
+ * Control term at p, of n bytes and decoded, payload behind it, all there. Verified in place, then copied: the payload
  * alone, or all of it if the control term has terms in it that must stay.
  */
-static int take_small(struct cn_frame *f, const uint8_t *p, size_t size, struct cn_packet *m)
+static int take_small(struct cn_frame *f, const uint8_t *p, size_t n, size_t size, struct cn_packet *m)
 {
-	int64_t n = take_control(f, p, size, f->h.atoms, f->h.count, &m->control);
-	if (n <= 0)
-		return n < 0 ? (int)n : cut_off(f);
 	const uint8_t *payload = p + n;
-	size_t left = size - (size_t)n;
+	size_t left = size - n;
 	size_t payload_size = 0;
-	bool cached = f->in.term.cached || f->in.opts.cached;
+	uint64_t used = f->in.term.cached || f->in.opts.cached ? UINT64_MAX : 0;    /* of the header's atoms */
 	if (f->in.payload) {
 		if (!has_version(f, payload, left))
 			return refuse(f, CNODE_EPROTO, "a message without its payload, or without its version");
@@ -197,7 +224,7 @@ static int take_small(struct cn_frame *f, const uint8_t *p, size_t size, struct 
 		if (CN_UNLIKELY(rc))
 			return rc == CNODE_ENOMEM ? no_memory(f) : refuse(f, rc, f->verify.reason);
 		payload_size = f->verify.offset;
-		cached = cached || f->verify.cached;
+		used |= f->verify.used;
 	}
 
 	const uint8_t *from = payload;
@@ -209,7 +236,7 @@ static int take_small(struct cn_frame *f, const uint8_t *p, size_t size, struct 
 		m->event = CN_FRAME_MESSAGE;
 		return 0;
 	}
-	struct cn_blob *b = new_blob(f, copied, cached);
+	struct cn_blob *b = cn_blob_new_message(copied, f->h.atoms, used ? f->h.count : 0, used);
 	if (!b)
 		return no_memory(f);
 	memcpy(b->bytes, from, copied);
@@ -451,13 +478,24 @@ static int take_packet(struct cn_frame *f, const uint8_t *p, size_t size, uint64
 				return rc;
 			at = 18;
 		}
+		size_t again = p[1] == WHOLE && size <= TURN ? said_again(f, p + at, size - at) : 0;
+		if (again) {
+			m->control = f->said.control;
+			return take_small(f, p + at, again, size - at, m);
+		}
 		int64_t n = take_header(f, p + at, size - at);
 		if (n < 0)
 			return (int)n;
 		at += (size_t)n;
 	}
-	if (CN_LIKELY(fragment == 1 && size <= TURN))
-		return take_small(f, p + at, size - at, m);
+	if (CN_LIKELY(fragment == 1 && size <= TURN)) {
+		int64_t n = take_control(f, p + at, size - at, f->h.atoms, f->h.count, &m->control);
+		if (n <= 0)
+			return n < 0 ? (int)n : cut_off(f);
+		if (f->header && p[1] == WHOLE)
+			remember(f, p + 2, at - 2 + (size_t)n, &m->control);
+		return take_small(f, p + at, (size_t)n, size - at, m);
+	}
 	return take_large(f, p + at, size - at, fragment == 1 ? 0 : sequence, fragment, now, m);
 }
 

@@ -19,6 +19,7 @@ struct cn_header {
 	struct cn_cached **slots;            /* CN_CACHE_SLOTS; NULL if the cache was not negotiated */
 	unsigned doomed_count;
 	unsigned count;                      /* atoms of the header decoded last */
+	bool changed;                        /* it wrote to the cache */
 	struct cn_atom_text atoms[CN_HEADER_ATOMS];  /* good until the next header */
 	struct cn_cached *doomed[CN_HEADER_ATOMS];   /* overwritten by it, but referred to before */
 };

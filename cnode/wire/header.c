@@ -82,6 +82,7 @@ int64_t cn_header_decode(struct cn_header *h, const uint8_t *bytes, size_t size,
 	unsigned count = cn_rd_u8(&r);
 	free_doomed(h);
 	h->count = 0;
+	h->changed = false;
 	if (count == 0) {
 		*reason = "distribution header: cut off";
 		return r.err ? CNODE_EPROTO : 1;
@@ -110,6 +111,7 @@ int64_t cn_header_decode(struct cn_header *h, const uint8_t *bytes, size_t size,
 				*reason = "out of memory for the atom cache";
 				return rc;
 			}
+			h->changed = true;
 		} else if (!h->slots[slot]) {
 			*reason = r.err ? "distribution header: cut off"
 					: "distribution header: a reference to an empty slot of the atom cache";

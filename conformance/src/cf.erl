@@ -59,14 +59,14 @@ note(Format, Args) -> io:format("# " ++ Format ++ "~n", Args).
 
 %% Wait until Fun is true. For states that no message announces; the interval is a poll, not a delay.
 wait(What, Fun) -> wait(What, Fun, 8000).
-wait(What, Fun, Timeout) -> wait_until(What, Fun, erlang:monotonic_time(millisecond) + Timeout).
+wait(What, Fun, Timeout) -> wait_until(What, Fun, erlang:monotonic_time(millisecond) + ms(Timeout)).
 
 wait_until(What, Fun, Until) ->
     case Fun() of
         true -> ok;
         Other ->
             case erlang:monotonic_time(millisecond) > Until of
-                true -> fail("waited in vain until ~s (last: ~0P)", [What, Other, 20]);
+                true -> fail("waited in vain until ~s (last: ~0P)", [What, Other, 100]);
                 false -> receive after 5 -> wait_until(What, Fun, Until) end
             end
     end.
