@@ -25,8 +25,8 @@ typedef struct cnode_node cnode_node;
 /* What a list is about, and what holds for those of whom no list says anything. */
 enum cnode_access {
 	/*
-	 * Calls, casts, messages, exit signals and monitors to a registered name. Open. To
-	 * those refused the name does not exist: messages are dropped, a call or a monitor
+	 * Calls, casts, messages (rpc:sbcast too), exit signals and monitors to a registered name. Open.
+	 * To those refused the name does not exist: messages are dropped, a call or a monitor
 	 * ends with noproc. A pid that somebody knows can be sent to all the same.
 	 */
 	CNODE_ACCESS_NAME,
@@ -41,8 +41,8 @@ enum cnode_access {
 	/*
 	 * Giving a process this name. Open.
 	 * By the option name of a spawn; those refused get not_allowed.
-	 * In global, where this node registers and unregisters for others: hidden nodes, which ask its rex, and the tool.
-	 * Those refused get {badrpc, not_allowed}. A name that is no atom is meant by its text, as cnode_term_print
+	 * In global, where this node registers and unregisters for others: hidden nodes, which ask its rex or its
+	 * global_name_server, and the tool. Those refused get {badrpc, not_allowed} or not_allowed. A name that is no atom is meant by its text, as cnode_term_print
 	 * writes it. What visible nodes register is the whole cluster's, and no node can refuse it. (Since 0.2.)
 	 */
 	CNODE_ACCESS_REGISTER,

@@ -35,13 +35,14 @@ CNODE_API const char *cnode_mailbox_error(const cnode_mailbox *mailbox);
 
 /*
  * Takes the oldest message. Its terms are borrowed until the next call on this mailbox.
- * CNODE_ETIMEOUT; CNODE_EEXITED: an exit signal has ended the mailbox; CNODE_ESHUTDOWN.
+ * CNODE_ETIMEOUT; CNODE_EEXITED: an exit signal has ended the mailbox; CNODE_ESHUTDOWN; CNODE_ENOMEM: it could not
+ * be shown, and stays the oldest.
  */
 CNODE_API int cnode_receive(cnode_mailbox *mailbox, cnode_info *message, uint64_t timeout_ms);
 /*
  * A selective receive: takes the oldest message for which `wanted` is true, and leaves the others in their order. What it
  * is shown is borrowed for that call; it calls no function of the mailbox. NULL: cnode_receive. Each call looks at
- * all that waits, from the oldest on. Also CNODE_ENOMEM: a message could not be shown. Since 0.2.
+ * all that waits, from the oldest on. CNODE_ENOMEM also of a message that `wanted` could not be shown. Since 0.2.
  */
 typedef bool cnode_wanted_fn(void *context, const cnode_info *message);
 CNODE_API int cnode_receive_if(cnode_mailbox *mailbox, cnode_wanted_fn *wanted, void *context, cnode_info *message,

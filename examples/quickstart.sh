@@ -77,15 +77,10 @@ echo "    cnoded -name c@127.0.0.1 -cookie_file COOKIE -load examples/counter -a
 	>"$tmp/cnoded.log" 2>&1 &
 cnoded=$!
 : >>"$tmp/cnoded.log"                   # the shell may not have made it yet
-n=0
-until grep -q ' ready' "$tmp/cnoded.log"; do
-	n=$((n + 1))
-	if ! kill -0 "$cnoded" 2>/dev/null || [ $n -gt 200 ]; then
-		cat "$tmp/cnoded.log" >&2
-		fail "cnoded did not start"
-	fi
-	sleep 0.05
-done
+if ! timeout 30 tail -n +1 -f --pid="$cnoded" "$tmp/cnoded.log" | grep -q ' ready'; then
+	cat "$tmp/cnoded.log" >&2
+	fail "cnoded did not start"
+fi
 sed 's/^/    /' "$tmp/cnoded.log"
 
 step "A BEAM node, OTP $(erl -noshell -eval 'io:put_chars(erlang:system_info(otp_release)), halt().'): what you would type into erl"

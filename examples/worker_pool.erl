@@ -168,16 +168,14 @@ node_failure(Lost, Program) ->
     unlink(Program),
     os:cmd("kill -9 " ++ integer_to_list(cnode_program:os_pid(Program))),
     receive {nodedown, Lost} -> ok end,
-    %% The pool may hear of it after us.
-    wait_for(fun() -> lists:duplicate(6, ?N2) =:= [node(W) || W <- cnode_pool:workers(pool)] end),
+    replaced(pool, lists:duplicate(6, ?N2)),
     io:format("      six workers, all on ~s~n", [?N2]),
     submit_task(101).
 
-wait_for(Condition) ->
-    case Condition() of
-        true -> ok;
-        false -> receive after 10 -> wait_for(Condition) end
-    end.
+%% A pool that has not heard of the loss yet, as it may after us, has all its workers.
+replaced(Pool, Nodes) ->
+    ok = cnode_pool:await(Pool, 5000),
+    [node(W) || W <- cnode_pool:workers(Pool)] =:= Nodes orelse replaced(Pool, Nodes).
 
 %%---- all of it ----
 

@@ -180,6 +180,59 @@ START_TEST(agrees_with_a_model_on_random_operations)
 }
 END_TEST
 
+/* Several entries at once are as so many changes, names and patterns mixed. */
+START_TEST(a_list_in_one_go_is_as_its_entries_one_by_one)
+{
+	uint32_t seed = 4711;
+	for (int round = 0; round < 300; round++) {
+		char who[2000] = "";
+		bool model[40] = { false };
+		cn_access_set(&list, round % 3 ? "n1*@h" : "");
+		for (int n = 0; n < 40; n++)
+			model[n] = round % 3 && (n == 1 || (n >= 10 && n < 20));
+		for (int i = 0; i < 60; i++) {
+			char pattern[16], node[16];
+			seed = seed * 1664525u + 1013904223u;
+			bool denies = seed >> 31, wide = (seed >> 24) % 10 == 0;
+			snprintf(pattern, sizeof pattern, wide ? "n%u*@h" : "n%u@h", (unsigned)((seed >> 8) % (wide ? 4 : 40)));
+			snprintf(who + strlen(who), sizeof who - strlen(who), "%s%s%s", i ? "," : "", denies ? "!" : "", pattern);
+			for (int n = 0; n < 40; n++) {
+				snprintf(node, sizeof node, "n%d@h", n);
+				if (cn_access_match(pattern, node))
+					model[n] = !denies;
+			}
+		}
+		ck_assert_int_eq(cn_access_allow(&list, who), 0);
+		for (int n = 0; n < 40; n++) {
+			char node[16];
+			snprintf(node, sizeof node, "n%d@h", n);
+			ck_assert_msg(cn_access_allowed(&list, node) == model[n], "round %d: %s after %s", round, node, who);
+		}
+	}
+}
+END_TEST
+
+/* Work that grows with its square, or questions that look at all of it, would take longer than a test may. */
+START_TEST(a_list_of_ten_thousand_nodes_is_cheap_to_set_and_to_ask)
+{
+	static char who[CN_ACCESS_ENTRIES_MAX * 20];
+	char node[32];
+	size_t size = 0;
+	for (int i = 0; i < CN_ACCESS_ENTRIES_MAX; i++)
+		size += (size_t)snprintf(who + size, sizeof who - size, "%snode%05d@host", i ? "," : "", i);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(cn_access_set(&list, who), 0);
+	ck_assert_int_eq(cn_access_allow(&list, "one@more"), CNODE_EBADARG);
+	ck_assert_int_eq(cn_access_deny(&list, "node00007@host"), 0);
+	for (int i = 0; i < 100 * 1000; i++) {
+		int n = i % (CN_ACCESS_ENTRIES_MAX + 1);
+		snprintf(node, sizeof node, "node%05d@host", n);
+		if (cn_access_allowed(&list, node) != (n != 7 && n < CN_ACCESS_ENTRIES_MAX))
+			ck_abort_msg("%s", node);
+	}
+}
+END_TEST
+
 START_TEST(a_partial_list_speaks_of_those_it_names)
 {
 	struct cn_access p;
@@ -536,7 +589,11 @@ int main(void)
 	tcase_add_test(tc, one_change_allows_and_denies);
 	tcase_add_test(tc, no_reader_sees_a_moment_wider_than_before_or_after);
 	tcase_add_test(tc, agrees_with_a_model_on_random_operations);
+	tcase_add_test(tc, a_list_in_one_go_is_as_its_entries_one_by_one);
+	tcase_add_test(tc, a_list_of_ten_thousand_nodes_is_cheap_to_set_and_to_ask);
 	tcase_add_test(tc, a_change_without_memory_changes_nothing);
+	tcase_add_test(tc, a_list_in_one_go_is_as_its_entries_one_by_one);
+	tcase_add_test(tc, a_list_of_ten_thousand_nodes_is_cheap_to_set_and_to_ask);
 	tcase_add_test(tc, a_partial_list_speaks_of_those_it_names);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("guard");

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cnode/cnode.h"
+#include "tests/loopback.h"
 #include "tests/tap.h"
 
 #define WAIT 20000      /* ms; nothing here takes long, a machine may */
@@ -37,13 +38,8 @@ static const cnode_behaviour counter = {
 
 static cnode_node *new_node(const char *name)
 {
-	cnode_config cfg = CNODE_CONFIG_INIT;
+	cnode_config cfg = loopback_config(name);
 	cnode_node *node = NULL;
-	cfg.name = name;
-	cfg.cookie = "secret";
-	cfg.listen = "127.0.0.1";
-	cfg.epmd = CNODE_EPMD_NONE;
-	cfg.log_level = CNODE_LOG_ERROR;
 	ck_assert_msg(cnode_node_new(&cfg, &node) == 0, "%s", cnode_node_error(node));
 	return node;
 }
@@ -97,13 +93,10 @@ START_TEST(bad_configurations_are_refused_with_a_sentence)
 	}
 	b = new_node("b@127.0.0.1");
 	start(b);
-	cnode_config cfg = CNODE_CONFIG_INIT;
+	cnode_config cfg = loopback_config("a@127.0.0.1");
 	char listen[64];
 	snprintf(listen, sizeof listen, "127.0.0.1:%u", (unsigned)cnode_node_port(b));
-	cfg.name = "a@127.0.0.1";
-	cfg.cookie = "secret";
 	cfg.listen = listen;
-	cfg.epmd = CNODE_EPMD_NONE;
 	ck_assert_int_eq(cnode_node_new(&cfg, &a), 0);
 	ck_assert_int_eq(cnode_node_start(a), CNODE_EADDRINUSE);
 	cnode_node_free(a);

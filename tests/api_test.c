@@ -769,6 +769,21 @@ static void add_common(TCase *tc)
 	tcase_add_test(tc, a_node_that_stops_ends_its_processes_with_shutdown);
 }
 
+START_TEST(a_multi_call_that_cannot_be_sent_to_all_says_to_whom)
+{
+	const char *nodes[] = { "b@127.0.0.1", "no node" };
+	cnode_term replies[2];
+	cnode_mailbox *mute;
+	ck_assert_int_eq(cnode_mailbox_open(b, "mute", &mute), 0);
+	ck_assert_int_eq(cnode_ping(mb, nodes[0], WAIT, NULL, NULL), 0);
+	ck_assert_int_eq(cnode_multi_call(mb, nodes, 2, "mute", WAIT, replies, "x"), CNODE_EBADNAME);
+	ck_assert_msg(strstr(cnode_mailbox_error(mb), "no node"), "%s", cnode_mailbox_error(mb));
+	cnode_term_drop(replies[0]);
+	cnode_term_drop(replies[1]);
+	cnode_mailbox_close(mute);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("api");
@@ -776,6 +791,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, open_nodes, close_nodes);
 	add_common(tc);
 	tcase_add_test(tc, an_idle_node_has_no_thread_that_wakes_every_few_milliseconds);
+	tcase_add_test(tc, a_multi_call_that_cannot_be_sent_to_all_says_to_whom);
 	tcase_add_test(tc, block_calls_wait_in_line_and_the_line_has_an_end);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("without threads");

@@ -32,6 +32,9 @@ start() {
 	grep -qF -- "$line" "$out" || { cat "$out" >&2; return 1; }
 }
 
+# gone PID: waits until a process that may be no child of this shell has ended (tail ends with it).
+gone() { timeout 10 tail -s 0.02 -f --pid="$1" /dev/null; }
+
 # stop PID: ends a background program and waits for it; its status is the result.
 stop() { kill -TERM "$1" 2>/dev/null; wait "$1"; }
 

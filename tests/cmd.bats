@@ -90,12 +90,10 @@ teardown() {
 }
 
 teardown_file() {
-	local pid tries=0
+	local pid
 	for pid in ${CNODED-} ${BEAM-}; do kill -KILL "$pid" 2>/dev/null; done
 	# The nodes first: one that outlives its epmd starts another.
-	for pid in ${CNODED-} ${BEAM-}; do
-		while kill -0 "$pid" 2>/dev/null && test $((tries += 1)) -lt 200; do sleep 0.02; done
-	done
+	for pid in ${CNODED-} ${BEAM-}; do gone "$pid" || :; done
 	test -z "${EPMD_PID-}" || kill "$EPMD_PID" 2>/dev/null
 	return 0
 }
@@ -114,6 +112,7 @@ teardown_file() {
 @test "cnoded names a flag that it does not know, and the one that was meant" {
 	daemon 2 "unknown option -nmae" -nmae x
 	daemon 2 "did you mean -net_ticktime?" -sname x -net-tick 5
+	daemon 2 "unknown option -hiden; did you mean -hidden?" -sname x -hiden
 }
 
 @test "cnoded wants a value where one is needed, and none where not" {
@@ -202,15 +201,38 @@ unprivileged="setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 
 	[[ $status -eq 6 && $output == "cnode: "*"cookie file $d/cookie: it cannot be opened for reading" ]]
 }
 
+# As auth.erl reads it: blanks before the end of the line belong to the cookie, and so do words behind the first.
+@test "a cookie is the same one as on a BEAM node, from a file and from a credential" {
+	local d=$BATS_TEST_TMPDIR
+	needs_beam
+	printf 'two words \r\n \n' >"$d/cookie"; chmod 400 "$d/cookie"
+	start N ready "$bin/cnoded" -name file@127.0.0.1 -cookie_file "$d/cookie"
+	tool 0 pong -setcookie 'two words ' ping file@127.0.0.1
+	stop "$N"
+	CREDENTIALS_DIRECTORY=$d start N ready "$bin/cnoded" -name file@127.0.0.1
+	tool 0 pong -setcookie 'two words ' ping file@127.0.0.1
+	stop "$N"
+}
+
 @test "cnoded reads the credential of systemd, also when its group may" {
 	local d=$BATS_TEST_TMPDIR
 	: >"$d/cookie"
 	CREDENTIALS_DIRECTORY=$d daemon 4 "is empty" -sname x -epmd none
+	for bad in 'tab\t\n' 'nul\0byte' 'two\nlines'; do
+		printf "$bad" >"$d/cookie"
+		CREDENTIALS_DIRECTORY=$d daemon 4 "the cookie in $d/cookie has a character that a cookie cannot have" -sname x -epmd none
+	done
+	printf '%256s' a >"$d/cookie"
+	CREDENTIALS_DIRECTORY=$d daemon 4 "the cookie in $d/cookie is too long" -sname x -epmd none
 	printf 'wrong\n' >"$d/cookie"; chmod 440 "$d/cookie"
 	needs_beam
 	CREDENTIALS_DIRECTORY=$d start N ready "$bin/cnoded" -name cred@127.0.0.1
 	tool 0 pong -setcookie wrong ping cred@127.0.0.1
 	tool 4 "cookie" -setcookie secret ping cred@127.0.0.1
+	stop "$N"
+	chmod 640 "$d/cookie"; printf 'two words \n' >"$d/cookie"
+	CREDENTIALS_DIRECTORY=$d start N ready "$bin/cnoded" -name cred@127.0.0.1
+	tool 0 pong -setcookie 'two words ' ping cred@127.0.0.1
 	stop "$N"
 }
 
@@ -758,6 +780,7 @@ start_stuck() {
 	tool 0 "<" spawn cn@127.0.0.1 adder '[1]'
 	tool 1 "does not take these arguments" spawn cn@127.0.0.1 adder '[one]'
 	tool 1 "not allow" spawn cn@127.0.0.1 closed '[1]'
+	[[ $output == *"-allow closed=ME"* ]]
 	tool 1 "cnode factories cn@127.0.0.1" spawn cn@127.0.0.1 nosuch '[1]'
 }
 

@@ -84,9 +84,7 @@ teardown() {
 }
 
 teardown_file() {
-	local pid=${BEAM-} tries=0
-	test -z "$pid" || kill -KILL "$pid" 2>/dev/null
-	while test -n "$pid" && kill -0 "$pid" 2>/dev/null && test $((tries += 1)) -lt 200; do sleep 0.02; done
+	test -z "${BEAM-}" || { kill -KILL "$BEAM" 2>/dev/null; gone "$BEAM" || :; }
 	test -z "${EPMD_PID-}" || kill "$EPMD_PID" 2>/dev/null
 	return 0
 }

@@ -249,6 +249,31 @@ START_TEST(serves_where_the_environment_says)
 }
 END_TEST
 
+/* Debian's epmd gives up at each of these, because it would listen twice. */
+START_TEST(serves_an_address_once_however_often_it_is_named)
+{
+	static const struct {
+		const char *list, *at;
+	} rows[] = {
+		{ "127.0.0.2,127.0.0.2", "127.0.0.2" }, { "127.0.0.1,127.0.0.1", "127.0.0.1" }, { "0.0.0.0", "127.0.0.9" },
+		{ "127.0.0.2,0.0.0.0", "127.0.0.2" }, { "127.0.0.2,0.0.0.0,0.0.0.0", "127.0.0.9" }, { "0.0.0.0,::", "127.0.0.9" },
+	};
+	for (size_t i = 0; i < CN_ARRAY_SIZE(rows); i++) {
+		struct cn_epmd_server *s;
+		struct cn_address to;
+		int fd;
+		setenv("ERL_EPMD_ADDRESS", rows[i].list, 1);
+		ck_assert_msg(cn_epmd_server_new(loop, NULL, 0, &s) == 0, "%s", rows[i].list);
+		ck_assert(cn_address_parse(rows[i].at, cn_epmd_server_port(s), &to));
+		ck_assert_int_eq(cn_socket_connect(&to, &fd), 0);
+		ck_assert_msg(cn_socket_outcome(fd) == 0, "%s", rows[i].list);
+		cn_socket_close(fd);
+		cn_epmd_server_free(s);
+	}
+	unsetenv("ERL_EPMD_ADDRESS");
+}
+END_TEST
+
 START_TEST(says_what_is_wrong_in_the_environment)
 {
 	static const char *const bad_ports[] = { "70000", "0", "abc", "4369x", " 4369", "-1", "4369.0", "99999999999999999999" };
@@ -609,6 +634,7 @@ int main(void)
 	tcase_add_test(tc, closes_on_strangers_that_speak_nonsense);
 	tcase_add_test(tc, closes_on_idle_strangers_but_not_on_nodes);
 	tcase_add_test(tc, serves_where_the_environment_says);
+	tcase_add_test(tc, serves_an_address_once_however_often_it_is_named);
 	tcase_add_test(tc, says_what_is_wrong_in_the_environment);
 	tcase_add_test(tc, registers_and_comes_back_within_a_second);
 	tcase_add_test(tc, says_that_a_name_is_taken_and_that_no_epmd_is_there);

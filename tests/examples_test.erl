@@ -57,7 +57,7 @@ daemon(Dir) ->
     {meter, Node} ! {read, self(), Ref},
     ok(receive {reading, Ref, L} -> is_float(L) after 5000 -> false end, "it answers messages"),
     {meter, Node} ! rubbish,
-    ok(more_samples(Node, Samples, 100), "its own thread measures meanwhile"),
+    ok(more_samples(Node, Samples, erlang:monotonic_time(millisecond) + 10000), "its own thread measures meanwhile"),
     ok(stop(Port, Os, Node) =:= {0, nodedown}, "SIGTERM ends it well").
 
 %% The modules, in one cnoded.
@@ -66,7 +66,7 @@ modules(Dir) ->
     {Port, Os} = start(filename:join([filename:dirname(Dir), "cnode", "cmd", "cnoded"]),
                        ["-name", atom_to_list(Node), "-setcookie", "examples", "-allow", "counter=t@*", "-allow", "codec"]
                        ++ lists:append([["-load", filename:join(Dir, M)] || M <- ["counter", "codec", "complex", "sensor"]])),
-    ok(reached(Node, 100), "cnoded loads the modules"),
+    ok(ready(Port), "cnoded loads the modules"),
 
     Pid = spawn_link(Node, counter, start, [10]),
     ok(gen_server:call(Pid, {add, 5}) =:= 15, "a counter adds"),
@@ -103,7 +103,7 @@ auction(Dir) ->
     Node = 'auction@127.0.0.1',
     {Port, Os} = start(filename:join([filename:dirname(Dir), "cnode", "cmd", "cnoded"]),
                        ["-name", atom_to_list(Node), "-setcookie", "examples", "-allow", "auction", "-load", filename:join(Dir, "auction")]),
-    ok(reached(Node, 100), "cnoded loads an auction"),
+    ok(ready(Port), "cnoded loads an auction"),
     Shell = spawn_link(fun() -> shell([]) end),
     Mine = group_leader(),
     group_leader(Shell, self()),
@@ -168,7 +168,7 @@ kv_here(Dir) ->
     Path = filename:join(os:getenv("HOME"), "kv.db"),
     File = list_to_binary(Path),
     {Port, Os} = start_kv(Dir, Node),
-    ok(reached(Node, 100), "cnoded loads the store"),
+    ok(ready(Port), "cnoded loads the store"),
     Kv = spawn(Node, kv, start, [File]),
     Value = #{name => <<"Joe">>, list => [1, 2.5, "x", {self(), make_ref()}], big => 1 bsl 100},
     ok(gen_server:call(Kv, {get, {user, 17}}) =:= not_found, "what was not put is not found"),
@@ -193,7 +193,7 @@ kv_here(Dir) ->
     receive {Port, {exit_status, 137}} -> ok end,
     receive {nodedown, Node} -> ok end,
     {Port2, Os2} = start_kv(Dir, Node),
-    ok(reached(Node, 100), "after kill -9 it starts again"),
+    ok(ready(Port2), "after kill -9 it starts again"),
     Again = spawn(Node, kv, start, [File]),
     ok(gen_server:call(Again, {get, last}) =:= {ok, word} andalso gen_server:call(Again, count) =:= {ok, 101}, "and has what it had answered"),
     ok(stop(Port2, Os2, Node) =:= {0, nodedown}, "SIGTERM ends it well").
@@ -212,19 +212,25 @@ registry(Owner) ->
     end,
     registry(Owner).
 
-more_samples(_, _, 0) -> false;
-more_samples(Node, Before, Tries) ->
-    case gen_server:call({meter, Node}, read) of
-        {ok, _, N} when N > Before -> true;
-        {ok, _, _} -> timer:sleep(50), more_samples(Node, Before, Tries - 1)
-    end.
+%% Asked on and on: nothing says when there is a sample.
+more_samples(Node, Before, Until) ->
+    {ok, _, N} = gen_server:call({meter, Node}, read),
+    N > Before orelse (erlang:monotonic_time(millisecond) < Until andalso more_samples(Node, Before, Until)).
 
 start(Program, Args) ->
     Port = open_port({spawn_executable, Program}, [{args, Args}, {line, 1000}, exit_status, stderr_to_stdout]),
     {os_pid, Os} = erlang:port_info(Port, os_pid),
     {Port, Os}.
 
-%% A node that is just starting: it may take a few attempts.
+%% cnoded says when it can be connected to.
+ready(Port) ->
+    receive
+        {Port, {data, {eol, Line}}} -> string:find(Line, " ready ") =/= nomatch orelse ready(Port);
+        {Port, {exit_status, _}} -> false
+    after 30000 -> false
+    end.
+
+%% A node that is just starting, and says nothing when it is there: it is asked until it answers.
 reached(_, 0) -> false;
 reached(Node, Tries) ->
     net_adm:ping(Node) =:= pong orelse begin timer:sleep(100), reached(Node, Tries - 1) end.

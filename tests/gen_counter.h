@@ -181,17 +181,6 @@ static const cnode_behaviour counter = {
 
 /* ---- the world around it ---- */
 
-static struct { int calls, code; char reason[128]; } started;
-static inline void on_started(void *ctx, cnode_pid pid, int code, cnode_term reason)
-{
-	(void)ctx; (void)pid;
-	started.calls++;
-	started.code = code;
-	started.reason[0] = '\0';
-	if (reason.size_)
-		cnode_term_print(reason, started.reason, sizeof started.reason);
-}
-
 static inline int start(const cnode_behaviour *b, const char *args, struct cn_process_spec spec, cnode_pid *pid)
 {
 	cnode_term list = text_term(args);

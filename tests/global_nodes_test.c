@@ -2,6 +2,7 @@
 /* global: whole nodes in one program that form a cluster over loopback. */
 #include "cnode/base/base.h"
 #include "cnode/cnode.h"
+#include "tests/loopback.h"
 #include "tests/tap.h"
 
 #include <stdio.h>
@@ -48,15 +49,10 @@ static int fails(cnode_process *self, void *context, cnode_term args, cnode_term
 
 static cnode_node *open_node(const char *name, bool hidden)
 {
-	cnode_config cfg = CNODE_CONFIG_INIT;
+	cnode_config cfg = loopback_config(name);
 	cnode_node *n;
-	cfg.name = name;
-	cfg.cookie = "secret";
-	cfg.listen = "127.0.0.1";
-	cfg.epmd = CNODE_EPMD_NONE;
 	cfg.hidden = hidden;
 	cfg.shutdown_timeout = 10;
-	cfg.log_level = CNODE_LOG_ERROR;
 	ck_assert_msg(cnode_node_new(&cfg, &n) == 0, "%s", cnode_node_error(n));
 	const struct { const char *name; cnode_function *f; } functions[] = {
 		{ "first", first }, { "second", second }, { "none", nobody }, { "fails", fails },
@@ -640,41 +636,74 @@ static int count_name(void *context, cnode_term name, cnode_pid pid)
 	return 0;
 }
 
-struct looker {
-	cnode_node *node;
+/* Somebody who sends to a name all the time: some numbered messages for each of its moves. */
+struct sender {
+	cnode_mailbox *mailbox;
 	cnode_term name;
 	_Atomic bool stop;
-	_Atomic unsigned looked, missed;
+	_Atomic int64_t moves, sent, lost;
 };
+#define FOR_EACH_MOVE 20
 
-static void look(void *arg)
+static void send_all_the_time(void *arg)
 {
-	struct looker *l = arg;
-	cnode_pid pid;
-	while (!atomic_load(&l->stop)) {
-		l->missed += cnode_global_whereis(l->node, l->name, &pid) != 0;
-		l->looked++;
+	struct sender *s = arg;
+	while (!atomic_load(&s->stop)) {
+		cnode_pid pid;
+		if (cnode_global_whereis(cnode_process_node(cnode_mailbox_process(s->mailbox)), s->name, &pid) != 0)
+			s->lost++;
+		if (s->sent >= s->moves * FOR_EACH_MOVE)
+			continue;
+		if (cnode_global_send(cnode_mailbox_process(s->mailbox), s->name, "{n,~q}", s->sent + 1) != 0)
+			s->lost++;
+		s->sent++;
 	}
 }
 
-START_TEST(a_name_that_moves_is_never_nobodys)
+/* The next number that came to the mailbox; 0: none is left. */
+static int64_t next_number(cnode_mailbox *mb)
+{
+	cnode_info info;
+	int64_t n = 0;
+	if (cnode_receive(mb, &info, 0) == 0)
+		ck_assert_int_eq(cnode_scan(info.message, "{n,~q}", &n), 0);
+	return n;
+}
+
+/* Each message comes once, to one of the two that had the name when it was sent, and in order to each. */
+START_TEST(a_name_that_moves_takes_its_messages_along)
 {
 	cnode_node *n = open_node("m@127.0.0.1", false);
-	cnode_mailbox *mb[2];
-	struct looker l = { .node = n, .name = term("moves") };
+	cnode_mailbox *mb[3];
+	struct sender s = { .name = term("moves") };
 	struct cn_thread thread;
-	for (int i = 0; i < 2; i++)
+	cnode_pid pid;
+	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(cnode_mailbox_open(n, NULL, &mb[i]), 0);
-	ck_assert_int_eq(cnode_global_register(mb[0], l.name, cnode_self(cnode_mailbox_process(mb[0])), NULL, WAIT), 0);
-	ck_assert_int_eq(cn_thread_start(&thread, "looker", look, &l), 0);
-	/* As often as it takes for the looker to have been there. */
-	for (unsigned i = 1; i <= 2000 || atomic_load(&l.looked) < 1000000; i++)
-		ck_assert_int_eq(cnode_global_re_register(mb[0], l.name, cnode_self(cnode_mailbox_process(mb[i % 2])), NULL, WAIT), 0);
-	atomic_store(&l.stop, true);
+	s.mailbox = mb[2];
+	ck_assert_int_eq(cnode_global_register(mb[0], s.name, cnode_self(cnode_mailbox_process(mb[0])), NULL, WAIT), 0);
+	ck_assert_int_eq(cn_thread_start(&thread, "sender", send_all_the_time, &s), 0);
+	/* As often as it takes for the sender to have been there. */
+	for (unsigned i = 1; i <= 500 || atomic_load(&s.sent) < 500 * FOR_EACH_MOVE / 2; i++) {
+		cnode_pid to = cnode_self(cnode_mailbox_process(mb[i % 2]));
+		s.moves++;
+		ck_assert_int_eq(cnode_global_re_register(mb[i % 2], s.name, to, NULL, WAIT), 0);
+		ck_assert_int_eq(cnode_global_whereis(n, s.name, &pid), 0);
+		ck_assert_msg(cnode_pid_equal(pid, to), "move %u", i);
+	}
+	atomic_store(&s.stop, true);
 	cn_thread_join(&thread);
-	ck_assert_uint_eq(l.missed, 0);
-	cnode_term_drop(l.name);
-	for (int i = 0; i < 2; i++)
+	ck_assert_int_eq(s.lost, 0);
+	int64_t next[2] = { next_number(mb[0]), next_number(mb[1]) }, got[2] = { 0, 0 };
+	for (int64_t want = 1; want <= s.sent; want++) {
+		int at = next[1] == want;
+		ck_assert_msg(next[at] == want, "of %d and %d it is the turn of %d", (int)next[0], (int)next[1], (int)want);
+		got[at]++;
+		next[at] = next_number(mb[at]);
+	}
+	ck_assert(next[0] == 0 && next[1] == 0 && got[0] > 0 && got[1] > 0);
+	cnode_term_drop(s.name);
+	for (int i = 0; i < 3; i++)
 		cnode_mailbox_close(mb[i]);
 	cnode_node_free(n);
 }
@@ -724,7 +753,7 @@ int main(void)
 	tcase_add_test(t, a_node_that_leaves_the_cluster_is_alone);
 	tcase_add_test(t, a_name_server_that_has_ended_joins_anew);
 	tcase_add_test(t, every_kernel_service_is_there_again);
-	tcase_add_test(t, a_name_that_moves_is_never_nobodys);
+	tcase_add_test(t, a_name_that_moves_takes_its_messages_along);
 	tcase_add_test(t, whereis_is_quick);
 	suite_add_tcase(s, t);
 	return tap_run(s);

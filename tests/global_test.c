@@ -63,6 +63,30 @@ START_TEST(a_third_node_that_comes_is_told_in_sync)
 }
 END_TEST
 
+START_TEST(a_third_node_that_was_let_go_of_while_it_was_dialled_begins_anew)
+{
+	begin_session();
+	frame("r1@vm", frame_lock_set_25);
+	frame("r1@vm", frame_exchange_25);
+	frame("r1@vm", frame_resolved_25);
+	tell_server("r1@vm", "{lost_connection,'r1@vm',1,1,'r2@vm'}");
+	forget();
+	event("r2@vm", true);
+	ck_assert_ptr_null(was_said("in_sync"));
+	ck_assert_ptr_nonnull(was_said("{'$gen_cast',{init_connect,{8,"));
+	/* It is lost like any other then, and told of again it is dialled again. */
+	tell_server("r1@vm", "{'$gen_cast',{new_nodes,'r1@vm',[],[],[{'r2@vm',8}],[]}}");
+	tell_server("r1@vm", "{'$gen_call',{~p,~r},get_known}", remote(55), remote_ref(1));
+	ck_assert_ptr_nonnull(was_said("[r1@vm,r2@vm]}"));
+	event("r2@vm", false);
+	tell_server("r1@vm", "{'$gen_cast',{new_nodes,'r1@vm',[],[],[{'r2@vm',8}],[]}}");
+	forget();
+	event("r2@vm", true);
+	ck_assert_ptr_nonnull(was_said("{'$gen_cast',{in_sync,px@vm,overlap_obey}}"));
+	ck_assert_ptr_null(was_said("init_connect"));
+}
+END_TEST
+
 START_TEST(all_forms_of_a_call_are_answered_with_their_tag)
 {
 	frame("r1@vm", frame_set_lock_25);
@@ -101,6 +125,88 @@ START_TEST(a_name_is_registered_only_for_the_holder_of_the_lock)
 	ck_assert_int_eq(cnode_term_type(method), CNODE_TYPE_FUN);
 	cnode_term_drop(method);
 	cnode_term_drop(name);
+}
+END_TEST
+
+static cnode_global_info looked(void)
+{
+	cnode_global_info info = { .size = sizeof info };
+	ck_assert_int_eq(cn_global_look(G, &info), 0);
+	return info;
+}
+
+/*
+ * Processes of a peer that share one lock: work that grows with their square, when they lock and when their node goes, would take
+ * longer than a test may.
+ */
+START_TEST(any_number_of_processes_may_share_a_lock)
+{
+	enum { MANY = 40000 };
+	at("r1@vm");
+	for (uint32_t id = 1; id <= MANY; id++) {
+		cnode_term t;
+		ck_assert_int_eq(cnode_format(&t, "{'$gen_call',{~p,~r},{set_lock,{res,same}}}", remote(id), remote_ref(id)), 0);
+		struct cn_signal sig = FROM_PEER(MESSAGE, remote(id), ((cnode_pid){ 0 }), .term = t);
+		sig.to_name = SERVER;
+		ck_assert_int_eq(cn_procs_deliver(W.procs, &sig), 0);
+		cnode_term_drop(t);
+	}
+	run();
+	ck_assert_uint_eq(looked().locks, 1);
+	/* Only who holds it gives it back, and the others keep it. */
+	tell_server("r1@vm", "{'$gen_call',{~p,~r},{del_lock,{res,same}}}", remote(MANY + 1), remote_ref(1));
+	tell_server("r1@vm", "{'$gen_call',{~p,~r},{del_lock,{res,same}}}", remote(1), remote_ref(1));
+	ck_assert_uint_eq(looked().locks, 1);
+	cnode_name r1;
+	cnode_name_of("r1@vm", &r1);
+	while (!cn_procs_nodedown(W.procs, r1, UINT64_MAX, "noconnection", 1000))
+		continue;
+	run();
+	ck_assert_uint_eq(looked().locks, 0);
+}
+END_TEST
+
+START_TEST(locks_beyond_the_limit_are_not_granted)
+{
+	G->config.max_locks = 2;
+	at("r1@vm");
+	for (uint32_t id = 1; id <= 3; id++)
+		tell_server("r1@vm", "{'$gen_call',{~p,~r},{set_lock,{{res,~i},me}}}", remote(55), remote_ref(id), (int)id);
+	ck_assert_uint_eq(looked().locks, 2);
+	ck_assert_ptr_nonnull(was_said(",false}"));
+	/* Who has it is granted it again, and with one given back there is room for another. */
+	forget();
+	tell_server("r1@vm", "{'$gen_call',{~p,~r},{set_lock,{{res,1},me}}}", remote(55), remote_ref(4));
+	tell_server("r1@vm", "{'$gen_call',{~p,~r},{del_lock,{{res,2},me}}}", remote(55), remote_ref(5));
+	tell_server("r1@vm", "{'$gen_call',{~p,~r},{set_lock,{{res,3},me}}}", remote(55), remote_ref(6));
+	ck_assert_ptr_null(was_said(",false}"));
+	ck_assert_uint_eq(looked().locks, 2);
+}
+END_TEST
+
+/* What visible nodes register is the whole cluster's; a hidden one asks for itself, by rex or as here. */
+START_TEST(a_hidden_node_has_no_name_that_the_list_refuses)
+{
+	cnode_pid pid;
+	ck_assert_int_eq(cn_guard_set(guard, CNODE_ACCESS_REGISTER, "n25", "friend@vm"), 0);
+	frame("r1@vm", frame_register_25);
+	ck_assert_ptr_nonnull(was_said(",not_allowed}"));
+	ck_assert(!is_registered("n25", &pid));
+	event("r1@vm", true);
+	frame("r1@vm", frame_register_25);
+	ck_assert_ptr_nonnull(was_said(",yes}"));
+	ck_assert(is_registered("n25", &pid));
+	forget();
+	at("o27@vm");
+	tell_server("o27@vm", "{'$gen_call',{~p,~r},{unregister,n25}}", remote(55), remote_ref(1));
+	tell_server("o27@vm", "{'$gen_call',{~p,~r},{register_ext,n25,~p,x,'o27@vm'}}", remote(55), remote_ref(2), remote(55));
+	ck_assert_uint_eq(said_count, 2);
+	ck_assert(strstr(said[0], ",not_allowed}") && strstr(said[1], ",not_allowed}"));
+	cnode_pid still;
+	ck_assert(is_registered("n25", &still) && cnode_pid_equal(still, pid));
+	cnode_refusal_counts counts = CNODE_REFUSAL_COUNTS_INIT;
+	cn_guard_counts(guard, &counts);
+	ck_assert_uint_eq(counts.registrations, 3);
 }
 END_TEST
 
@@ -206,6 +312,39 @@ START_TEST(a_flood_of_init_connects_is_put_off)
 }
 END_TEST
 
+/* OTP's sync_other, when global has let go of the node meanwhile. */
+START_TEST(a_node_that_says_in_sync_and_goes_on_is_joined_anew)
+{
+	begin_session();
+	forget();
+	tell_server("r1@vm", "{'$gen_cast',{in_sync,'r1@vm',true}}");
+	frame("r1@vm", frame_lock_set_25);
+	ck_assert(!locks_global_is_set(G));
+	ck_assert_ptr_null(was_said("init_connect"));
+	cn_sched_expire(W.procs, cn_now() + 3 * CN_NS_PER_S, 1000);
+	run();
+	ck_assert_ptr_nonnull(was_said("{init_connect,{8,-576460752303423486}"));
+	/* He begins anew too, and what he had begun is over. */
+	frame("r1@vm", frame_init_connect_25);
+	ck_assert_ptr_nonnull(was_said("{init_connect_ack,px@vm,-576460752303423484,-576460752303423486}"));
+}
+END_TEST
+
+START_TEST(a_node_that_says_in_sync_and_becomes_known_is_not_joined_anew)
+{
+	begin_session();
+	event("r2@vm", true);
+	tell_server("r2@vm", "{'$gen_cast',{new_nodes,'r2@vm',[],[],[{'r2@vm',8}],[]}}");
+	tell_server("r1@vm", "{'$gen_cast',{in_sync,'r1@vm',true}}");
+	frame("r1@vm", frame_lock_set_25);
+	tell_server("r2@vm", "{'$gen_cast',{new_nodes,'r2@vm',[],[],[{'r1@vm',8}],[]}}");
+	forget();
+	cn_sched_expire(W.procs, cn_now() + 3 * CN_NS_PER_S, 1000);
+	run();
+	ck_assert_ptr_null(was_said("init_connect"));
+}
+END_TEST
+
 START_TEST(a_node_that_stalls_is_disconnected)
 {
 	begin_session();
@@ -224,13 +363,6 @@ static void pass(uint64_t seconds)
 {
 	cn_sched_expire(W.procs, cn_now() + seconds * CN_NS_PER_S, 1000);
 	run();
-}
-
-static cnode_global_info looked(void)
-{
-	cnode_global_info info = { .size = sizeof info };
-	ck_assert_int_eq(cn_global_look(G, &info), 0);
-	return info;
 }
 
 START_TEST(a_node_that_holds_the_lock_and_stalls_is_disconnected)
@@ -527,8 +659,14 @@ int main(void)
 	tcase_add_test(t, a_session_is_begun_acknowledged_and_finished);
 	tcase_add_test(t, a_third_node_that_cannot_be_reached_is_given_up);
 	tcase_add_test(t, a_third_node_that_comes_is_told_in_sync);
+	tcase_add_test(t, a_node_that_says_in_sync_and_goes_on_is_joined_anew);
+	tcase_add_test(t, a_node_that_says_in_sync_and_becomes_known_is_not_joined_anew);
+	tcase_add_test(t, a_third_node_that_was_let_go_of_while_it_was_dialled_begins_anew);
 	tcase_add_test(t, all_forms_of_a_call_are_answered_with_their_tag);
 	tcase_add_test(t, a_name_is_registered_only_for_the_holder_of_the_lock);
+	tcase_add_test(t, any_number_of_processes_may_share_a_lock);
+	tcase_add_test(t, locks_beyond_the_limit_are_not_granted);
+	tcase_add_test(t, a_hidden_node_has_no_name_that_the_list_refuses);
 	tcase_add_test(t, without_a_lock_a_name_is_taken_unless_the_last_holder_was_lost);
 	tcase_add_test(t, a_name_ends_with_its_process_and_by_unregister);
 	tcase_add_test(t, names_are_equal_however_they_were_sent);

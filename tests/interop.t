@@ -28,12 +28,9 @@ mkfifo "$tmp/stdin"
 daemon=$!
 pids="$pids $daemon"
 exec 7>"$tmp/stdin"             # held open: the node ends with its standard input
-i=0
-until grep -q ready "$tmp/node.log"; do
-	i=$((i + 1))
-	if ! kill -0 $daemon 2>/dev/null || test $i -gt 400; then sed 's/^/# /' "$tmp/node.log"; echo 'Bail out! the node does not start'; exit 1; fi
-	sleep 0.05
-done
+touch "$tmp/node.log"           # the shell may not have made it yet
+timeout 60 tail -n +1 -f --pid=$daemon "$tmp/node.log" 2>/dev/null | grep -q ready ||
+	{ sed 's/^/# /' "$tmp/node.log"; echo 'Bail out! the node does not start'; exit 1; }
 port=$(sed -n 's/.*ready (port \([0-9]*\),.*/\1/p' "$tmp/node.log")
 
 n=0

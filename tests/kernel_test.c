@@ -34,6 +34,11 @@ static const struct {
 	{ "\"~.16# ~.16+ ~.2# ~#\"", "[255,-255,5,10]", "16#FF -16#ff 2#101 10#10" },
 	{ "\"~x ~X\"", "[17,\"0x\",-255,\"16#\"]", "0x17 -16#255" },
 	{ "\"~.16x\"", "[255,\"0x\"]", "0xff" },
+	{ "\"~.16X|\"", "[255,\"pppppppppppppppppppppppppppppppppppppppp\"]", "ppppppppppppppppppppppppppppppppppppppppFF|" },
+	{ "\"~tx\"", "[7,[8364,8364,8364,8364,8364,8364,8364,8364,8364,8364,8364]]",
+	  "\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac\xe2\x82\xac" "7" },
+	{ "\"~# ~X\"", "[1180591620717411303424,-1180591620717411303424,\"x\"]", "10#1180591620717411303424 -x1180591620717411303424" },
+	{ "\"~-5c|~-5.2c|\"", "[$a,$a]", "aaaaa|aa   |" },
 	{ "\"~b\"", "[123456789012345678901234567890]", "123456789012345678901234567890" },
 	{ "\"~30b|\"", "[-123456789012345678901]", "        -123456789012345678901|" },
 	{ "\"~f ~.2f ~10.3f|~-10.3f|\"", "[1.5,2.25,5.125,5.125]", "1.500000 2.25      5.125|5.125     |" },
@@ -89,6 +94,20 @@ START_TEST(formats_as_io_lib_does)
 }
 END_TEST
 
+START_TEST(a_zero_in_a_format_is_a_character)
+{
+	cnode_term format = parsed("[97,0,$~,$p,98]"), args = parsed("[x]");
+	struct cn_buf out;
+	cn_buf_init(&out, 0);
+	ck_assert(cn_io_format(&out, format, args));
+	ck_assert_uint_eq(out.size, 4);
+	ck_assert_mem_eq(out.data, "a\0xb", 4);
+	cn_buf_fini(&out);
+	cnode_term_drop(format);
+	cnode_term_drop(args);
+}
+END_TEST
+
 START_TEST(a_format_cannot_ask_for_all_memory)
 {
 	struct cn_buf format, out;
@@ -138,6 +157,7 @@ int main(void)
 	Suite *s = suite_create("kernel");
 	TCase *t = tcase_create("io");
 	tcase_add_loop_test(t, formats_as_io_lib_does, 0, (int)CN_ARRAY_SIZE(formats));
+	tcase_add_test(t, a_zero_in_a_format_is_a_character);
 	tcase_add_test(t, a_format_cannot_ask_for_all_memory);
 	tcase_add_test(t, without_memory_it_is_an_error);
 	suite_add_tcase(s, t);

@@ -95,7 +95,7 @@ load(Parent, Keeper, Left) ->
 call(Keeper) ->
     try is_integer(gen_server:call({via, cnode_process, Keeper}, {add, 1}, ?TIMEOUT))
     catch
-        exit:{noproc, _} -> receive after 1 -> false end;      % there is no process just now
+        exit:{noproc, _} -> receive after 1 -> false end;      % there is no process just now: not to spin
         exit:{noconnection, _} -> false;
         exit:{{nodedown, ?N}, _} -> false
     end.

@@ -198,6 +198,43 @@ START_TEST(loses_no_task_when_threads_post_all_the_time)
 }
 END_TEST
 
+/* One that is posted already: what was written before the post that added nothing is there when the task runs. */
+static struct note {
+	struct cn_task task;
+	int written, read;              /* nothing but the posts is between their writing and their reading */
+	bool added;
+	_Atomic bool posted;            /* relaxed: orders nothing */
+} note;
+
+static void read_note(struct cn_task *t)
+{
+	(void)t;
+	note.read = note.written;
+}
+
+static void write_note(void *arg)
+{
+	(void)arg;
+	note.written = 7;
+	note.added = cn_wake_post(loop, &note.task);
+	atomic_store_explicit(&note.posted, true, memory_order_relaxed);
+}
+
+START_TEST(shows_a_task_what_was_written_before_any_of_its_posts)
+{
+	struct cn_thread thread;
+	cn_task_init(&note.task, read_note);
+	cn_wake_post(loop, &note.task);
+	ck_assert_int_eq(cn_thread_start(&thread, "writer", write_note, NULL), 0);
+	while (!atomic_load_explicit(&note.posted, memory_order_relaxed))
+		continue;
+	cn_loop_poll(loop, 0);
+	ck_assert_int_eq(note.read, 7);
+	cn_thread_join(&thread);
+	ck_assert(!note.added);
+}
+END_TEST
+
 /* ---- deadlines ---- */
 
 static int fired[8], fired_count;
@@ -757,6 +794,7 @@ int main(void)
 	tcase_add_test(real, runs_a_task_that_posts_itself_in_the_next_round_without_waiting);
 	tcase_add_test(real, is_woken_by_a_task_from_another_thread);
 	tcase_add_test(real, loses_no_task_when_threads_post_all_the_time);
+	tcase_add_test(real, shows_a_task_what_was_written_before_any_of_its_posts);
 	tcase_add_test(fake, fires_timers_in_the_order_of_their_deadlines);
 	tcase_add_test(fake, lets_a_timer_set_itself_again_and_stop_another);
 	tcase_add_test(real, waits_until_a_deadline_and_not_much_longer);

@@ -5,6 +5,7 @@
  */
 #include "cnode/base/base.h"
 #include "cnode/cnode.h"
+#include "tests/loopback.h"
 #include "tests/tap.h"
 
 #include <pthread.h>
@@ -29,13 +30,8 @@ static const char *name_of(int i)
 
 static void open_node(int i)
 {
-	cnode_config cfg = CNODE_CONFIG_INIT;
-	cfg.name = name_of(i);
-	cfg.cookie = "secret";
-	cfg.listen = "127.0.0.1";
-	cfg.epmd = CNODE_EPMD_NONE;
+	cnode_config cfg = loopback_config(name_of(i));
 	cfg.threads = 1;
-	cfg.log_level = CNODE_LOG_ERROR;
 	ck_assert_msg(cnode_node_new(&cfg, &node[i]) == 0 && cnode_node_start(node[i]) == 0, "%s", cnode_node_error(node[i]));
 	ck_assert_int_eq(cnode_mailbox_open(node[i], NULL, &box[i]), 0);
 }

@@ -71,7 +71,8 @@ up() {
 	os_pid=$("$release" rpc 'IO.puts(CNode.Program.os_pid(Sample.Program))')
 	test -d "/proc/$os_pid"
 }
-gone() { i=0; while test -d "/proc/$1"; do i=$((i + 1)); test $i -lt 200 || return 1; sleep 0.05; done; }
+# tail ends with the process.
+gone() { timeout 30 tail -s 0.05 -f --pid="$1" /dev/null; }
 check "the release answers with what C computes" up
 stops() { "$release" stop && wait "$beam"; beam=; gone "$os_pid"; }
 check "when it stops, the C node does too" stops

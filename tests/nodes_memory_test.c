@@ -12,6 +12,7 @@ static void open_nodes_with_scarce_memory(void)
 	alloc_fail_install();
 	open_nodes();
 	ck_assert_int_eq(cnode_factory_add(a, "probe", &probe, NULL, CNODE_NO_NODES), 0);
+	ck_assert_int_eq(cnode_function_allow(b, "erlang", "node", "*"), 0);
 }
 
 static int ping(void)
@@ -25,6 +26,52 @@ static int call_db(void)
 	int rc = cnode_call_name(mb, "db", B, WAIT, &reply, "count");
 	if (rc == 0)
 		cnode_term_drop(reply);
+	return rc;
+}
+
+/* A function of b by its rex, as `word` has it. */
+static int rex(const char *word)
+{
+	cnode_term reply;
+	int rc = cnode_call_name(mb, "rex", B, WAIT, &reply, "{~a,erlang,node,[],user}", word);
+	if (rc == 0)
+		cnode_term_drop(reply);
+	return rc;
+}
+
+static int rex_call(void)
+{
+	return rex("call");
+}
+
+static int rex_block_call(void)
+{
+	return rex("block_call");
+}
+
+static int rex_refuses(void)
+{
+	cnode_term reply;
+	int rc = cnode_call_name(mb, "rex", B, WAIT, &reply, "{call,erlang,memory,[],user}");
+	if (rc == 0)
+		cnode_term_drop(reply);
+	return rc;
+}
+
+/* Output to the user of b, as io:put_chars does it. */
+static int write_there(void)
+{
+	cnode_ref ref;
+	cnode_info m;
+	int rc = cnode_monitor_name(self(), "user", B, &ref);
+	if (rc != 0)
+		return rc;
+	rc = cnode_send_name(self(), "user", B, "{io_request,~p,~r,{put_chars,unicode,<<>>}}", cnode_self(self()), ref);
+	if (rc == 0)
+		rc = cnode_receive(mb, &m, WAIT);
+	if (rc == 0 && m.kind == CNODE_DOWN)
+		rc = cn_term_is_atom(m.reason, "noproc") ? CNODE_ENOPROC : CNODE_ELOST;
+	cnode_demonitor(self(), ref, CNODE_FLUSH);
 	return rc;
 }
 
@@ -64,12 +111,18 @@ static const struct {
 	const char *name;
 	int (*run)(void);
 	bool connected;             /* else it waits for a connection first */
+	bool of_service;            /* net_kernel, rex or user is asked */
 } deeds[] = {
-	{ "ping", ping, false },
-	{ "call", call_db, false },
-	{ "call", call_db, true },
-	{ "spawn", spawn_there, true },
-	{ "spawn of its own", spawn_here, true },
+	{ "ping", ping, false, true },
+	{ "call", call_db, false, false },
+	{ "call", call_db, true, false },
+	{ "spawn", spawn_there, false, false },
+	{ "spawn", spawn_there, true, false },
+	{ "spawn of its own", spawn_here, true, false },
+	{ "call of rex", rex_call, true, true },
+	{ "call of rex that is refused", rex_refuses, true, true },
+	{ "block_call", rex_block_call, true, true },
+	{ "output", write_there, true, true },
 };
 
 /* The end of a connection that lacked memory may be heard of a little later, by whoever asks next. */
@@ -117,10 +170,12 @@ START_TEST(whoever_waits_hears_something_when_memory_lacks)
 		alloc_fail_at(++k, rest);
 		int rc = deeds[_i / 2].run();
 		reached = alloc_fail_never();
+		if (rc == CNODE_ENOMEM && deeds[_i / 2].run == ping)
+			ck_assert_msg(strstr(cnode_mailbox_error(mb), "memory"), "%s", cnode_mailbox_error(mb));
 		/* An error is an answer; that nothing came for 20 s is none. */
 		ck_assert_msg(rc != CNODE_ETIMEOUT, "%s: nothing was heard when allocation %ld%s failed", name, k, rest ? " and the rest" : "");
-		/* net_kernel, which answers pings, is started again, but later each time. */
-		ck_assert_msg(reached || rc == 0 || is_aftermath(rc) || (rc == CNODE_ENOPROC && deeds[_i / 2].run == ping), "%s: %s",
+		/* A service that ended is started again, but later each time. */
+		ck_assert_msg(reached || rc == 0 || is_aftermath(rc) || (rc == CNODE_ENOPROC && deeds[_i / 2].of_service), "%s: %s",
 			      name, cnode_mailbox_error(mb));
 		/* Then all was not done yet. */
 		if (!reached && is_aftermath(rc) && aftermaths++ < 10)
@@ -128,6 +183,29 @@ START_TEST(whoever_waits_hears_something_when_memory_lacks)
 		works_again(k);
 	}
 	ck_assert_int_gt(k, 3);
+}
+END_TEST
+
+START_TEST(a_message_that_cannot_be_shown_for_lack_of_memory_stays)
+{
+	cnode_info m;
+	cnode_ref ref;
+	long k = 0, lacked = 0;
+	/* Another thread may take the failure. */
+	while (lacked < 2) {
+		ck_assert_int_lt(++k, 1000);
+		ck_assert_int_eq(cnode_monitor_name(self(), "nobody", NULL, &ref), 0);
+		alloc_fail_at(1 + k % 4, 0);
+		int rc = cnode_receive(mb, &m, WAIT);
+		alloc_fail_never();
+		if (rc == CNODE_ENOMEM) {
+			lacked++;
+			rc = cnode_receive(mb, &m, 0);
+		}
+		ck_assert_msg(rc == 0, "%s", cnode_strerror(rc));
+		ck_assert_int_eq(m.kind, CNODE_DOWN);
+		ck_assert(cnode_ref_equal(m.ref, ref));
+	}
 }
 END_TEST
 
@@ -223,6 +301,7 @@ int main(void)
 	TCase *tc = tcase_create("two");
 	tcase_set_timeout(tc, 110);
 	tcase_add_checked_fixture(tc, open_nodes_with_scarce_memory, close_nodes);
+	tcase_add_test(tc, a_message_that_cannot_be_shown_for_lack_of_memory_stays);
 	tcase_add_loop_test(tc, whoever_waits_hears_something_when_memory_lacks, 0, 2 * CN_ARRAY_SIZE(deeds));
 	suite_add_tcase(s, tc);
 	return tap_run(s);

@@ -1,7 +1,133 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* When a peer that is to be kept (a seed) is dialled again. */
+/* The table of peers: how long one is known, and when one that is to be kept (a seed) is dialled again. */
 #include "cnode/node/peer.h"
+#include "tests/alloc_fail.h"
 #include "tests/tap.h"
+
+/* ---- a node without a network: each attempt to connect ends at once ---- */
+
+static struct cn_cluster *cluster;
+static struct cn_loop *loop;
+static struct cn_procs *procs;
+static cnode_name other;
+
+static void open_cluster(void)
+{
+	static const struct cn_cluster_ops ops = { 0 };
+	struct cn_cluster_config config = { .name = "me@h", .cookie = "secret" };
+	struct cn_procs_config process_config = { .creation = 5 };
+	cnode_name me;
+	alloc_fail_install();
+	ck_assert_int_eq(cnode_name_of("me@h", &me), 0);
+	ck_assert_int_eq(cnode_name_of("other@h", &other), 0);
+	process_config.node = me;
+	ck_assert_int_eq(cn_loop_new(NULL, &loop), 0);
+	cn_lead_take(loop);
+	ck_assert_int_eq(cn_procs_new(&process_config, NULL, NULL, &procs), 0);
+	ck_assert_int_eq(cn_cluster_new(&config, loop, procs, NULL, &ops, NULL, &cluster), 0);
+}
+
+static void close_cluster(void)
+{
+	cn_cluster_free(cluster);
+	cn_procs_free(procs);
+	cn_lead_release(loop);
+	cn_loop_free(loop);
+}
+
+static bool is_known(void)
+{
+	return cn_cluster_knows(cluster, "other@h");
+}
+
+/* The holder of the lead is through with the peer (its last connection is over, say). */
+static void forget_if_idle(void)
+{
+	cn_mutex_lock(&cluster->lock);
+	struct cn_peer *peer = cn_peer_find(cluster, other);
+	cn_mutex_unlock(&cluster->lock);
+	cn_peer_forget_idle(peer);
+}
+
+static int monitor_it(uint64_t epoch)
+{
+	struct cn_signal sig = { .kind = CN_SIG_MONITOR, .from = { .node = cluster->name, .id = 1, .creation = 5 }, .to_name = "db",
+				 .node = other, .epoch = epoch, .ref = { .node = cluster->name, .words = 3, .creation = 5 } };
+	return cn_cluster_send(cluster, &sig, 0);
+}
+
+START_TEST(whoever_got_the_number_of_the_next_connection_hears_that_there_is_none)
+{
+	uint64_t epoch, next;
+	ck_assert_int_eq(cn_cluster_epoch(cluster, other, &epoch), 0);
+	/* Between the question and the signal: a peer that is made anew would have a number of its own. */
+	forget_if_idle();
+	ck_assert(is_known());
+	ck_assert_int_eq(monitor_it(epoch), 0);
+	cn_loop_poll(loop, 0);
+	ck_assert(!is_known());
+	ck_assert_int_eq(cn_cluster_epoch(cluster, other, &next), 0);
+	ck_assert_uint_gt(next, epoch);
+}
+END_TEST
+
+/* Or else the relation would be of a number that no connection ever has, and nothing be heard of it. */
+START_TEST(there_is_no_number_without_memory_for_the_peer)
+{
+	uint64_t epoch = 0;
+	int rc = CNODE_ENOMEM;
+	for (long k = 1; rc != 0; k++) {
+		alloc_fail_at(k, 0);
+		rc = cn_cluster_epoch(cluster, other, &epoch);
+		ck_assert(rc == (alloc_fail_never() ? CNODE_ENOMEM : 0));
+		ck_assert(is_known() == (rc == 0));
+	}
+	ck_assert_uint_ne(epoch, CN_EPOCH_ANY);
+}
+END_TEST
+
+/* An answer, say, to a node that has gone: one that calls itself differently each time it comes. */
+START_TEST(what_is_said_too_late_leaves_no_peer_behind)
+{
+	uint64_t epoch;
+	ck_assert_int_eq(cn_cluster_epoch(cluster, other, &epoch), 0);
+	ck_assert_int_eq(cn_cluster_connect(cluster, "other@h", false, NULL, NULL), 0);
+	ck_assert(!is_known());
+	ck_assert_int_eq(monitor_it(epoch), 0);
+	ck_assert(!is_known());
+}
+END_TEST
+
+/* As another thread would, between the end of an attempt and the peer's being forgotten. */
+static void ask_for_epoch(void *epoch, int code, const char *text)
+{
+	(void)text;
+	ck_assert_int_lt(code, 0);
+	if (cn_cluster_epoch(cluster, other, epoch) != 0)
+		*(uint64_t *)epoch = CN_EPOCH_ANY;
+}
+
+static void connect_without_memory(void)
+{
+	uint64_t epoch = CN_EPOCH_ANY;
+	int rc = cn_cluster_connect(cluster, "other@h:4711", false, ask_for_epoch, &epoch);
+	ck_assert(rc == 0 || rc == CNODE_ENOMEM);
+	/* Nothing is kept of an attempt that could not be begun. */
+	ck_assert(rc == 0 || !is_known());
+	if (epoch == CN_EPOCH_ANY)
+		return;
+	rc = monitor_it(epoch);
+	ck_assert(rc == 0 || rc == CNODE_ENOMEM);
+	cn_cluster_chores(&cluster->chores);
+}
+
+START_TEST(an_attempt_without_memory_leaves_no_peer_behind)
+{
+	alloc_fail_each(connect_without_memory);
+}
+END_TEST
+
+/* ---- trying again ---- */
 
 #define DRAWS 500
 
@@ -46,6 +172,13 @@ END_TEST
 int main(void)
 {
 	Suite *s = suite_create("peers");
+	TCase *table = tcase_create("table");
+	tcase_add_checked_fixture(table, open_cluster, close_cluster);
+	tcase_add_test(table, whoever_got_the_number_of_the_next_connection_hears_that_there_is_none);
+	tcase_add_test(table, there_is_no_number_without_memory_for_the_peer);
+	tcase_add_test(table, what_is_said_too_late_leaves_no_peer_behind);
+	tcase_add_test(table, an_attempt_without_memory_leaves_no_peer_behind);
+	suite_add_tcase(s, table);
 	TCase *c = tcase_create("backoff");
 	tcase_add_test(c, waits_twice_as_long_each_time_up_to_thirty_seconds);
 	tcase_add_test(c, no_two_wait_equally_long);

@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "cnode/cnode.h"
+#include "tests/loopback.h"
 #include "tests/tap.h"
 
 #define NODES 3
@@ -30,13 +31,8 @@ static void open_nodes(void)
 	char source[256] = "list:";
 	size_t used = strlen(source);
 	for (int i = 0; i < NODES; i++) {
-		cnode_config cfg = CNODE_CONFIG_INIT;
 		snprintf(name[i], sizeof name[i], "n%d@127.0.0.1", i);
-		cfg.name = name[i];
-		cfg.cookie = "secret";
-		cfg.listen = "127.0.0.1";
-		cfg.epmd = CNODE_EPMD_NONE;
-		cfg.log_level = CNODE_LOG_ERROR;
+		cnode_config cfg = loopback_config(name[i]);
 		ck_assert_msg(cnode_node_new(&cfg, &node[i]) == 0, "%s", cnode_node_error(node[i]));
 		ck_assert_int_eq(cnode_pg_start(node[i], NULL, CNODE_PG_HIDDEN), 0);
 		ck_assert_msg(cnode_node_start(node[i]) == 0, "%s", cnode_node_error(node[i]));

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cnode/cnode.h"
+#include "tests/loopback.h"
 #include "tests/tap.h"
 
 #define WAIT 20000      /* ms; nothing here takes long, a machine may */
@@ -27,12 +28,8 @@ static const cnode_behaviour worker = { CNODE_BEHAVIOUR_INIT, .handle_call = wor
 
 static void open_node(int i, const char *listen)
 {
-	cnode_config cfg = CNODE_CONFIG_INIT;
-	cfg.name = names[i];
-	cfg.cookie = "secret";
+	cnode_config cfg = loopback_config(names[i]);
 	cfg.listen = listen;
-	cfg.epmd = CNODE_EPMD_NONE;
-	cfg.log_level = CNODE_LOG_ERROR;
 	ck_assert_msg(cnode_node_new(&cfg, &nodes[i]) == 0, "%s", cnode_node_error(nodes[i]));
 	ck_assert_int_eq(cnode_factory_add(nodes[i], "worker", &worker, NULL, names[A]), 0);
 	ck_assert_msg(cnode_node_start(nodes[i]) == 0, "%s", cnode_node_error(nodes[i]));

@@ -42,22 +42,6 @@ static const struct cn_process_class code_class = {
 	.name = "code", .init = code_init, .terminate = code_terminate, .fini = code_fini, .run = code_run,
 };
 
-static struct {
-	int calls, code;
-	char reason[64];
-} started;
-
-static void on_started(void *ctx, cnode_pid pid, int rc, cnode_term reason)
-{
-	(void)ctx;
-	(void)pid;
-	started.calls++;
-	started.code = rc;
-	started.reason[0] = '\0';
-	if (reason.size_)
-		cnode_term_print(reason, started.reason, sizeof started.reason);
-}
-
 static int spawn(cnode_pid *pid)
 {
 	static char arg;

@@ -230,6 +230,50 @@ START_TEST(each_relation_ends_once_when_connections_flap)
 }
 END_TEST
 
+/* Of what is monitored, all that is heard has to do with a connection: the process of this node lives. */
+static void hears_of_the_peer_only(struct cnode_process *self)
+{
+	struct cn_message *m;
+	while ((m = cn_process_receive(self, NULL, NULL))) {
+		CHECK(m->kind == CN_MSG_DOWN && m->about->pid.node == W.peer);
+		cn_message_free(self, m);
+	}
+}
+
+/* Monitors of the peer, and where each was in memory, at once, one of a process of this node. */
+static void monitors_change_over(void *arg)
+{
+	struct cnode_process *self = hand(NULL);
+	cnode_ref ref[32];
+	for (int i = 0; i < 1500; i++) {
+		for (uint32_t k = 0; k < CN_ARRAY_SIZE(ref); k++)
+			CHECK(cnode_monitor(self, remote(k + 1), &ref[k]) == 0);
+		for (uint32_t k = 0; k < CN_ARRAY_SIZE(ref); k++) {
+			CHECK(cnode_demonitor(self, ref[k], 0) == 0);
+			CHECK(cnode_monitor(self, cnode_self(arg), &ref[k]) == 0);
+		}
+		hears_of_the_peer_only(self);
+		for (uint32_t k = 0; k < CN_ARRAY_SIZE(ref); k++)
+			CHECK(cnode_demonitor(self, ref[k], 0) == 0);
+	}
+	hears_of_the_peer_only(self);
+	hand_exit(self, "done");
+}
+START_TEST(a_connection_that_ends_takes_nothing_along_that_came_in_the_place_of_what_had_to_do_with_it)
+{
+	struct cn_thread lead, owner;
+	struct cnode_process *local = hand(NULL);
+	atomic_store(&W.drop, true);
+	ck_assert_int_eq(cn_thread_start(&lead, "lead", connection_ends, NULL), 0);
+	ck_assert_int_eq(cn_thread_start(&owner, "owner", monitors_change_over, local), 0);
+	cn_thread_join(&owner);
+	atomic_store(&stop, true);
+	cn_thread_join(&lead);
+	ck_assert_int_eq(atomic_load(&failures), 0);
+	hand_exit(local, "done");
+}
+END_TEST
+
 /* ---- order: nothing behind the EXIT, and the EXIT behind everything ---- */
 
 static struct {
@@ -395,14 +439,16 @@ static const struct cn_process_class member_class = { .name = "member", .init = 
 static void worker(void *arg)
 {
 	(void)arg;
-	int idle = 0;
-	while (!atomic_load(&stop) || idle < 3)
-		if (!cn_sched_run(W.procs, false, 0)) {
-			idle++;
-			sched_yield();
-		} else {
+	/* Only a look that began behind the stop says that nothing is left. */
+	for (int idle = 0; idle < 3; ) {
+		bool stopped = atomic_load(&stop);
+		if (cn_sched_run(W.procs, false, 0)) {
 			idle = 0;
+		} else {
+			idle += stopped;
+			sched_yield();
 		}
+	}
 }
 
 START_TEST(a_process_runs_on_one_thread_at_a_time_and_pairs_keep_their_order)
@@ -482,6 +528,106 @@ START_TEST(a_kill_is_heard_at_once_while_the_callback_spins)
 }
 END_TEST
 
+/* ---- the end of everybody ---- */
+
+static int quiet_message(cnode_process *self, void *state, struct cn_message *m)
+{
+	(void)state;
+	cn_message_free(self, m);
+	return 0;
+}
+static const struct cn_process_class quiet_class = { .name = "quiet", .message = quiet_message };
+
+static void spawns_until_closed(void *arg)
+{
+	struct cn_process_spec spec = { .class = &quiet_class };
+	cnode_pid pid;
+	(void)arg;
+	int rc;
+	while ((rc = cn_process_spawn(W.procs, &spec, &pid)) == 0)
+		continue;
+	CHECK(rc == CNODE_ESHUTDOWN);
+}
+START_TEST(who_closes_and_then_ends_all_processes_misses_none)
+{
+	for (int round = 0; round < 100; round++) {
+		struct cn_thread t[2];
+		teardown();
+		setup();
+		for (int i = 0; i < 2; i++)
+			ck_assert_int_eq(cn_thread_start(&t[i], "spawner", spawns_until_closed, NULL), 0);
+		while (cn_procs_count(W.procs) < 20)
+			sched_yield();
+		cn_procs_close(W.procs);
+		cnode_term why = text_term("shutdown");
+		ck_assert_int_eq(cn_procs_exit_all(W.procs, why, true), 0);
+		cnode_term_drop(why);
+		for (int i = 0; i < 2; i++)
+			cn_thread_join(&t[i]);
+		while (cn_sched_run(W.procs, false, 0))
+			continue;
+		ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+	}
+	ck_assert_int_eq(atomic_load(&failures), 0);
+}
+END_TEST
+
+/* ---- death of what is held ---- */
+
+static const struct cn_process_class plain_class = { .name = "plain", .message = spin_message };
+static _Atomic(struct cnode_process *) parent_now;
+
+static void spawns_held(void *arg)
+{
+	struct cn_process_spec spec = { .class = &plain_class, .link = true, .held = true };
+	cnode_pid pid;
+	(void)arg;
+	for (int i = 0; i < 3000; i++) {
+		struct cnode_process *parent = hand(NULL);
+		spec.parent = cnode_self(parent);
+		atomic_store(&parent_now, parent);
+		int rc = cn_process_spawn(W.procs, &spec, &pid);
+		CHECK(rc == 0 || rc == CNODE_EEXITED);
+		while (atomic_load(&parent_now))
+			sched_yield();
+		hand_exit(parent, "normal");
+	}
+	atomic_store(&stop, true);
+}
+static void kills_parents(void *arg)
+{
+	struct cnode_process *self = hand(NULL);
+	uint32_t x = 1;
+	(void)arg;
+	while (!atomic_load(&stop)) {
+		struct cnode_process *parent = atomic_load(&parent_now);
+		if (!parent) {
+			sched_yield();
+			continue;
+		}
+		for (volatile uint32_t i = next(&x) % 512; i > 0; i--)
+			;
+		CHECK(cnode_exit(self, cnode_self(parent), "kill") == 0);
+		atomic_store(&parent_now, NULL);
+	}
+	hand_exit(self, "normal");
+}
+static void held_thread(void *arg)
+{
+	static void (*const body[])(void *) = { spawns_held, kills_parents, worker };
+	body[(uintptr_t)arg](arg);
+}
+/* Whoever spawns it looks at it after it can be found; who kills it then makes it run, to its end. */
+START_TEST(a_held_process_that_is_killed_at_once_is_there_until_its_spawn_returns)
+{
+	threads(3, held_thread);
+	ck_assert_int_eq(atomic_load(&failures), 0);
+	while (cn_sched_run(W.procs, false, 0))
+		continue;
+	ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+}
+END_TEST
+
 /* ---- timers ---- */
 
 static _Atomic int fired;
@@ -544,10 +690,13 @@ int main(void)
 	tcase_set_timeout(t, 120);
 	tcase_add_test(t, four_threads_get_exactly_one_down_and_one_exit_for_each);
 	tcase_add_test(t, each_relation_ends_once_when_connections_flap);
+	tcase_add_test(t, a_connection_that_ends_takes_nothing_along_that_came_in_the_place_of_what_had_to_do_with_it);
 	tcase_add_test(t, exit_and_down_come_behind_all_messages_and_nothing_behind_them);
 	tcase_add_test(t, an_ack_is_never_overtaken_by_a_new_link);
 	tcase_add_test(t, a_process_runs_on_one_thread_at_a_time_and_pairs_keep_their_order);
 	tcase_add_test(t, a_kill_is_heard_at_once_while_the_callback_spins);
+	tcase_add_test(t, who_closes_and_then_ends_all_processes_misses_none);
+	tcase_add_test(t, a_held_process_that_is_killed_at_once_is_there_until_its_spawn_returns);
 	tcase_add_test(t, timers_fire_cancel_and_die_together);
 	suite_add_tcase(s, t);
 	return tap_run(s);

@@ -59,23 +59,6 @@ static const struct cn_process_class prompt_class = {
 	.init = script_init, .message = script_message, .terminate = script_terminate, .fini = script_fini,
 };
 
-static struct {
-	int calls, code;
-	char reason[64];
-	size_t sent_before;             /* signals that had left by then */
-} started;
-
-static void on_started(void *ctx, cnode_pid pid, int code, cnode_term reason)
-{
-	(void)ctx; (void)pid;
-	started.calls++;
-	started.code = code;
-	started.reason[0] = '\0';
-	if (reason.size_)
-		cnode_term_print(reason, started.reason, sizeof started.reason);
-	started.sent_before = (size_t)atomic_load(&W.total);
-}
-
 static cnode_pid spawn_spec(struct script *s, struct cn_process_spec spec)
 {
 	cnode_pid pid = { 0 };

@@ -202,6 +202,20 @@ START_TEST(a_local_parent_has_link_and_monitor_from_the_first_moment)
 }
 END_TEST
 
+/* An atom has up to 255 characters, of up to four bytes; cut elsewhere than at its end it would be none. */
+START_TEST(the_label_of_a_process_is_shown_whole)
+{
+	char label[255 * 2 + 1] = "";
+	struct cn_process_info info;
+	struct script s = { 0 };
+	for (int i = 0; i < 255; i++)
+		memcpy(label + 2 * i, "\xc3\xa4", 3);
+	cnode_pid pid = spawn_spec(&s, (struct cn_process_spec){ .label = label });
+	ck_assert_int_eq(cn_procs_info(W.procs, pid, &info), 0);
+	ck_assert_str_eq(info.label, label);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("proc");
@@ -216,6 +230,7 @@ int main(void)
 	tcase_add_test(t, a_process_may_start_and_end_at_once);
 	tcase_add_test(t, a_spawn_that_fails_leaves_nothing_visible);
 	tcase_add_test(t, a_local_parent_has_link_and_monitor_from_the_first_moment);
+	tcase_add_test(t, the_label_of_a_process_is_shown_whole);
 	suite_add_tcase(s, t);
 	return tap_run(s);
 }

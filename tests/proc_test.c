@@ -2,6 +2,7 @@
 /* proc against a peer that is a list of signals: what BEAM nodes would see, signal by signal. */
 #include "tests/tap.h"
 #include "tests/proc_world.h"
+#include "compat/compat.h"
 
 static void setup(void)
 {
@@ -555,6 +556,28 @@ START_TEST(nodedown_of_100000_monitors_takes_no_time)
 }
 END_TEST
 
+/* What N monitors of A take, with the end of the connection: CPU time. */
+static uint64_t cost_of_monitors(uint32_t count, bool one_reference)
+{
+	uint64_t t = cn_cpu_time();
+	for (uint32_t i = 0; i < count; i++) {
+		struct cn_signal monitor = FROM_PEER(MONITOR, remote(i + 1), PA, .ref = remote_ref(one_reference ? 1 : i));
+		ck_assert_int_eq(deliver(&monitor), 0);
+	}
+	while (!cn_procs_nodedown(W.procs, W.peer, 1, "noconnection", 4096))
+		;
+	return cn_cpu_time() - t;
+}
+
+START_TEST(a_reference_that_many_processes_of_a_peer_share_costs_no_more)
+{
+	enum { N = 20000 };
+	uint64_t apart = cost_of_monitors(N, false), shared = cost_of_monitors(N, true);
+	fprintf(stderr, "# %d monitors, a reference each: %.1f ms, one reference: %.1f ms\n", N, (double)apart / 1e6, (double)shared / 1e6);
+	ck_assert_uint_lt(shared, 20 * apart);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("proc");
@@ -586,6 +609,7 @@ int main(void)
 	tcase_add_test(t, nodedown_leaves_later_connections_and_other_nodes_alone);
 	tcase_add_test(t, nodedown_kills_linked_processes_and_their_links);
 	tcase_add_test(t, nodedown_of_100000_monitors_takes_no_time);
+	tcase_add_test(t, a_reference_that_many_processes_of_a_peer_share_costs_no_more);
 	suite_add_tcase(s, t);
 	return tap_run(s);
 }

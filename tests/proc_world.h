@@ -92,10 +92,11 @@ static int world_send(void *ctx, const struct cn_signal *sig, unsigned flags)
 	return rc;
 }
 
-static uint64_t world_epoch(void *ctx, cnode_name node)
+static int world_epoch(void *ctx, cnode_name node, uint64_t *epoch)
 {
 	(void)node;
-	return atomic_load(&((struct world *)ctx)->epoch);
+	*epoch = atomic_load(&((struct world *)ctx)->epoch);
+	return 0;
 }
 static int world_connect(void *ctx, cnode_name node)
 {
@@ -211,6 +212,25 @@ static inline cnode_pid remote(uint32_t id)
 static inline cnode_ref remote_ref(uint32_t n)
 {
 	return (cnode_ref){ .node = W.peer, .creation = 5, .words = 3, .id = { n, 2, 3 } };
+}
+
+/* ---- how a start has ended ---- */
+
+static struct {
+	int calls, code;
+	char reason[128];
+	size_t sent_before;             /* signals that had left by then */
+} started;
+
+static inline void on_started(void *ctx, cnode_pid pid, int code, cnode_term reason)
+{
+	(void)ctx; (void)pid;
+	started.calls++;
+	started.code = code;
+	started.reason[0] = '\0';
+	if (reason.size_)
+		cnode_term_print(reason, started.reason, sizeof started.reason);
+	started.sent_before = (size_t)atomic_load(&W.total);
 }
 
 /* ---- processes driven by the test itself ---- */

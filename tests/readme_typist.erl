@@ -19,11 +19,11 @@ type([], _) -> ok;
 type([Line | Rest], Bindings) ->
     {match, [Typed]} = re:run(Line, "^[0-9]+> (.*)$", [{capture, [1], list}]),
     {Wanted, Rest1} = lists:splitwith(fun(L) -> re:run(L, "^[0-9]+> ") =:= nomatch end, Rest),
-    {Value, Bindings1} = eval(Typed, Bindings, Wanted, 100),
+    {Value, Bindings1} = eval(Typed, Bindings, Wanted, 400),
     check(Typed, Value, Wanted),
     type(Rest1, Bindings1).
 
-%% The node was started a moment ago: a ping may have to be tried again.
+%% The node was started a moment ago, and says nothing when it is there: a ping may have to be tried again.
 eval(Typed, Bindings, Wanted, Tries) ->
     {ok, Tokens, _} = erl_scan:string(Typed),
     {ok, Exprs} = erl_parse:parse_exprs(Tokens),

@@ -70,7 +70,7 @@ build() { build_in build-test $(if [ "$mode" = quick ]; then echo --disable-stat
 compiled_tests() {
 	for t in $(make -s -C "$1" list-tests); do
 		case $1/$t in
-		*/layers.t | */headers.t | */musl.t | */release.t | */symbols.t | */traps.t | */install.t | */readme.t | */load.t | */deps.t | *.sh | */man.t) ;;
+		*/layers.t | */headers.t | */musl.t | */release.t | */symbols.t | */traps.t | */install.t | */readme.t | */load.t | */runner.t | */deps.t | *.sh | */man.t) ;;
 		build-tsan/*/fuzz/* | build-tsan/*/wire_*.t | build-tsan/*/gen.t | build-tsan/*/proc.t | build-tsan/*/proc_sched.t | build-tsan/*/proc_spawn.t) ;;
 		*) printf '%s ' "$t" ;;
 		esac

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "cnode/cnode.h"
+#include "tests/loopback.h"
 #include "tests/tap.h"
 
 #define WAIT 20000      /* ms; nothing here takes long, a machine may */
@@ -194,12 +195,8 @@ static int twice(cnode_process *self, void *context, cnode_term args, cnode_term
 
 static inline cnode_node *new_node(const char *name, int threads, cnode_log_fn *log)
 {
-	cnode_config cfg = CNODE_CONFIG_INIT;
+	cnode_config cfg = loopback_config(name);
 	cnode_node *node = NULL;
-	cfg.name = name;
-	cfg.cookie = "secret";
-	cfg.listen = "127.0.0.1";
-	cfg.epmd = CNODE_EPMD_NONE;
 	cfg.threads = threads;
 	cfg.shutdown_timeout = 10;
 	cfg.log_level = log ? CNODE_LOG_WARNING : CNODE_LOG_NONE;

@@ -95,7 +95,7 @@ replies(N, Wanted) ->
     after 60000 -> {missing, N}
     end.
 
-%% Resident memory in kB, a tenth of a second later.
+%% Resident memory in kB, a tenth of a second later: what it is over some time is asked, and nothing says when it changes.
 memory(Pid) ->
     receive after 100 -> ok end,
     {ok, Bin} = file:read_file("/proc/" ++ Pid ++ "/status"),

@@ -10,6 +10,7 @@
 
 #include "cnode/cnode.h"
 #include "tests/alloc_fail.h"
+#include "tests/loopback.h"
 #include "tests/tap.h"
 
 #define WAIT 20000      /* ms; nothing here takes long, a machine may */
@@ -553,13 +554,8 @@ static int flood(cnode_mailbox *self, struct life *l, const cnode_start *how)
 
 static cnode_node *networked(const char *name)
 {
-	cnode_config cfg = CNODE_CONFIG_INIT;
+	cnode_config cfg = loopback_config(name);
 	cnode_node *made = NULL;
-	cfg.name = name;
-	cfg.cookie = "secret";
-	cfg.listen = "127.0.0.1";
-	cfg.epmd = CNODE_EPMD_NONE;
-	cfg.log_level = CNODE_LOG_ERROR;
 	cfg.out_high_water = 100000;
 	ck_assert_msg(cnode_node_new(&cfg, &made) == 0, "%s", cnode_node_error(made));
 	return made;

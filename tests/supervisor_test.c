@@ -39,7 +39,7 @@ static const cnode_behaviour service = {
 };
 static const struct cn_unit_process processes[] = { { "one", "one", &service }, { "two", "two", &service } };
 
-static void started(void *owner, size_t which, cnode_pid pid)
+static void unit_started(void *owner, size_t which, cnode_pid pid)
 {
 	ck_assert_ptr_eq(owner, &U);
 	pids[which] = pid;
@@ -85,7 +85,7 @@ static int open_all(size_t count)
 	int rc = cn_supervisor_new(&config, &V);
 	U = (struct cn_unit){
 		.title = "the unit", .processes = processes, .count = count, .context = &U, .owner = &U,
-		.started = started, .again = again, .over = over,
+		.started = unit_started, .again = again, .over = over,
 	};
 	return rc != 0 ? rc : cn_unit_start(V, &U);
 }

@@ -106,6 +106,90 @@ static void rules_free(struct cn_access_rules *rules)
 	cn_free(rules);
 }
 
+/* ---- the index of rules: a hash table of the plain names, and a list of the patterns ---- */
+
+/* Where in the table the name is, or would be put. */
+static uint32_t *slot_of(const struct cn_access_rules *rules, const char *name)
+{
+	size_t i = (size_t)cn_hash_of(name, strlen(name)) & rules->mask;
+	while (rules->names[i] && strcmp(rules->at[rules->names[i] - 1].pattern, name) != 0)
+		i = (i + 1) & rules->mask;
+	return &rules->names[i];
+}
+
+static void index_add(struct cn_access_rules *rules, size_t i)
+{
+	const char *pattern = rules->at[i].pattern;
+	if (strchr(pattern, '*'))
+		rules->wide[rules->wide_count++] = (uint32_t)i + 1;
+	else
+		*slot_of(rules, pattern) = (uint32_t)i + 1;
+}
+
+/* Does a rule that is in the index cover the pattern? */
+static bool is_covered(const struct cn_access_rules *rules, const char *pattern)
+{
+	for (size_t i = 0; i < rules->wide_count; i++)
+		if (covers(rules->at[rules->wide[i] - 1].pattern, pattern))
+			return true;
+	return *slot_of(rules, pattern) != 0;
+}
+
+/* Room for `count` rules, in one piece with their index. */
+static struct cn_access_rules *rules_new(size_t count)
+{
+	size_t slots = 4;
+	while (slots < 2 * count)
+		slots *= 2;
+	struct cn_access_rules *rules =
+		cn_calloc(1, sizeof *rules + count * sizeof rules->at[0] + (slots + count) * sizeof rules->names[0]);
+	if (!rules)
+		return NULL;
+	rules->names = (uint32_t *)&rules->at[count];
+	rules->wide = rules->names + slots;
+	rules->mask = slots - 1;
+	return rules;
+}
+
+static int add_copy(struct cn_access_rules *rules, bool allow, const char *pattern, size_t size)
+{
+	char *copy = cn_strndup(pattern, size);
+	if (!copy)
+		return CNODE_ENOMEM;
+	rules->at[rules->count++] = (struct cn_access_rule){ allow, copy };
+	return 0;
+}
+
+/*
+ * Leaves out the rules that a later one covers, from the last to the first: what covers a rule that is left out itself is
+ * covered by the same, so those that stay are enough to compare with. Then the index is that of what is left.
+ */
+static void leave_out_covered(struct cn_access_rules *rules, bool partial)
+{
+	size_t kept = 0;
+	for (size_t i = rules->count; i-- > 0;) {
+		if (!is_covered(rules, rules->at[i].pattern)) {
+			index_add(rules, i);
+			continue;
+		}
+		cn_free(rules->at[i].pattern);
+		rules->at[i].pattern = NULL;
+	}
+	memset(rules->names, 0, (rules->mask + 1) * sizeof rules->names[0]);
+	rules->wide_count = 0;
+	for (size_t i = 0; i < rules->count; i++) {
+		struct cn_access_rule rule = rules->at[i];
+		/* A deny in front of every allow decides nothing where the answer without a rule is no. */
+		if (rule.pattern && (rule.allow || kept > 0 || partial)) {
+			rules->at[kept] = rule;
+			index_add(rules, kept++);
+		} else {
+			cn_free(rule.pattern);
+		}
+	}
+	rules->count = kept;
+}
+
 /*
  * The old rules (may be NULL) with those of `who` behind them, without those that no longer decide
  * anything. `partial`: the list is one.
@@ -117,43 +201,21 @@ static int rules_extend(const struct cn_access_rules *old, bool allow, const cha
 	const char *entry, *rest = who;
 	while (next_entry(&rest, &entry, &size))
 		count++;
-	struct cn_access_rules *rules = cn_calloc(1, sizeof *rules + count * sizeof rules->at[0]);
-	if (!rules)
-		return CNODE_ENOMEM;
-	for (size_t i = 0; old && i < old->count; i++) {
-		char *copy = cn_strdup(old->at[i].pattern);
-		if (!copy)
-			goto no_memory;
-		rules->at[rules->count++] = (struct cn_access_rule){ old->at[i].allow, copy };
-	}
-	while (next_entry(&who, &entry, &size)) {
+	struct cn_access_rules *rules = rules_new(count);
+	int rc = rules ? 0 : CNODE_ENOMEM;
+	for (size_t i = 0; old && i < old->count && rc == 0; i++)
+		rc = add_copy(rules, old->at[i].allow, old->at[i].pattern, strlen(old->at[i].pattern));
+	while (rc == 0 && next_entry(&who, &entry, &size)) {
 		bool denies = is_denial(&entry, &size);
-		char *copy = cn_strndup(entry, size);
-		if (!copy)
-			goto no_memory;
-		size_t kept = 0;
-		for (size_t i = 0; i < rules->count; i++) {
-			if (covers(copy, rules->at[i].pattern))
-				cn_free(rules->at[i].pattern);
-			else
-				rules->at[kept++] = rules->at[i];
-		}
-		rules->count = kept;
-		rules->at[rules->count++] = (struct cn_access_rule){ allow && !denies, copy };
+		rc = add_copy(rules, allow && !denies, entry, size);
 	}
-
-	/* A deny in front of every allow decides nothing where the answer without a rule is no. */
-	size_t first = 0;
-	while (!partial && first < rules->count && !rules->at[first].allow)
-		cn_free(rules->at[first++].pattern);
-	memmove(rules->at, rules->at + first, (rules->count - first) * sizeof rules->at[0]);
-	rules->count -= first;
+	if (rc != 0) {
+		rules_free(rules);
+		return rc;
+	}
+	leave_out_covered(rules, partial);
 	*made = rules;
 	return 0;
-
-no_memory:
-	rules_free(rules);
-	return CNODE_ENOMEM;
 }
 
 void cn_access_init(struct cn_access *a)
@@ -189,12 +251,13 @@ enum cn_access_answer cn_access_ask(struct cn_access *a, const char *node)
 {
 	enum cn_access_answer answer = CN_ACCESS_UNSAID;
 	cn_mutex_lock(&a->lock);
-	for (size_t i = a->rules ? a->rules->count : 0; i-- > 0;) {
-		if (cn_access_match(a->rules->at[i].pattern, node)) {
-			answer = a->rules->at[i].allow ? CN_ACCESS_YES : CN_ACCESS_NO;
-			break;
-		}
-	}
+	const struct cn_access_rules *rules = a->rules;
+	uint32_t last = rules ? *slot_of(rules, node) : 0;
+	for (size_t i = rules ? rules->wide_count : 0; i-- > 0 && rules->wide[i] > last;)
+		if (cn_access_match(rules->at[rules->wide[i] - 1].pattern, node))
+			last = rules->wide[i];
+	if (last != 0)
+		answer = rules->at[last - 1].allow ? CN_ACCESS_YES : CN_ACCESS_NO;
 	cn_mutex_unlock(&a->lock);
 	return answer;
 }

@@ -28,7 +28,7 @@ enum cn_access_answer {
 	CN_ACCESS_NO,
 };
 
-/* Entries of one list; more would make every request slow. */
+/* Entries of one list. A name costs nothing, each pattern (with a '*') is looked at in each request. */
 #define CN_ACCESS_ENTRIES_MAX 10000
 
 struct cn_access_rule {
@@ -36,8 +36,13 @@ struct cn_access_rule {
 	char *pattern;              /* a node name, '*' stands for any text */
 };
 
+/* Rules are numbered from 1 in the index; 0 is none. */
 struct cn_access_rules {
 	size_t count;
+	uint32_t *names;            /* a hash table of those without a '*', which are one name each; mask + 1 slots */
+	size_t mask;
+	uint32_t *wide;             /* those with one, in their order */
+	size_t wide_count;
 	struct cn_access_rule at[];
 };
 
@@ -105,6 +110,8 @@ enum cn_refusal { CN_REFUSED_SPAWN, CN_REFUSED_FUNCTION, CN_REFUSED_NAME, CN_REF
 /* Counts it, and logs "PEER may not WHAT NAME: REASON" unless there were too many of its kind this second. */
 void cn_guard_refused(struct cn_guard *g, enum cn_refusal what, const char *peer, const char *name, const char *reason);
 void cn_guard_counts(struct cn_guard *g, cnode_refusal_counts *counts);
+/* May the peer reach the registered name? A no is a refusal; to the peer the name does not exist. */
+bool cn_guard_may_reach(struct cn_guard *g, const char *peer, const char *name);
 /* May the peer have this name registered, or unregistered? A no is a refusal. */
 bool cn_guard_may_register(struct cn_guard *g, const char *peer, const char *name);
 

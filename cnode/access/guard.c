@@ -242,6 +242,14 @@ void cn_guard_refused(struct cn_guard *g, enum cn_refusal what, const char *peer
 		cn_log_line(g->log, CNODE_LOG_WARNING, "%s may not %s %s here: %s", peer, verbs[what], name, reason);
 }
 
+bool cn_guard_may_reach(struct cn_guard *g, const char *peer, const char *name)
+{
+	if (CN_LIKELY(cn_guard_ask(g, CNODE_ACCESS_NAME, name, peer) != CN_ACCESS_NO) || CN_MUTANT(name_list_ignored))
+		return true;
+	cn_guard_refused(g, CN_REFUSED_NAME, peer, name, "it is not on the list of the name");
+	return false;
+}
+
 bool cn_guard_may_register(struct cn_guard *g, const char *peer, const char *name)
 {
 	if (cn_guard_ask(g, CNODE_ACCESS_REGISTER, name, peer) != CN_ACCESS_NO || CN_MUTANT(register_list_ignored))

@@ -137,8 +137,10 @@ int cn_ask_connect(cnode_node *node, const char *peer, uint64_t deadline, struct
 		   size_t room)
 {
 	struct ask *a = ask_new(node, peer, run_connect);
-	if (!a)
+	if (!a) {
+		snprintf(text, room, "%s", cnode_strerror(CNODE_ENOMEM));
 		return CNODE_ENOMEM;
+	}
 	cn_wake_post(node->loop, &a->task);
 	int rc = await(a, deadline, steps);
 	cn_mutex_lock(&a->lock);

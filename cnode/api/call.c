@@ -135,12 +135,12 @@ static bool is_one_of(void *ctx, const struct cn_message *m)
 	return false;
 }
 
-/* Takes the answers that come in time. Each leaves its term (yours), or nothing where there was none. */
-static int collect(cnode_mailbox *mb, cnode_ref *refs, size_t count, size_t left, uint64_t deadline, cnode_term *replies)
+/* Takes the answers of those that are left, as they come in time. Each leaves its term (yours), or nothing where there was none. */
+static int collect(cnode_mailbox *mb, cnode_ref *refs, size_t count, size_t *left, uint64_t deadline, cnode_term *replies)
 {
 	struct wanted_answers wanted = { .refs = refs, .count = count };
 	int rc = 0;
-	while (left > 0 && rc == 0) {
+	while (*left > 0 && rc == 0) {
 		struct cn_message *m;
 		int status = 0;
 		cnode_term term;
@@ -154,14 +154,14 @@ static int collect(cnode_mailbox *mb, cnode_ref *refs, size_t count, size_t left
 		cn_message_free(mb->self, m);
 		cn_gen_end(mb->self, refs[i]);
 		refs[i].words = 0;
-		left--;
+		--*left;
 	}
 	for (size_t i = 0; i < count; i++)
 		if (refs[i].words) {
 			cn_gen_end(mb->self, refs[i]);
 			mb->given_up++;
 		}
-	return rc == CNODE_ETIMEOUT ? cn_mailbox_fail(mb, rc, "%zu of %zu nodes did not answer in time", left, count) : rc;
+	return rc;
 }
 
 int cn_mailbox_multi_call(cnode_mailbox *mb, const char *const *nodes, size_t count, const char *name, uint64_t timeout_ms,
@@ -169,7 +169,7 @@ int cn_mailbox_multi_call(cnode_mailbox *mb, const char *const *nodes, size_t co
 {
 	uint64_t deadline = cn_mailbox_deadline(timeout_ms);
 	cnode_ref *refs = cn_calloc(count + 1, sizeof *refs);
-	size_t sent = 0;
+	size_t left = 0;
 	memset(replies, 0, count * sizeof *replies);
 	if (!refs)
 		return cn_mailbox_fail(mb, CNODE_ENOMEM, "%s on %zu nodes: out of memory", name, count);
@@ -183,11 +183,13 @@ int cn_mailbox_multi_call(cnode_mailbox *mb, const char *const *nodes, size_t co
 			refs[i].words = 0;
 			cn_mailbox_fail(mb, rc, "%s on %s: the request cannot be sent: %s", name, nodes[i], cnode_strerror(rc));
 		} else {
-			sent++;
+			left++;
 		}
 	}
 	/* What was sent is waited for, or given up, also if another could not be. */
-	int collected = collect(mb, refs, count, sent, rc == 0 ? deadline : 0, replies);
+	int collected = collect(mb, refs, count, &left, rc == 0 ? deadline : 0, replies);
+	if (rc == 0 && collected == CNODE_ETIMEOUT)
+		cn_mailbox_fail(mb, collected, "%zu of %zu nodes did not answer in time", left, count);
 	cn_free(refs);
 	cn_mailbox_drop_late(mb);
 	return rc != 0 ? rc : collected;

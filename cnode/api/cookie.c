@@ -20,20 +20,20 @@ static int fail(struct cn_buf *why, int code, const char *file, const char *text
 	return code;
 }
 
-/* Cuts trailing white space and checks what is left, as auth.erl does. */
+/* The cookie is the first line, with the blanks at its end; behind it only blanks and ends of lines may come (auth.erl, check_cookie/2). */
 static int check(const char *file, char *cookie, size_t size, struct cn_buf *why)
 {
-	while (size > 0 && (cookie[size - 1] == '\n' || cookie[size - 1] == '\r' ||
-			    cookie[size - 1] == '\t' || cookie[size - 1] == ' '))
-		size--;
-	if (size == 0)
-		return fail(why, CNODE_EBADARG, file, "it is empty: write one word into it");
-	if (size > CN_COOKIE_MAX)
-		return fail(why, CNODE_EBADARG, file, "its cookie is longer than 255 characters");
-	for (size_t i = 0; i < size; i++)
-		if (cookie[i] < ' ' || cookie[i] > '~')
+	size_t end = 0;
+	while (end < size && cookie[end] >= ' ' && cookie[end] <= '~')
+		end++;
+	for (size_t i = end; i < size; i++)
+		if (cookie[i] != '\n' && cookie[i] != '\r' && cookie[i] != ' ')
 			return fail(why, CNODE_EBADARG, file, "it has a character that a cookie cannot have");
-	cookie[size] = 0;
+	if (end == 0)
+		return fail(why, CNODE_EBADARG, file, "it is empty: write one word into it");
+	if (end > CN_COOKIE_MAX)
+		return fail(why, CNODE_EBADARG, file, "its cookie is longer than 255 characters");
+	cookie[end] = 0;
 	return 0;
 }
 

@@ -276,6 +276,15 @@ int cnode_receive_if(cnode_mailbox *mb, cnode_wanted_fn *wanted, void *context, 
 			cn_message_free(mb->self, m);
 		}
 	}
+	if (rc == 0) {
+		rc = cn_gen_info(m, info, &mb->built);
+		if (rc == CNODE_ENOMEM)
+			cn_process_unreceive(mb->self, m);      /* it may be shown the next time */
+		else
+			mb->held = m;
+		if (rc != 0)
+			cn_mailbox_let_go(mb);
+	}
 	/* While more is there, the descriptor stays readable. */
 	if (cn_process_peek(mb->self, NULL, NULL)) {
 		cn_mutex_lock(&mb->lock);
@@ -283,12 +292,6 @@ int cnode_receive_if(cnode_mailbox *mb, cnode_wanted_fn *wanted, void *context, 
 			cn_event_set(mb->fd);
 		cn_mutex_unlock(&mb->lock);
 	}
-	if (rc != 0)
-		return rc;
-	mb->held = m;
-	rc = cn_gen_info(m, info, &mb->built);
-	if (rc != 0)
-		cn_mailbox_let_go(mb);
 	return rc;
 }
 

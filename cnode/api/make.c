@@ -18,10 +18,10 @@ static int send_signal(void *ctx, const struct cn_signal *sig, unsigned flags)
 	return cn_cluster_send(node->cluster, sig, flags);
 }
 
-static uint64_t epoch_of(void *ctx, cnode_name peer)
+static int epoch_of(void *ctx, cnode_name peer, uint64_t *epoch)
 {
 	cnode_node *node = ctx;
-	return cn_cluster_epoch(node->cluster, peer);
+	return cn_cluster_epoch(node->cluster, peer, epoch);
 }
 
 static int want(void *ctx, cnode_name peer)

@@ -45,6 +45,9 @@ int cn_tool_rpc(struct cn_tool *tool)
 		status = say_raised(tool, value);
 	else
 		status = cn_tool_failed(tool, rc);
+	if (rc == CNODE_ENOTALLOWED)
+		cn_say_more("  a C node is started with -allow_fun '%s:%s=ME' to allow it; give cnode the name ME with -sname or -name",
+			    tool->word[1], tool->word[2]);
 	cnode_term_drop(value);
 	return status;
 }
@@ -64,6 +67,9 @@ int cn_tool_spawn(struct cn_tool *tool)
 			cn_say_more("  'cnode factories %s' lists those of a C node, if it lets you ask", tool->target.node);
 		else if (rc == CNODE_EBADARG)
 			cn_say_more("  its start does not take these arguments: ARGS is a list with what it is documented to take");
+		else if (rc == CNODE_ENOTALLOWED)
+			cn_say_more("  a C node is started with -allow %s=ME to allow it; give cnode the name ME with -sname or -name",
+				    tool->word[1]);
 		return status;
 	}
 	if ((rc = cnode_format(&shown, "~p", pid)) != 0) {

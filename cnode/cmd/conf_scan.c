@@ -73,42 +73,6 @@ static bool is_key(const struct cn_opt *opt)
 
 /* ---- keys ---- */
 
-/* How many letters have to be changed, added or left out; `b` is short. */
-static size_t distance(const char *a, const char *b)
-{
-	size_t row[64], n = strlen(b);
-
-	if (n >= sizeof row / sizeof row[0] || strlen(a) > 64)
-		return SIZE_MAX;
-	for (size_t j = 0; j <= n; j++)
-		row[j] = j;
-	for (size_t i = 0; a[i] != '\0'; i++) {
-		size_t corner = row[0];
-		row[0] = i + 1;
-		for (size_t j = 0; j < n; j++) {
-			size_t best = corner + (tolower((unsigned char)a[i]) != b[j]);
-			corner = row[j + 1];
-			if (corner + 1 < best)
-				best = corner + 1;
-			if (row[j] + 1 < best)
-				best = row[j] + 1;
-			row[j + 1] = best;
-		}
-	}
-	return row[n];
-}
-
-/* Keeps the nearest name so far. */
-static void nearer(const char *key, const char *name, const char **best, size_t *least)
-{
-	size_t d = distance(key, name);
-
-	if (d < *least && d <= 1 + strlen(name) / 6) {
-		*least = d;
-		*best = name;
-	}
-}
-
 /* Is the key known here? Else what is nearest, or NULL, to *meant. */
 static bool known(const struct scan *s, const char *key, const char **meant)
 {
@@ -121,7 +85,7 @@ static bool known(const struct scan *s, const char *key, const char **meant)
 		for (const struct cn_conf_field *f = s->kind->field; f->key != NULL; f++) {
 			if (strcmp(f->key, key) == 0)
 				return true;
-			nearer(key, f->key, meant, &least);
+			cn_opt_nearer(key, f->key, meant, &least);
 		}
 		return false;
 	}
@@ -130,12 +94,12 @@ static bool known(const struct scan *s, const char *key, const char **meant)
 			continue;
 		if (strcmp(o->name, key) == 0)
 			return true;
-		nearer(key, o->name, meant, &least);
+		cn_opt_nearer(key, o->name, meant, &least);
 	}
 	for (const struct cn_conf_kind *k = s->schema->kind; k->name != NULL; k++) {
 		if (strcmp(k->name, key) == 0)
 			return true;
-		nearer(key, k->name, meant, &least);
+		cn_opt_nearer(key, k->name, meant, &least);
 	}
 	return false;
 }

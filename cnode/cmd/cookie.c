@@ -16,34 +16,43 @@ static const char *variable(const char *name)
 	return value != NULL && *value != '\0' ? value : NULL;
 }
 
+#define COOKIE_MAX 255
+
+/* Says what is wrong with the credential. */
+static int refuse(const char *path, const char *what, char message[CN_COOKIE_MESSAGE])
+{
+	snprintf(message, CN_COOKIE_MESSAGE, "the cookie in %.400s %s", path, what);
+	return CNODE_EACCES;
+}
+
 /*
- * Reads a credential. Unlike a cookie file it may be readable for a group: systemd shows
- * the ACL that lets the service read it as group bits, and guards the folder itself.
+ * Reads a credential, of the same form as a cookie file (auth.erl); it may hold any bytes (systemd.exec(5)). Unlike a cookie
+ * file it may be readable for a group: systemd shows the ACL that lets the service read it as group bits, and guards the
+ * folder itself.
  */
 static int read_credential(const char *path, int fd, struct cn_cookie *cookie,
 			   char message[CN_COOKIE_MESSAGE])
 {
-	size_t size = 0;
+	size_t size = 0, end = 0;
 	ssize_t n;
 
 	while ((n = read(fd, cookie->text + size, sizeof cookie->text - size)) > 0)
 		size += (size_t)n;
 	if (n < 0) {
-		snprintf(message, CN_COOKIE_MESSAGE, "cannot read the cookie in %s: %s", path,
+		snprintf(message, CN_COOKIE_MESSAGE, "cannot read the cookie in %.400s: %s", path,
 			 strerror(errno));
 		return CNODE_EACCES;
 	}
-	if (size == sizeof cookie->text) {
-		snprintf(message, CN_COOKIE_MESSAGE, "the cookie in %s is too long", path);
-		return CNODE_EACCES;
-	}
-	cookie->text[size] = '\0';
-	size = strcspn(cookie->text, " \t\r\n");
-	cookie->text[size] = '\0';
-	if (size == 0) {
-		snprintf(message, CN_COOKIE_MESSAGE, "the cookie in %s is empty", path);
-		return CNODE_EACCES;
-	}
+	while (end < size && cookie->text[end] >= ' ' && cookie->text[end] <= '~')
+		end++;
+	if (end > COOKIE_MAX)
+		return refuse(path, "is too long", message);
+	for (size_t i = end; i < size; i++)
+		if (memchr("\n\r ", cookie->text[i], 3) == NULL)
+			return refuse(path, "has a character that a cookie cannot have", message);
+	if (end == 0)
+		return refuse(path, "is empty", message);
+	cookie->text[end] = '\0';
 	return 0;
 }
 

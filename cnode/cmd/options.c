@@ -4,6 +4,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,19 +40,60 @@ static const struct cn_opt *find(const struct cn_opt *table, const char *text, s
 	return NULL;
 }
 
-/* The one option that begins with what was given; NULL if there is none or several. */
-static const struct cn_opt *meant(const struct cn_opt *table, const char *text, size_t size)
+/* How many letters have to be changed, added or left out; `b` is short. */
+static size_t distance(const char *a, const char *b)
 {
-	const struct cn_opt *found = NULL;
+	size_t row[64], n = strlen(b);
 
-	for (; table->name != NULL; table++) {
-		if (strlen(table->name) <= size || !same_bytes(table->name, text, size))
-			continue;
-		if (found != NULL)
-			return NULL;
-		found = table;
+	if (n >= sizeof row / sizeof row[0] || strlen(a) > 64)
+		return SIZE_MAX;
+	for (size_t j = 0; j <= n; j++)
+		row[j] = j;
+	for (size_t i = 0; a[i] != '\0'; i++) {
+		size_t corner = row[0];
+		row[0] = i + 1;
+		for (size_t j = 0; j < n; j++) {
+			size_t best = corner + (tolower((unsigned char)a[i]) != b[j]);
+			corner = row[j + 1];
+			if (corner + 1 < best)
+				best = corner + 1;
+			if (row[j] + 1 < best)
+				best = row[j] + 1;
+			row[j + 1] = best;
+		}
 	}
-	return found;
+	return row[n];
+}
+
+void cn_opt_nearer(const char *given, const char *name, const char **best, size_t *least)
+{
+	size_t d = distance(given, name);
+
+	if (d < *least && d <= 1 + strlen(name) / 6) {
+		*least = d;
+		*best = name;
+	}
+}
+
+/* The one option that begins with what was given, else the one that is spelled nearly so; NULL if there is none. */
+static const char *meant(const struct cn_opt *table, const char *text, size_t size)
+{
+	const char *begins = NULL, *near = NULL;
+	char given[64];
+	size_t least = SIZE_MAX, several = 0;
+
+	snprintf(given, sizeof given, "%.*s", (int)(size < sizeof given ? size : sizeof given - 1), text);
+	for (char *c = given; *c != '\0'; c++)
+		if (*c == '-')
+			*c = '_';
+	for (; table->name != NULL; table++) {
+		if (strlen(table->name) > size && same_bytes(table->name, text, size)) {
+			begins = table->name;
+			several++;
+		}
+		cn_opt_nearer(given, table->name, &near, &least);
+	}
+	return several == 1 ? begins : near;
 }
 
 static int list_add(struct cn_opt_list *list, const char *item)
@@ -219,10 +261,10 @@ int cn_opt_parse(int argc, char *argv[], const struct cn_opt *table, void *targe
 		const char *value = text[size] == '=' ? text + size + 1 : NULL;
 		const struct cn_opt *opt = find(table, text, size);
 		if (opt == NULL) {
-			const struct cn_opt *near = meant(table, text, size);
+			const char *near = meant(table, text, size);
 			snprintf(message, CN_OPT_MESSAGE, "unknown option -%.*s%s%s%s (see -help)",
 				 size > 100 ? 100 : (int)size, text, near ? "; did you mean -" : "",
-				 near ? near->name : "", near ? "?" : "");
+				 near ? near : "", near ? "?" : "");
 			return CNODE_EBADARG;
 		}
 		if (opt->value == NULL && value != NULL) {

@@ -57,6 +57,12 @@ int cn_opt_store(const struct cn_opt *opt, const char *label, void *target, cons
 /* Has `target` a value for the option? */
 bool cn_opt_given(const struct cn_opt *opt, const void *target);
 
+/*
+ * What was meant: keeps in *best the name that is the nearest to `given` so far, if it is near enough, and in *least how
+ * near. At first NULL and SIZE_MAX.
+ */
+void cn_opt_nearer(const char *given, const char *name, const char **best, size_t *least);
+
 /* Writes one line per option to stdout, wrapped at 80 columns. */
 void cn_opt_help(const struct cn_opt *table);
 /* Writes `label` and `text` in two columns as cn_opt_help does. */

@@ -221,10 +221,29 @@ static int listen_at(struct cn_epmd_server *s, const struct cn_address *address)
 	return 0;
 }
 
+static bool is_any(const struct cn_address *a)
+{
+	const struct cn_address any = cn_address_any(a->family, 0);
+	return cn_address_same_host(a, &any);
+}
+
+/* Is it an address that is listened at already, or one of all those that are? (:: has those of IPv4 too.) */
+static bool is_covered(const struct cn_epmd_server *s, const struct cn_address *a)
+{
+	for (unsigned i = 0; i < s->listening; i++) {
+		const struct cn_address *has = &s->listeners[i].address;
+		if (cn_address_same_host(a, has) || (is_any(has) && (has->family == 6 || a->family == 4)))
+			return true;
+	}
+	return false;
+}
+
 /* A host without IPv6 is no error. */
 static int listen_if_there(struct cn_epmd_server *s, int family)
 {
 	struct cn_address a = cn_address_loopback(family, 0);
+	if (is_covered(s, &a))
+		return 0;
 	int rc = listen_at(s, &a);
 	return rc == CNODE_EHOST || rc == CNODE_ENOTSUP ? 0 : rc;
 }
@@ -252,19 +271,36 @@ bool cn_epmd_list_valid(const char *list, char *wrong, size_t room)
 	return rc == 0;
 }
 
-static int listen_list(struct cn_epmd_server *s, const char *list)
+/* What stands for all comes first: beside one of its own addresses it could not be had any more. */
+enum rank { ANY_6, ANY_4, ONE };
+
+static enum rank rank_of(const struct cn_address *a)
+{
+	return !is_any(a) ? ONE : a->family == 6 ? ANY_6 : ANY_4;
+}
+
+/* The addresses of a list that have this rank. */
+static int listen_those(struct cn_epmd_server *s, const char *list, enum rank rank)
 {
 	char text[CN_EPMD_ADDRESS_SIZE];
 	struct cn_address a;
-	int more = 0, rc = listen_if_there(s, 4);
+	int more = 0, rc = 0;
+	while (rc == 0 && (more = next_address(&list, &a, text, sizeof text)) > 0)
+		if (rank_of(&a) == rank && !is_covered(s, &a))
+			rc = listen_at(s, &a);
+	return rc != 0 ? rc : more;
+}
+
+static int listen_list(struct cn_epmd_server *s, const char *list)
+{
+	int rc = listen_those(s, list, ANY_6);
+	if (rc == 0)
+		rc = listen_those(s, list, ANY_4);
+	if (rc == 0)
+		rc = listen_if_there(s, 4);
 	if (rc == 0)
 		rc = listen_if_there(s, 6);
-	while (rc == 0 && (more = next_address(&list, &a, text, sizeof text)) > 0) {
-		const struct cn_address loopback = cn_address_loopback(a.family, 0);
-		if (!cn_address_same_host(&a, &loopback))
-			rc = listen_at(s, &a);
-	}
-	return rc != 0 ? rc : more;
+	return rc == 0 ? listen_those(s, list, ONE) : rc;
 }
 
 static int listen_all(struct cn_epmd_server *s)

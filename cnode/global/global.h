@@ -43,12 +43,14 @@ struct cn_global_config {
 	struct cn_log *log;
 	enum cnode_overlap overlap;
 	uint64_t stall_ms;                  /* 0: CN_GLOBAL_STALL_MS */
+	uint32_t max_locks;                 /* holders in all; 0: CN_GLOBAL_MAX_LOCKS */
 	const struct cn_global_ops *ops;
 	void *ctx;
 };
 /* Stops a node that begins to join, or holds the cluster's lock, and does not go on: all others wait for it. */
 #define CN_GLOBAL_STALL_MS 60000u
 #define CN_GLOBAL_MAX_NAMES 500000u         /* stops a peer that registers without end: each name is a monitor */
+#define CN_GLOBAL_MAX_LOCKS 200000u         /* stops a peer that locks without end: each holder is a monitor; more are refused (false) */
 #define CN_GLOBAL_MAX_NODES 10000u          /* stops a peer that tells of nodes without end: each is dialled */
 
 /* *global is yours. 0, CNODE_ENOMEM. */

@@ -51,9 +51,12 @@ struct name {
 	struct watch watch;
 };
 struct holder {
-	struct holder *next;
-	struct lock *lock;
-	cnode_pid pid;
+	UT_hash_handle hh;          /* by key, in server->holders */
+	struct holder *next, *prev; /* of the same lock */
+	struct holder_key {
+		struct lock *lock;
+		cnode_pid pid;
+	} key;
 	struct watch watch;
 };
 struct lock {
@@ -108,6 +111,7 @@ struct server {
 	struct cn_global *g;
 	struct cnode_process *self;
 	struct watch *watches;      /* by ref */
+	struct holder *holders;     /* of all locks, by lock and pid: a peer may let any number of processes share one */
 	size_t name_count;
 	uintptr_t lock_turn;        /* how often `global` was locked */
 	bool watching;              /* the watchdog looks at it later */
@@ -118,7 +122,7 @@ struct server {
 	int64_t last_tag;
 	int64_t last_operation;
 	bool broken;                /* memory lacked for what others rely on: the process ends, and all begins anew */
-	struct cn_log_gate gate;
+	struct cn_log_gate gate, limit_gate;
 };
 
 /* Whose word an insertion follows, for the question whether the lock is still held. */
@@ -293,6 +297,12 @@ void server_unexpected(struct server *s, const char *what, cnode_term message);
 
 /* session.c: two tables become one */
 void session_nodeup(struct server *s, struct node *n);
+/*
+ * The node goes on with a session that there is none of here, because of its own in_sync: OTP's sync_other says so also to a node
+ * that global has let go of meanwhile. Both would wait for ever, and `global` be locked on both. So there is another session soon,
+ * unless the node is known by then, as the others that in_sync is said to are.
+ */
+void session_goes_on(struct server *s, struct node *n);
 void session_init_connect(struct server *s, struct node *n, cnode_term version, cnode_term locker);
 void session_ack(struct server *s, struct node *n, cnode_term his_my, cnode_term his_his);
 void session_cancelled(struct server *s, struct node *n, cnode_term tag);

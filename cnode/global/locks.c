@@ -4,6 +4,8 @@
 
 /* Without the padding behind the words. */
 #define REF_KEY (offsetof(cnode_ref, id) + sizeof((cnode_ref *)0)->id)
+/* And behind the creation. */
+#define HOLDER_KEY (offsetof(struct holder_key, pid.creation) + sizeof((cnode_pid *)0)->creation)
 
 cnode_term locks_global(void)
 {
@@ -68,6 +70,16 @@ struct lock *locks_find_global(struct cn_global *g)
 	return find(g, locks_global());
 }
 
+/* NULL: the process does not hold the lock. */
+static struct holder *holder_of(const struct server *s, struct lock *l, cnode_pid pid)
+{
+	struct holder_key key = { l, pid };
+	struct holder *h = NULL;
+	if (s->holders)
+		HASH_FIND(hh, s->holders, &key, HOLDER_KEY, h);
+	return h;
+}
+
 bool locks_still_set(struct server *s, const struct word *word)
 {
 	struct lock *l = find(s->g, locks_global());
@@ -77,10 +89,7 @@ bool locks_still_set(struct server *s, const struct word *word)
 		return !s->global_lock_down;
 	if (cnode_pid_is_none(word->pid))
 		return cnode_term_equal(l->requester, word->lock);
-	for (struct holder *h = l->holders; h; h = h->next)
-		if (cnode_pid_equal(h->pid, word->pid))
-			return true;
-	return false;
+	return holder_of(s, l, word->pid) != NULL;
 }
 
 static int lock_new(struct cn_global *g, cnode_term resource, cnode_term requester, struct lock **made)
@@ -111,24 +120,57 @@ static void lock_drop(struct cn_global *g, struct lock *l)
 	lock_free(l);
 }
 
+/* Watches the process, and finds the holder by it from then on. */
+static int holder_add(struct server *s, struct holder *h)
+{
+	bool added = true;
+	int rc = watch_add(s, &h->watch);
+	if (rc != 0)
+		return rc;
+	HASH_ADD(hh, s->holders, key, HOLDER_KEY, h);
+	if (!added)
+		watch_remove(s, &h->watch);
+	return added ? 0 : CNODE_ENOMEM;
+}
+
+/* Out of its lock's list; the lock goes with the last. */
+static void holder_free(struct cn_global *g, struct holder *h)
+{
+	struct lock *l = h->key.lock;
+	cn_mutex_lock(&g->locks_lock);
+	*(h->prev ? &h->prev->next : &l->holders) = h->next;
+	if (h->next)
+		h->next->prev = h->prev;
+	cn_mutex_unlock(&g->locks_lock);
+	cn_free(h);
+	if (!l->holders)
+		lock_drop(g, l);
+}
+
 int locks_set(struct server *s, cnode_term resource, cnode_term requester, cnode_pid pid)
 {
 	struct lock *l = find(s->g, resource);
 	if (l && !cnode_term_equal(l->requester, requester) && !CN_MUTANT(global_any_requester))
 		return 0;
-	for (struct holder *h = l ? l->holders : NULL; h; h = h->next)
-		if (cnode_pid_equal(h->pid, pid))
-			return 1;
+	if (l && holder_of(s, l, pid))
+		return 1;
+	if (HASH_COUNT(s->holders) >= s->g->config.max_locks) {
+		uint32_t held;
+		if (cn_log_pass(&s->limit_gate, 1, &held))
+			cn_log_line(s->g->config.log, CNODE_LOG_ERROR, "global: %u locks are held here (CN_GLOBAL_MAX_LOCKS), and one more is not granted",
+				    s->g->config.max_locks);
+		return 0;
+	}
 	struct holder *h = cn_calloc(1, sizeof *h);
 	if (!h)
 		return CNODE_ENOMEM;
 	bool fresh = !l;
 	int rc = fresh ? lock_new(s->g, resource, requester, &l) : 0;
-	h->pid = h->watch.pid = pid;
+	h->key = (struct holder_key){ l, pid };
+	h->watch.pid = pid;
 	h->watch.holder = h;
-	h->lock = l;
 	if (rc == 0) {
-		rc = watch_add(s, &h->watch);
+		rc = holder_add(s, h);
 		if (rc != 0 && fresh)
 			lock_drop(s->g, l);
 	}
@@ -138,6 +180,8 @@ int locks_set(struct server *s, cnode_term resource, cnode_term requester, cnode
 	}
 	cn_mutex_lock(&s->g->locks_lock);
 	h->next = l->holders;
+	if (h->next)
+		h->next->prev = h;
 	l->holders = h;
 	cn_mutex_unlock(&s->g->locks_lock);
 	if (fresh && cnode_term_equal(resource, locks_global()))
@@ -147,20 +191,13 @@ int locks_set(struct server *s, cnode_term resource, cnode_term requester, cnode
 
 static void release(struct server *s, struct holder *gone, bool by_down)
 {
-	struct lock *l = gone->lock;
-	struct holder **at = &l->holders;
-	cn_mutex_lock(&s->g->locks_lock);
-	while (*at != gone)
-		at = &(*at)->next;
-	*at = gone->next;
-	cn_mutex_unlock(&s->g->locks_lock);
-	watch_remove(s, &gone->watch);
-	cn_free(gone);
-	if (l->holders)
-		return;
-	if (cnode_term_equal(l->item.key, locks_global()))
+	const struct lock *l = gone->key.lock;
+	/* The last one, as nobody is beside it. */
+	if (l->holders == gone && !gone->next && cnode_term_equal(l->item.key, locks_global()))
 		s->global_lock_down = by_down;
-	lock_drop(s->g, l);
+	HASH_DEL(s->holders, gone);
+	watch_remove(s, &gone->watch);
+	holder_free(s->g, gone);
 }
 
 void locks_del(struct server *s, cnode_term resource, cnode_term requester, cnode_pid pid)
@@ -168,28 +205,17 @@ void locks_del(struct server *s, cnode_term resource, cnode_term requester, cnod
 	struct lock *l = find(s->g, resource);
 	if (!l || !cnode_term_equal(l->requester, requester))
 		return;
-	for (struct holder *h = l->holders; h; h = h->next)
-		if (cnode_pid_equal(h->pid, pid) || CN_MUTANT(global_anybody_unlocks)) {
-			release(s, h, false);
-			return;
-		}
+	struct holder *h = CN_MUTANT(global_anybody_unlocks) ? l->holders : holder_of(s, l, pid);
+	if (h)
+		release(s, h, false);
 }
 
 /* A holder of this node that lives keeps its lock; the others are gone, or have lost it with their connection. */
 static int adopt(struct server *s, struct holder *h)
 {
-	if (h->pid.node == s->g->self && cn_procs_is_alive(s->g->config.procs, h->pid))
-		return watch_add(s, &h->watch);
-	struct lock *l = h->lock;
-	struct holder **at = &l->holders;
-	cn_mutex_lock(&s->g->locks_lock);
-	while (*at != h)
-		at = &(*at)->next;
-	*at = h->next;
-	cn_mutex_unlock(&s->g->locks_lock);
-	cn_free(h);
-	if (!l->holders)
-		lock_drop(s->g, l);
+	if (h->key.pid.node == s->g->self && cn_procs_is_alive(s->g->config.procs, h->key.pid))
+		return holder_add(s, h);
+	holder_free(s->g, h);
 	return 0;
 }
 
@@ -229,10 +255,10 @@ static int copy_locks(struct cn_global *g, struct listed **copies, size_t *count
 		for (struct item *item = g->locks.buckets[b]; item; item = item->next)
 			for (struct holder *h = CN_CONTAINER(item, struct lock, item)->holders; h && rc == 0; h = h->next) {
 				struct listed *at = &l[(*count)++];
-				at->holder = h->pid;
+				at->holder = h->key.pid;
 				rc = cnode_term_keep(item->key, &at->resource);
 				if (rc == 0)
-					rc = cnode_term_keep(h->lock->requester, &at->requester);
+					rc = cnode_term_keep(h->key.lock->requester, &at->requester);
 			}
 	cn_mutex_unlock(&g->locks_lock);
 	return l ? rc : CNODE_ENOMEM;
@@ -321,6 +347,7 @@ void watch_forget_node(struct server *s, cnode_name node)
 
 void watch_fini(struct server *s)
 {
-	/* The watches are inside of names and holders. */
+	/* The watches are inside of names and holders, which stay in their tables, as the holders do. */
 	HASH_CLEAR(hh, s->watches);
+	HASH_CLEAR(hh, s->holders);
 }

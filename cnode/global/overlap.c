@@ -85,12 +85,20 @@ void overlap_down(struct server *s, struct node *n, enum gone how)
 	if (cnode_send(s->self, s->g->locker, "{remove_from_known,~a}", n->text) != 0)
 		server_broken(s, "the locker");
 	session_reset(n);
-	if (how == GONE_REMOVED)
-		n->removing = true;
-	else if (how == GONE_LOST && !n->removing)
+	if (how == GONE_REMOVED) {
+		/*
+		 * A dial that is under way may come through all the same. Then the two begin as any two do: to say in_sync,
+		 * as OTP's sync_other does, would end his session for one that is nowhere, and both would wait for ever.
+		 */
+		if (n->joining)
+			(void)cnode_monitor_node(s->self, n->text, false);
+		n->joining = false;
+		n->removing = n->connection != 0;
+	} else if (how == GONE_LOST && !n->removing) {
 		report(s, n);
-	else
+	} else {
 		n->removing = false;
+	}
 	n->pending = n->known = -1;
 	n->synced = false;
 }
@@ -141,6 +149,7 @@ static void let_go(struct server *s, struct node *n)
 	cn_log_line(s->g->config.log, CNODE_LOG_WARNING, "global: %s node %s in order to prevent overlapping partitions", what, n->text);
 	overlap_down(s, n, GONE_REMOVED);
 	server_publish(s);
+	node_forget_idle(s, n);
 }
 
 void overlap_lost_connection(struct server *s, cnode_term message)

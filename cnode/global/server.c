@@ -252,6 +252,14 @@ static int failed(struct server *s, int rc, const char *what)
 	return 0;
 }
 
+/* What a visible node registers is the whole cluster's, and no node can refuse it; a hidden one asks for itself, as by rex. */
+static bool may_register(struct server *s, cnode_term name)
+{
+	cnode_name peer = cnode_message_peer(s->self);
+	const struct node *n = peer ? node_find(s, peer) : NULL;
+	return (n && n->connection) || cn_functions_may_register(s->g->config.functions, peer, name) == 0;
+}
+
 static int register_call(struct server *s, cnode_from *from, cnode_term name, cnode_pid pid, cnode_term method,
 			 cnode_name external)
 {
@@ -348,6 +356,9 @@ static int call(cnode_process *self, struct server *s, cnode_from *from, cnode_t
 		locks_del(s, name, method, caller);
 		return failed(s, cnode_reply(from, "true"), "an answer");
 	}
+	if ((cnode_scan(request, "{register,~t,_,_}", &name) == 0 || cnode_scan(request, "{register_ext,~t,_,_,_}", &name) == 0 ||
+	     cnode_scan(request, "{unregister,~t}", &name) == 0) && !may_register(s, name))
+		return failed(s, cnode_reply(from, "not_allowed"), "an answer");
 	if (cnode_scan(request, "{register,~t,~p,~t}", &name, &pid, &method) == 0)
 		return register_call(s, from, name, pid, method, 0);
 	if (cnode_scan(request, "{register_ext,~t,~p,~t,~a}", &name, &pid, &method, &node) == 0 &&
@@ -397,6 +408,8 @@ static struct node *sender(struct server *s, const cnode_atom *text)
 static int lock_set(struct server *s, cnode_pid pid, const char *set, cnode_term tag)
 {
 	struct node *n = node_find(s, pid.node);
+	if (n && strcmp(set, "true") == 0)
+		session_goes_on(s, n);
 	if (cn_term_is_none(tag))
 		return cnode_send(s->self, s->g->locker, "{lock_set,~p,~a}", pid, set);
 	if (!n || !n->my_tag || !is_int(tag, n->my_tag))

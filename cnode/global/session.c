@@ -14,6 +14,7 @@
 #define RESTARTS_AT_ONCE 3          /* sessions begun anew before they are put off */
 #define RESTART_MS 100              /* by so long at first, and twice as long each time */
 #define RESTART_MOST_MS 8000
+#define LEFT_MS 2000                /* for the third node whose word follows an in_sync */
 #define RESTARTS_FORGOTTEN (60 * CN_NS_PER_S)
 
 static cnode_term empty_list(void)
@@ -98,6 +99,16 @@ static int restart_now(cnode_process *self, void *state, void *context, const cn
 	return 0;
 }
 
+/* A session begins later, unless it is not wanted any more then. */
+static void put_off(struct server *s, struct node *n, uint64_t ms)
+{
+	n->restart_due = true;
+	if (cnode_after(s->self, ms, restart_now, (void *)(uintptr_t)n->name) != 0) {
+		n->restart_due = false;
+		server_cut(s, n, cnode_strerror(CNODE_ENOMEM));
+	}
+}
+
 /*
  * Two nodes that each cancel what the other begins could go on so for ever (OTP 25 and 26 do): the
  * more often a session is begun anew, the longer it takes.
@@ -120,12 +131,13 @@ static void restart(struct server *s, struct node *n)
 		return;
 	}
 	unsigned doubled = n->restarts - RESTARTS_AT_ONCE - 1;
-	uint64_t ms = doubled > 6 ? RESTART_MOST_MS : (uint64_t)RESTART_MS << doubled;
-	n->restart_due = true;
-	if (cnode_after(s->self, ms, restart_now, (void *)(uintptr_t)n->name) != 0) {
-		n->restart_due = false;
-		server_cut(s, n, cnode_strerror(CNODE_ENOMEM));
-	}
+	put_off(s, n, doubled > 6 ? RESTART_MOST_MS : (uint64_t)RESTART_MS << doubled);
+}
+
+void session_goes_on(struct server *s, struct node *n)
+{
+	if (n->synced && n->known < 0 && !n->my_tag && !n->restart_due && !CN_MUTANT(global_in_sync_is_all))
+		put_off(s, n, LEFT_MS);
 }
 
 void session_cancel(struct server *s, struct node *n, int64_t tag, cnode_term run)

@@ -44,7 +44,7 @@ static int holders(struct server *s, struct node_list *nodes)
 	int rc = 0;
 	const struct lock *l = locks_find_global(s->g);
 	for (const struct holder *h = l->holders; h && rc == 0; h = h->next)
-		rc = add(s, nodes, h->pid.node);
+		rc = add(s, nodes, h->key.pid.node);
 	if (rc == 0 && cnode_scan(l->requester, "[~p,~p]", &pids[0], &pids[1]) == 0)
 		for (int i = 0; i < 2 && rc == 0; i++)
 			rc = add(s, nodes, pids[i].node);

@@ -233,27 +233,50 @@ static bool put_string(struct cn_buf *out, const struct control *c, cnode_term t
 	return good;
 }
 
-static bool put_integer(struct cn_buf *out, const struct control *c, cnode_term term, const char *prefix)
+/* Sign, prefix and digits. */
+static void put_number(struct cn_buf *out, const struct control *c, bool negative, const struct cn_buf *prefix, const char *digits,
+		       size_t size)
+{
+	struct cn_buf text;
+	cn_buf_init(&text, 0);
+	if (negative)
+		cn_put_u8(&text, '-');
+	cn_put(&text, prefix->data, prefix->size);
+	cn_put(&text, digits, size);
+	if (text.err == 0)
+		put_field(out, c, text.data, text.size, false);
+	else
+		out->err = text.err;
+	cn_buf_fini(&text);
+}
+
+static bool put_integer(struct cn_buf *out, const struct control *c, cnode_term term, const struct cn_buf *prefix)
 {
 	char digits[80];
 	size_t n = sizeof digits;
 	int64_t v;
 	unsigned base = c->precision < 0 ? 10 : (unsigned)c->precision;
 	bool upper = c->letter == 'B' || c->letter == 'X' || c->letter == '#';
-	if (cnode_scan(term, "~q", &v) != 0) {
-		/* A big number: in base 10 its text is what is wanted. */
-		return cnode_term_type(term) == CNODE_TYPE_INTEGER && base == 10 && !*prefix && put_term(out, c, term, true);
-	}
 	if (base < 2 || base > 36)
 		return false;
+	if (cnode_scan(term, "~q", &v) != 0) {
+		/* A big number: in base 10 its text is what is wanted. */
+		if (cnode_term_type(term) != CNODE_TYPE_INTEGER || base != 10)
+			return false;
+		char *text = cn_term_plain_text(term);
+		if (text)
+			put_number(out, c, *text == '-', prefix, text + (*text == '-'), strlen(text) - (*text == '-'));
+		else
+			out->err = CNODE_ENOMEM;
+		cn_free(text);
+		return true;
+	}
 	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
 	do {
 		unsigned d = (unsigned)(u % base);
 		digits[--n] = (char)(d < 10 ? '0' + d : (upper ? 'A' : 'a') + d - 10);
 	} while (u /= base);
-	char text[sizeof digits + 40];
-	int size = snprintf(text, sizeof text, "%s%.32s%.*s", v < 0 ? "-" : "", prefix, (int)(sizeof digits - n), digits + n);
-	put_field(out, c, (const uint8_t *)text, (size_t)size, false);
+	put_number(out, c, v < 0, prefix, digits + n, sizeof digits - n);
 	return true;
 }
 
@@ -297,9 +320,9 @@ static bool put_float(struct cn_buf *out, const struct control *c, cnode_term te
 static bool put_control(struct cn_buf *out, const struct control *c, struct arguments *a)
 {
 	cnode_term term, more;
-	int64_t n = c->width > 0 ? c->width : 1;
+	int64_t n = c->width > 0 ? c->width : 1, code;
 	struct cn_buf text;
-	bool good;
+	bool good = true;
 	switch (c->letter) {
 	case '~':
 	case 'n':
@@ -307,11 +330,11 @@ static bool put_control(struct cn_buf *out, const struct control *c, struct argu
 			put_code(out, c->letter == 'n' ? '\n' : '~');
 		return true;
 	case 'c':
-		if (!next_argument(a, &term) || cnode_scan(term, "~q", &n) != 0 || !is_code(n))
+		if (!next_argument(a, &term) || cnode_scan(term, "~q", &code) != 0 || !is_code(code))
 			return false;
 		cn_buf_init(&text, 0);
-		for (int64_t i = c->precision >= 0 ? c->precision : c->width > 0 ? c->width : 1; i > 0; i--)
-			put_code(&text, (uint32_t)n);
+		for (int64_t i = c->precision >= 0 ? c->precision : c->width < 0 ? -c->width : n; i > 0; i--)
+			put_code(&text, (uint32_t)code);
 		put_field(out, c, text.data ? text.data : (const uint8_t *)"", text.size, true);
 		out->err = out->err ? out->err : text.err;
 		cn_buf_fini(&text);
@@ -327,23 +350,22 @@ static bool put_control(struct cn_buf *out, const struct control *c, struct argu
 		return next_argument(a, &term) && next_argument(a, &more) && put_term(out, c, term, c->letter == 'W');
 	case 'b':
 	case 'B':
-		return next_argument(a, &term) && put_integer(out, c, term, "");
+		cn_buf_init(&text, 0);
+		return next_argument(a, &term) && put_integer(out, c, term, &text);
 	case '+':
-	case '#': {
-		char base[8];
-		snprintf(base, sizeof base, "%d#", (int)(c->precision < 0 ? 10 : c->precision));
-		return next_argument(a, &term) && put_integer(out, c, term, base);
-	}
+	case '#':
+		if (!next_argument(a, &term))
+			return false;
+		cn_buf_init(&text, 0);
+		cn_put_text(&text, "%d#", (int)(c->precision < 0 ? 10 : c->precision));
+		break;
 	case 'x':
 	case 'X':
 		if (!next_argument(a, &term) || !next_argument(a, &more))
 			return false;
-		cn_buf_init(&text, 64);
+		cn_buf_init(&text, 0);
 		good = cn_io_chars(&text, more, !c->unicode);
-		cn_put_u8(&text, 0);
-		good = good && text.err == 0 && put_integer(out, c, term, (const char *)text.data);
-		cn_buf_fini(&text);
-		return good;
+		break;
 	case 'e':
 	case 'f':
 	case 'g':
@@ -353,6 +375,12 @@ static bool put_control(struct cn_buf *out, const struct control *c, struct argu
 	default:
 		return false;
 	}
+	/* An integer behind the prefix in `text`. */
+	if (good && text.err == 0)
+		good = put_integer(out, c, term, &text);
+	out->err = out->err ? out->err : text.err;
+	cn_buf_fini(&text);
+	return good;
 }
 
 bool cn_io_format(struct cn_buf *out, cnode_term format, cnode_term args)
@@ -367,12 +395,14 @@ bool cn_io_format(struct cn_buf *out, cnode_term format, cnode_term args)
 		good = cn_io_chars(&text, format, cnode_term_type(format) == CNODE_TYPE_BINARY);
 	cn_put_u8(&text, 0);
 	struct arguments a = { .r = cnode_read(args) };
-	for (const char *at = (const char *)text.data; good && text.err == 0 && out->err == 0 && *at;) {
-		size_t plain = strcspn(at, "~");
+	good = good && text.err == 0;
+	const char *at = (const char *)text.data, *end = good ? at + text.size - 1 : at;       /* it may have zeroes of its own */
+	while (good && out->err == 0 && at < end) {
+		const char *tilde = memchr(at, '~', (size_t)(end - at));
 		struct control c;
-		cn_put(out, at, plain);
-		at += plain;
-		if (*at == '~') {
+		cn_put(out, at, (size_t)((tilde ? tilde : end) - at));
+		at = tilde ? tilde : end;
+		if (tilde) {
 			at++;
 			good = read_control(&at, &a, &c) && put_control(out, &c, &a);
 		}

@@ -343,6 +343,14 @@ int cn_functions_may_register(struct cn_functions *fs, cnode_name peer, cnode_te
 	return cn_guard_may_register(fs->guard, node, text) ? 0 : CNODE_ENOTALLOWED;
 }
 
+int cn_functions_may_reach(struct cn_functions *fs, cnode_name peer, const char *name)
+{
+	char node[CNODE_NAME_SIZE];
+	if (peer == 0)
+		return 0;
+	return cnode_name_text(peer, node) == 0 && cn_guard_may_reach(fs->guard, node, name) ? 0 : CNODE_ENOTALLOWED;
+}
+
 /* ---- the process that runs one function ---- */
 
 struct execution {

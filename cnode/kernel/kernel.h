@@ -105,5 +105,7 @@ void cn_functions_leave(struct cn_functions *fs, struct cn_place *place);
  * peer 0 is this node, which may. 0, CNODE_ENOTALLOWED: the refusal is counted and logged.
  */
 int cn_functions_may_register(struct cn_functions *fs, cnode_name peer, cnode_term name);
+/* The same for a message to a registered name (CNODE_ACCESS_NAME), which rex passes on. */
+int cn_functions_may_reach(struct cn_functions *fs, cnode_name peer, const char *name);
 
 #endif

@@ -6,7 +6,7 @@
  * global_name_server, for they take longer than a function may that others wait for.
  * Follows: lib/kernel/src/rpc.erl; ei_rpc (lib/erl_interface/src/connect/ei_connect.c)
  * for {Pid, {call, M, F, A, GroupLeader}}, which is answered with {rex, Result}. rpc:cast of
- * nodes without spawn is a cast {cast, M, F, A, GroupLeader}.
+ * nodes without spawn is a cast {cast, M, F, A, GroupLeader}. rpc:sbcast is {Pid, {sbcast, Name, Message}}.
  */
 #include "cnode/kernel/kernel.h"
 
@@ -41,10 +41,13 @@ struct rex {
 	bool blocked;               /* a block_call runs */
 };
 
-/* Who asks may be out of reach, or not even be a pid that can be sent to: rex does not end for it. */
+/*
+ * Who asks may be out of reach, or not even be a pid that can be sent to: rex does not end for it. Without memory for an answer
+ * it does, so that who waits hears of that at least, and is started again.
+ */
 static int told(int rc)
 {
-	return rc == CNODE_EEXITED ? rc : 0;
+	return rc == CNODE_ENOMEM || rc == CNODE_EEXITED ? rc : 0;
 }
 
 static int rex_init(cnode_process *self, void *state, const cnode_start *how)
@@ -150,7 +153,8 @@ static bool external(cnode_process *self, struct rex *rex, cnode_name peer, cnod
 	if (cnode_scan(args, "[_,~a,~a,~t]", &module, &function, &list) != 0 || strcmp(module.text, "global") != 0 ||
 	    (strcmp(function.text, "register_name_external") != 0 && strcmp(function.text, "unregister_name_external") != 0))
 		return false;
-	if (cnode_scan(list, "[~t|_]", &name) == 0 && cn_functions_may_register(rex->functions, peer, name) != 0) {
+	if (cnode_scan(list, "[~t|_]", &name) == 0 && !CN_MUTANT(external_list_ignored) &&
+	    cn_functions_may_register(rex->functions, peer, name) != 0) {
 		*rc = told(refuse(self, args, "not_allowed"));
 		return true;
 	}
@@ -183,6 +187,7 @@ static int run(cnode_process *self, struct rex *rex, struct job *job)
 	struct cn_gen_spec gen = { .behaviour = &cn_kernel_rex_call, .context = rex->functions, .args = job->args };
 	struct cn_process_spec spec = {
 		.label = "rex_call", .parent = cnode_self(self), .leader = job->leader, .monitor = true, .monitor_ref = ref,
+		.at_once = true,        /* else nothing is heard of one whose init has failed */
 	};
 	rc = cn_gen_spawn(cn_process_procs(self), &gen, &spec, &pid);
 	if (rc != 0)
@@ -360,10 +365,44 @@ static int rex_message(cnode_process *self, struct rex *rex, const cnode_info *i
 	return rc;
 }
 
+/* ---- messages for names ---- */
+
+/*
+ * {Pid, {sbcast, Name, Message}}, which rpc:sbcast waits for without a limit of time, and {Pid, {send, Name, Message}}, which
+ * the name itself answers. The message stays the peer's who sent it here: as if it had sent it to the name.
+ */
+static int pass_on(cnode_process *self, struct rex *rex, const cnode_info *info, cnode_pid to, const char *how, cnode_term name,
+		   cnode_term message)
+{
+	struct cn_procs *procs = cn_process_procs(self);
+	bool answers = strcmp(how, "sbcast") == 0;
+	cnode_term pair = { 0 };
+	cnode_atom text;
+	cnode_pid pid;
+	char node[CNODE_NAME_SIZE];
+	int rc = cnode_name_text(cnode_self(self).node, node);
+	if (rc != 0)
+		return told(rc);
+	if (cnode_scan(name, "~a", &text) != 0 || cn_procs_whereis(procs, text.text, &pid) != 0 ||
+	    cn_functions_may_reach(rex->functions, info->peer, text.text) != 0)
+		return told(cnode_send(self, to, "{rex,~a,{nonexisting_name,~t}}", node, name));
+	if (!answers && (rc = cnode_format(&pair, "{~p,~t}", to, message)) != 0)
+		return rc;
+	struct cn_signal sig = {
+		.kind = CN_SIG_MESSAGE, .from = to, .to = pid, .node = info->peer, .term = answers ? message : pair,
+	};
+	rc = cn_procs_deliver(procs, &sig);
+	cnode_term_drop(pair);
+	if (rc == 0 && answers)
+		rc = cnode_send(self, to, "{rex,~a,~a}", node, node);
+	return told(rc);
+}
+
 static int rex_info(cnode_process *self, void *state, const cnode_info *info)
 {
 	cnode_pid pid;
-	cnode_term request;
+	cnode_term request, name, message;
+	cnode_atom how;
 	if (info->kind == CNODE_DOWN)
 		return ended(self, state, info);
 	if (info->kind != CNODE_MESSAGE || cnode_scan(info->message, "{~p,~t}", &pid, &request) != 0)
@@ -374,6 +413,9 @@ static int rex_info(cnode_process *self, void *state, const cnode_info *info)
 			return told(cnode_send(self, pid, "{features_reply,~a,[erpc]}", node));
 		return 0;
 	}
+	if (cnode_scan(request, "{~a,~t,~t}", &how, &name, &message) == 0 &&
+	    (strcmp(how.text, "sbcast") == 0 || strcmp(how.text, "send") == 0))
+		return CN_MUTANT(rex_without_sbcast) ? 0 : pass_on(self, state, info, pid, how.text, name, message);
 	return rex_message(self, state, info, pid, request);
 }
 

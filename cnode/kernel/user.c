@@ -24,7 +24,7 @@ static const char *put_built(struct request *q, struct cn_buf *b, bool good)
 {
 	if (good && b->err == 0)
 		q->failed = q->put(q->self, q->state, b->data ? (const char *)b->data : "", b->size);
-	const char *word = !good ? "put_chars" : b->err ? cnode_error_atom(b->err) : q->failed ? "terminated" : "ok";
+	const char *word = b->err ? cnode_error_atom(b->err) : !good ? "put_chars" : q->failed ? "terminated" : "ok";
 	cn_buf_fini(b);
 	return word;
 }
@@ -115,7 +115,8 @@ int cn_io_serve(cnode_process *self, void *state, cnode_term message, cn_io_put 
 		rc = cnode_send(self, from, "{io_reply,~t,{error,~a}}", as, word);
 	if (q.failed)
 		return q.failed;
-	return rc == CNODE_EEXITED ? rc : 0;
+	/* Without memory for the answer who waits hears of the end of his io server, as rex has it. */
+	return rc == CNODE_ENOMEM || rc == CNODE_EEXITED ? rc : 0;
 }
 
 /* ---- user ---- */

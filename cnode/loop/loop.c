@@ -95,7 +95,9 @@ static void run_tasks(struct cn_loop *loop)
 	while (first) {
 		struct cn_task *t = first;
 		first = t->next;
-		atomic_store_explicit(&t->posted, false, memory_order_release);
+		/* An exchange: it takes what those have written who posted the task again, and found that it was posted. A mere
+		   store could also be seen by them behind our looks at what they wrote, and then neither would deal with it. */
+		atomic_exchange_explicit(&t->posted, false, memory_order_acq_rel);
 		t->run(t);
 	}
 }

@@ -90,7 +90,8 @@ struct cn_task {
 static inline void cn_task_init(struct cn_task *t, void (*run)(struct cn_task *)) { *t = (struct cn_task){ .run = run }; }
 /*
  * Has the task run once by the holder of the lead, after what is ready; wakes it if it waits.
- * False if it was posted already and has not begun to run: then this call adds nothing. Tasks
+ * False if it was posted already and has not begun to run: then this call adds nothing. Either way
+ * the run that is to come sees what the caller wrote before. Tasks
  * run in the order they were posted; one that is posted by a task runs in the next round, before
  * any wait. The memory must live until it has run. Any thread; never blocks, never fails.
  */

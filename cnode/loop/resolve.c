@@ -20,6 +20,7 @@ struct resolver {
 	struct cn_timer timeout;
 	struct dns_socket *sockets;
 	unsigned open;                  /* questions c-ares has not answered */
+	bool deaf;                      /* memory lacked to wait for a socket of theirs: they are over */
 };
 
 /* One socket of c-ares'. */
@@ -46,6 +47,10 @@ static void library_start(void)
 static void set_timeout(struct resolver *r)
 {
 	struct timeval tv;
+	if (r->deaf) {
+		cn_timer_set(&r->timeout, 0);
+		return;
+	}
 	if (!ares_timeout(r->channel, NULL, &tv)) {
 		cn_timer_stop(&r->timeout);
 		return;
@@ -57,7 +62,12 @@ static void set_timeout(struct resolver *r)
 static void timeout_fired(struct cn_timer *t)
 {
 	struct resolver *r = CN_CONTAINER(t, struct resolver, timeout);
-	ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	if (r->deaf) {
+		r->deaf = false;
+		ares_cancel(r->channel);
+	} else {
+		ares_process_fd(r->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+	}
 	set_timeout(r);
 }
 
@@ -89,8 +99,10 @@ static void socket_state(void *data, ares_socket_t fd, int readable, int writabl
 	}
 	if (!s) {
 		s = cn_calloc(1, sizeof *s);
-		if (!s)
-			return;         /* not watched: the question ends by its timeout */
+		if (!s) {
+			r->deaf = true;
+			return;
+		}
 		s->resolver = r;
 		cn_io_init(&s->io, r->loop, fd, socket_ready);
 		s->next = r->sockets;
@@ -148,6 +160,7 @@ static int code_of(int status)
 	case ARES_SUCCESS:
 		return 0;
 	case ARES_ENOMEM:
+	case ARES_ECANCELLED:           /* deaf */
 		return CNODE_ENOMEM;
 	case ARES_ETIMEOUT:
 	case ARES_ECONNREFUSED:

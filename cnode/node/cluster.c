@@ -553,6 +553,8 @@ int cn_cluster_connect(struct cn_cluster *cluster, const char *text, bool keep, 
 		rc = cn_peer_watch(peer, tell, ctx);
 	if (rc != 0) {
 		cn_free(address);
+		if (peer)
+			cn_peer_forget_idle(peer);
 		return rc;
 	}
 	if (address) {

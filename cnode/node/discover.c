@@ -12,23 +12,6 @@
 #define ROUND (5 * CN_NS_PER_S)         /* between two rounds; jittered */
 #define ROUND_FAILED_MAX (30 * CN_NS_PER_S)
 
-enum kind { LIST, EPMD, DNS, SRV };
-
-struct cn_source {
-	struct cn_source *next;
-	struct cn_cluster *cluster;
-	enum kind kind;
-	char *text;                 /* as it was given, for the log */
-	char *rest;                 /* what stands behind the kind */
-	char *at;                   /* EPMD: the entry that is being asked, in rest */
-	struct cn_epmd_query epmd;
-	struct cn_dns dns;
-	struct cn_timer again;
-	uint32_t failures;          /* rounds that failed, in a row */
-	int told;                   /* the code that the log has heard of */
-	int failed;                 /* of this round */
-};
-
 /* ---- what is found ---- */
 
 static void found(struct cn_source *s, const char *peer)
@@ -175,7 +158,7 @@ static void again(struct cn_timer *timer)
 
 static const struct {
 	const char *prefix;
-	enum kind kind;
+	enum cn_source_kind kind;
 } kinds[] = { { "list:", LIST }, { "epmd:", EPMD }, { "dns:", DNS }, { "srv:", SRV } };
 
 /* A name before the @ of a node, with '*' if it is a pattern. */
@@ -193,7 +176,7 @@ static bool is_host(const char *text, size_t size)
 	return size > 0 && size < 256 && !memchr(text, '@', size) && !memchr(text, ' ', size);
 }
 
-static bool is_entry(enum kind kind, const char *at, size_t size)
+static bool is_entry(enum cn_source_kind kind, const char *at, size_t size)
 {
 	const char *sign = memchr(at, '@', size);
 	size_t before = sign ? (size_t)(sign - at) : 0;
@@ -202,7 +185,7 @@ static bool is_entry(enum kind kind, const char *at, size_t size)
 	return is_plain(at, before, kind == EPMD) && is_host(sign + 1, size - before - 1);
 }
 
-static int parse(const char *text, enum kind *kind, const char **rest, const char **why)
+static int parse(const char *text, enum cn_source_kind *kind, const char **rest, const char **why)
 {
 	*why = "a source is list:, epmd:, dns: or srv:, and what belongs to it";
 	*rest = NULL;
@@ -233,7 +216,7 @@ static int parse(const char *text, enum kind *kind, const char **rest, const cha
 
 int cn_discover_check(const char *text, const char **why)
 {
-	enum kind kind;
+	enum cn_source_kind kind;
 	const char *rest;
 	return parse(text, &kind, &rest, why);
 }
@@ -248,7 +231,7 @@ static void source_free(struct cn_source *s)
 int cn_cluster_discover(struct cn_cluster *cluster, const char *text)
 {
 	CN_LEAD(cluster->loop);
-	enum kind kind;
+	enum cn_source_kind kind;
 	const char *rest, *why;
 	int rc = parse(text, &kind, &rest, &why);
 	if (rc != 0)

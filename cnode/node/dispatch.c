@@ -31,14 +31,10 @@ static int deliver(struct cn_cluster *cluster, const struct cn_peer *peer, struc
 	return cn_procs_deliver(cluster->procs, sig);
 }
 
-/* May the peer reach the registered name? If not it is refused, and to the peer the name does not exist. */
+/* To a peer that may not reach it a registered name does not exist. */
 static bool may_reach(struct cn_cluster *cluster, const struct cn_peer *peer, const char *name)
 {
-	struct cn_guard *guard = cluster->config.guard;
-	if (CN_LIKELY(cn_guard_ask(guard, CNODE_ACCESS_NAME, name, peer->text) != CN_ACCESS_NO) || CN_MUTANT(name_list_ignored))
-		return true;
-	cn_guard_refused(guard, CN_REFUSED_NAME, peer->text, name, "it is not on the list of the name");
-	return false;
+	return cn_guard_may_reach(cluster->config.guard, peer->text, name);
 }
 
 /* A monitor of a name that is not there for this peer: it hears noproc, as of any name that nobody has. */

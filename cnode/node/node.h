@@ -178,7 +178,7 @@ void cn_cluster_spawn_abandon(struct cn_cluster *cluster, cnode_ref ref);
 
 /* What cn_procs_ops declares; ctx is the cluster. */
 int cn_cluster_send(void *cluster, const struct cn_signal *sig, unsigned flags);
-uint64_t cn_cluster_epoch(void *cluster, cnode_name node);
+int cn_cluster_epoch(void *cluster, cnode_name node, uint64_t *epoch);
 int cn_cluster_want(void *cluster, cnode_name node);
 bool cn_cluster_has_alias(void *cluster, cnode_name node);
 

@@ -197,13 +197,15 @@ int cn_cluster_spawn(struct cn_cluster *cluster, const struct cn_spawn_order *o,
 		rc = cn_peer_get(cluster, o->node, &peer);
 		if (rc == 0) {
 			unable = peer->state == CN_PEER_UP && !(cn_conn_info(peer->conn)->flags & CN_DFLAG_SPAWN);
-			epoch = order->epoch = peer->epoch;
+			order->epoch = peer->epoch;
 		}
 		if (rc == 0 && !unable) {
 			/* From here on it may be answered, or the connection end, at any time. */
 			added = true;
 			HASH_ADD(hh, cluster->orders, ref, REF_KEY, order);
 			rc = added ? 0 : CNODE_ENOMEM;
+			if (added)
+				epoch = cn_peer_epoch(peer);
 		}
 		cn_mutex_unlock(&cluster->lock);
 	}

@@ -42,6 +42,7 @@ struct cn_peer {
 	/* Under cluster->lock; written by the holder of the lead only, but for what waits. */
 	enum cn_peer_state state;
 	uint64_t epoch;             /* of the present connection, or of the next */
+	uint64_t asked;             /* the epoch that was given to somebody last, who relies on hearing of its end */
 	struct cn_conn *conn;       /* UP: the connection, one reference */
 	struct cn_waiting *waiting, **waiting_last;
 	uint64_t waiting_bytes;
@@ -112,6 +113,8 @@ struct cn_cluster {
 /* peers.c */
 struct cn_peer *cn_peer_find(struct cn_cluster *cluster, cnode_name name);      /* under the lock */
 int cn_peer_get(struct cn_cluster *cluster, cnode_name name, struct cn_peer **found);   /* makes it if need be; under the lock */
+/* The epoch, for what is to hear of its end: the peer is not forgotten before. Under the lock. */
+uint64_t cn_peer_epoch(struct cn_peer *peer);
 void cn_peer_want(struct cn_peer *peer);                                /* under the lock */
 /* The attempt to connect got on: the watches hear of it. Lead. */
 void cn_peer_step(struct cn_peer *peer, int step, const char *text);
@@ -137,7 +140,20 @@ void cn_dynamic_down(struct cn_cluster *cluster, const struct cn_conn *c);      
 void cn_dynamic_free(struct cn_cluster *cluster);
 
 /* discover.c */
-struct cn_source;
+struct cn_source {
+	struct cn_source *next;
+	struct cn_cluster *cluster;
+	enum cn_source_kind { LIST, EPMD, DNS, SRV } kind;
+	char *text;                 /* as it was given, for the log */
+	char *rest;                 /* what stands behind the kind */
+	char *at;                   /* EPMD: the entry that is being asked, in rest */
+	struct cn_epmd_query epmd;
+	struct cn_dns dns;
+	struct cn_timer again;      /* the next round; runs between two of them */
+	uint32_t failures;          /* rounds that failed, in a row */
+	int told;                   /* the code that the log has heard of */
+	int failed;                 /* of this round */
+};
 void cn_sources_stop(struct cn_cluster *cluster);
 
 /* cluster.c: begins an attempt; the peer is DIALLING. It ends in cn_peer_up or cn_peer_ended. */

@@ -55,9 +55,19 @@ int cn_peer_get(struct cn_cluster *cluster, cnode_name name, struct cn_peer **fo
 	return 0;
 }
 
+uint64_t cn_peer_epoch(struct cn_peer *peer)
+{
+	peer->asked = peer->epoch;
+	return peer->epoch;
+}
+
+/*
+ * Nothing is known of it. Not so while somebody has its epoch and may be about to send: made anew, the peer
+ * would have another one, what he sends would be taken for something of the past, and its end never be told.
+ */
 static bool is_idle(const struct cn_peer *peer)
 {
-	return peer->state == CN_PEER_IDLE && !peer->waiting && !peer->keep && !peer->posted &&
+	return peer->state == CN_PEER_IDLE && peer->asked != peer->epoch && !peer->waiting && !peer->keep && !peer->posted &&
 	       !peer->dialling && !peer->incoming && !peer->watches && !peer->in_downs && !peer->again.running;
 }
 
@@ -87,20 +97,16 @@ void cn_peer_want(struct cn_peer *peer)
 	cn_wake_post(cluster->loop, &cluster->chores);
 }
 
-uint64_t cn_cluster_epoch(void *ctx, cnode_name node)
+int cn_cluster_epoch(void *ctx, cnode_name node, uint64_t *epoch)
 {
 	struct cn_cluster *cluster = ctx;
 	struct cn_peer *peer;
-	uint64_t epoch;
 	cn_mutex_lock(&cluster->lock);
-	/* Without memory for the peer its relations are of an epoch that ends at the next chance. */
-	if (cn_peer_get(cluster, node, &peer) == 0) {
-		epoch = peer->epoch;
-	} else {
-		epoch = ++cluster->epochs;
-	}
+	int rc = cn_peer_get(cluster, node, &peer);
+	if (rc == 0)
+		*epoch = cn_peer_epoch(peer);
 	cn_mutex_unlock(&cluster->lock);
-	return epoch;
+	return rc;
 }
 
 int cn_cluster_want(void *ctx, cnode_name node)

@@ -275,7 +275,8 @@ void cn_waiting_failed(struct cn_cluster *cluster, const struct cn_waiting *w)
 
 /*
  * Sends to a node: to its connection, or behind what waits for one. `epoch` as in
- * cn_signal. The codes of cn_procs_ops.send.
+ * cn_signal: of one that is over the peer may be forgotten, and is not made again for it.
+ * The codes of cn_procs_ops.send.
  */
 int cn_peer_send(struct cn_cluster *cluster, cnode_name node, uint64_t epoch, const struct cn_control *c,
 		 cnode_term term, unsigned flags)
@@ -283,11 +284,13 @@ int cn_peer_send(struct cn_cluster *cluster, cnode_name node, uint64_t epoch, co
 	struct cn_peer *peer = NULL;
 	int rc = 0;
 	cn_mutex_lock(&cluster->lock);
-	if (!(flags & CN_SEND_NOCONNECT))
+	if (epoch == CN_EPOCH_ANY && !(flags & CN_SEND_NOCONNECT))
 		rc = cn_peer_get(cluster, node, &peer);
-	else if (!(peer = cn_peer_find(cluster, node)) || peer->state != CN_PEER_UP)
+	else
+		peer = cn_peer_find(cluster, node);
+	if ((flags & CN_SEND_NOCONNECT) && (!peer || peer->state != CN_PEER_UP))
 		rc = CNODE_ENOCONNECTION;
-	if (rc != 0 || (epoch != CN_EPOCH_ANY && epoch != peer->epoch))
+	if (rc != 0 || !peer || (epoch != CN_EPOCH_ANY && epoch != peer->epoch))
 		goto unlock;
 	cn_trace_control(cluster, true, peer->text, c, term);
 	if (peer->state != CN_PEER_UP) {

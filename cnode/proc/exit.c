@@ -207,14 +207,14 @@ static size_t take(struct cn_procs *procs, cnode_name node, unsigned list, uint6
 	return n;
 }
 
-static void end(struct ended *e, uint64_t epoch, cnode_term reason, struct work *w)
+static void end(struct ended *e, cnode_name node, uint64_t epoch, cnode_term reason, struct work *w)
 {
 	struct cnode_process *p = e->owner;
 	struct rel *r = e->rel, *gone = NULL;
 	bool ready = false;
 	cn_mutex_lock(&p->lock);
-	/* It may have ended meanwhile, and its memory be another one's, which is listed then. */
-	if (!is_dead(p) && rel_is_in(p, r, e->hash, e->by_ref) && r->epoch <= epoch &&
+	/* It may have ended meanwhile, and its memory be another one's: of another node, of none, or listed. */
+	if (!is_dead(p) && rel_is_in(p, r, e->hash, e->by_ref) && rel_node(r) == node && r->epoch <= epoch &&
 	    !atomic_load_explicit(&r->listed, memory_order_acquire)) {
 		switch ((enum rel_type)r->type) {
 		case REL_LINK:
@@ -263,7 +263,7 @@ bool cn_procs_nodedown(struct cn_procs *procs, cnode_name node, uint64_t epoch, 
 			size_t n = room ? take(procs, node, list, epoch, batch, room) : 0;
 			budget -= (uint32_t)n;
 			for (size_t i = 0; i < n; i++)
-				end(&batch[i], epoch, why, &w);
+				end(&batch[i], node, epoch, why, &w);
 			if (n == 0) {
 				done = room != 0;
 				break;

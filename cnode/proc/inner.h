@@ -21,7 +21,7 @@ enum rel_type {
 	REL_NODE,               /* monitor_node: keyed by node, one for each call */
 	REL_NODES,              /* monitor_nodes: keyed by `mode`, the types; see nodes.c */
 	REL_WATCH,              /* we watch about.pid, or about.name at about.node; keyed by ref, as the rest */
-	REL_WATCHED,            /* about.pid watches us, by about.name if that is not NULL */
+	REL_WATCHED,            /* about.pid watches us, by about.name if that is not NULL; keyed by pid and ref */
 	REL_ALIAS,
 	REL_TIMER,
 };
@@ -76,7 +76,7 @@ struct rel *rel_find_ref(struct cnode_process *p, enum rel_type type, const cnod
 struct rel *rel_find_watched(struct cnode_process *p, const cnode_ref *ref, cnode_pid by);
 /* A relation with the name copied behind it; not in any table yet. NULL: out of memory. */
 struct rel *rel_new(enum rel_type type, const char *name);
-/* Adds it to its owner's table and, if `node` is another one, to the list of that node. Under the owner's lock. 0, CNODE_ENOMEM. */
+/* Adds it to its owner's table and, if `node` is another one, to the list of that node. Under the owner's lock. 0, CNODE_ENOMEM, CNODE_ESTALE. */
 int rel_add(struct cnode_process *p, struct rel *r, cnode_name node, uint64_t epoch);
 /* The reverse. Under the owner's lock. */
 void rel_remove(struct cnode_process *p, struct rel *r);

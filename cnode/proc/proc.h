@@ -125,9 +125,10 @@ struct cn_procs_ops {
 	/*
 	 * The number of the node's connection: of the present one, or of the next if there
 	 * is none. It grows when a connection (or an attempt) ends; never CN_EPOCH_ANY.
-	 * Relations are tagged with it.
+	 * Relations are tagged with it: a cn_procs_nodedown with this number or a greater one
+	 * follows, once something was sent with it. 0, CNODE_ENOMEM, CNODE_ESTALE.
 	 */
-	uint64_t (*epoch)(void *ctx, cnode_name node);
+	int (*epoch)(void *ctx, cnode_name node, uint64_t *epoch);
 	/* Starts connecting unless it is connected; cn_procs_nodedown tells the failure. 0, CNODE_ENOMEM, … */
 	int (*connect)(void *ctx, cnode_name node);
 	/* True if the node is connected and understands aliases (ALIAS, OTP 24). */
@@ -475,7 +476,7 @@ bool cn_procs_is_alive(struct cn_procs *procs, cnode_pid pid);
 cnode_pid cn_procs_root(const struct cn_procs *procs);
 /* exit(Pid, Reason) from the root pid to every process but prompt and last ones, those too if `all`. 0, CNODE_ENOMEM. */
 int cn_procs_exit_all(struct cn_procs *procs, cnode_term reason, bool all);
-/* From now on spawns are refused with CNODE_ESHUTDOWN. */
+/* From now on spawns are refused with CNODE_ESHUTDOWN: behind this cn_procs_list and cn_procs_exit_all miss no process. Any thread. */
 void cn_procs_close(struct cn_procs *procs);
 
 /* The living processes, in no order: *pids is yours (cn_free). 0, CNODE_ENOMEM. */
@@ -483,7 +484,7 @@ int cn_procs_list(struct cn_procs *procs, cnode_pid **pids, size_t *count);
 
 struct cn_process_info {
 	char name[CNODE_NAME_SIZE]; /* registered name or "" */
-	char label[256];            /* factory or class, cut off if longer */
+	char label[CNODE_NAME_SIZE];        /* factory or class: an atom's text at most */
 	cnode_pid parent;
 	cnode_pid leader;
 	uint32_t messages;          /* in the mailbox */

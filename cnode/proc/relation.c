@@ -128,16 +128,20 @@ static int peer_add(struct cnode_process *p, struct rel *r, cnode_name node, uin
 	struct cn_mutex *lock;
 	struct peer **at = peer_find(procs, node, &lock);
 	struct peer *peer = *at;
-	if (!peer) {
+	int rc = 0;
+	if (epoch == CN_EPOCH_ANY)
+		rc = procs->ops->epoch(procs->ctx, node, &epoch);
+	if (rc == 0 && !peer) {
 		peer = cn_calloc(1, sizeof *peer);
-		if (!peer) {
-			cn_mutex_unlock(lock);
-			return CNODE_ENOMEM;
-		}
-		peer->name = node;
-		*at = peer;
+		rc = peer ? 0 : CNODE_ENOMEM;
 	}
-	r->epoch = epoch != CN_EPOCH_ANY ? epoch : procs->ops->epoch(procs->ctx, node);
+	if (rc != 0) {
+		cn_mutex_unlock(lock);
+		return rc;
+	}
+	peer->name = node;
+	*at = peer;
+	r->epoch = epoch;
 	unsigned l = peer_list(r);
 	struct rel *after = peer->last[l];
 	while (after && after->epoch > r->epoch)
@@ -204,12 +208,19 @@ static struct rels *table_of(struct cnode_process *p, const struct rel *r)
 	return r->type == REL_LINK || r->type == REL_NODE || r->type == REL_NODES ? &p->links : &p->refs_of;
 }
 
+/* The pid too: who watches chooses the reference, and a peer could choose one for all its processes. */
+static uint64_t hash_watched(const struct cn_procs *procs, const cnode_ref *ref, cnode_pid by)
+{
+	return hash_ref(procs, ref) ^ hash_pid(procs, by);
+}
+
 int rel_add(struct cnode_process *p, struct rel *r, cnode_name node, uint64_t epoch)
 {
 	r->owner = p;
 	r->hash = r->type == REL_LINK ? hash_pid(p->procs, r->about.pid)
 		: r->type == REL_NODE ? r->about.node
 		: r->type == REL_NODES ? r->mode
+		: r->type == REL_WATCHED ? hash_watched(p->procs, &r->about.ref, r->about.pid)
 		: hash_ref(p->procs, &r->about.ref);
 	if (node && node != p->procs->node) {
 		int rc = peer_add(p, r, node, epoch);
@@ -256,7 +267,7 @@ struct rel *rel_find_ref(struct cnode_process *p, enum rel_type type, const cnod
 
 struct rel *rel_find_watched(struct cnode_process *p, const cnode_ref *ref, cnode_pid by)
 {
-	uint64_t hash = hash_ref(p->procs, ref);
+	uint64_t hash = hash_watched(p->procs, ref, by);
 	struct rel *r = p->refs_of.buckets[hash & p->refs_of.mask];
 	while (r && (r->type != REL_WATCHED || r->hash != hash || !cnode_ref_equal(r->about.ref, *ref) ||
 		     !cnode_pid_equal(r->about.pid, by)))

@@ -349,12 +349,12 @@ static void slice(struct cnode_process *p, uint64_t budget)
 	if (!dead)
 		mailbox_fold(p);
 	cn_mutex_unlock(&p->lock);
-	p->slicing = true;
-	p->slice_at = began;
 	if (dead) {
 		process_remains(p);
 		return;
 	}
+	p->slicing = true;
+	p->slice_at = began;
 	if (!p->ran_init) {
 		if (!begin(p))
 			return;

@@ -54,6 +54,10 @@ static int publish(struct cnode_process *p, const struct cn_process_spec *spec, 
 	if (b->parent && is_dead(b->parent))
 		return CNODE_EEXITED;
 	pids_add(p->procs, p);
+	/* Who closes and then lists the pids finds it, or it finds that it came too late. */
+	rc = CNODE_ESHUTDOWN;
+	if (atomic_load(&p->procs->closed))
+		goto undo_pid;
 	if (b->link) {
 		rc = rel_add(p, b->link, spec->parent.node, spec->epoch);
 		if (rc != 0)
@@ -106,6 +110,7 @@ undo_pid:
 	return rc;
 }
 
+/* *made is counted for the caller. */
 static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool own_thread, struct cnode_process **made)
 {
 	struct bonds bonds = { 0 };
@@ -157,6 +162,12 @@ static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool
 	else
 		cn_mutex_lock(&p->lock);
 	rc = publish(p, spec, &bonds);
+	if (rc == 0) {
+		/* Behind the lock somebody may kill it, and thereby make one that is held run, to its end. */
+		process_ref(p);
+		if (p->class->flags & (CN_PROC_PROMPT | CN_PROC_LAST))
+			atomic_fetch_add(&procs->prompt_count, 1);
+	}
 	if (bonds.parent)
 		cn_mutex_unlock(&bonds.parent->lock);
 	cn_mutex_unlock(&p->lock);
@@ -167,8 +178,6 @@ static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool
 		process_unref(p);
 		goto undo_count;
 	}
-	if (p->class->flags & (CN_PROC_PROMPT | CN_PROC_LAST))
-		atomic_fetch_add(&procs->prompt_count, 1);
 	*made = p;
 	return 0;
 
@@ -188,8 +197,7 @@ int cn_process_spawn(struct cn_procs *procs, const struct cn_process_spec *spec,
 	if (rc != 0)
 		return rc;
 	struct work w = { .inside = false };
-	*pid = p->pid;          /* behind run_ready it may be gone, and who kills a held one makes it run */
-	process_ref(p);
+	*pid = p->pid;
 	if (spec->at_once && out_enter(p) == 0) {
 		out_leave(p, &w);
 		work_run(&w);
@@ -218,6 +226,7 @@ int cn_process_open(struct cn_procs *procs, const struct cn_process_spec *spec, 
 	if (rc != 0)
 		return rc;
 	*self = p;
+	process_unref(p);       /* its remains are the caller's to clear away */
 	/* Says the start. If a link has killed it already, its end said that it was refused. */
 	if (out_enter(p) == 0) {
 		struct work w = { .inside = false };

@@ -47,7 +47,7 @@ fail(Format, Args) -> throw({case_failed, lists:flatten(io_lib:format(Format, Ar
 
 same(Expected, Got) -> same(Expected, Got, "value").
 same(Expected, Expected, _) -> ok;
-same(Expected, Got, What) -> fail("~s: expected ~P, got ~P", [What, Expected, 40, Got, 40]).
+same(Expected, Got, What) -> fail("~s: expected ~0P, got ~0P", [What, Expected, 40, Got, 40]).
 
 check(true, _) -> ok;
 check(Other, What) -> check(Other, What, []).
@@ -59,14 +59,14 @@ note(Format, Args) -> io:format("# " ++ Format ++ "~n", Args).
 
 %% Wait until Fun is true. For states that no message announces; the interval is a poll, not a delay.
 wait(What, Fun) -> wait(What, Fun, 8000).
-wait(What, Fun, Timeout) -> wait_until(What, Fun, erlang:monotonic_time(millisecond) + Timeout).
+wait(What, Fun, Timeout) -> wait_until(What, Fun, erlang:monotonic_time(millisecond) + ms(Timeout)).
 
 wait_until(What, Fun, Until) ->
     case Fun() of
         true -> ok;
         Other ->
             case erlang:monotonic_time(millisecond) > Until of
-                true -> fail("waited in vain until ~s (last: ~P)", [What, Other, 20]);
+                true -> fail("waited in vain until ~s (last: ~0P)", [What, Other, 100]);
                 false -> receive after 5 -> wait_until(What, Fun, Until) end
             end
     end.
@@ -82,7 +82,7 @@ got(Fun, Until, Before) ->
         catch error:function_clause -> got(Fun, Until, [M | Before])
         end
     after max(0, Until - erlang:monotonic_time(millisecond)) ->
-        fail("the expected message did not come; messages here: ~P", [lists:reverse(Before), 40])
+        fail("the expected message did not come; messages here: ~0P", [lists:reverse(Before), 40])
     end.
 
 %% Nothing that Fun accepts is in the mailbox now; a fence before the call makes that mean something.
@@ -90,7 +90,7 @@ not_got(Fun) ->
     {messages, Messages} = process_info(self(), messages),
     case [M || M <- Messages, (try Fun(M), true catch error:function_clause -> false end)] of
         [] -> ok;
-        Wrong -> fail("came and should not have: ~P", [Wrong, 40])
+        Wrong -> fail("came and should not have: ~0P", [Wrong, 40])
     end.
 
 %% Have the node under test dial a node. Asked over a connection of our own, so that none of the driver is used.

@@ -93,10 +93,11 @@ part(Case) ->
         false -> shared
     end.
 
-%% Why the node under test is not asked, or false.
-unfit(Case, #{caps := Caps, release := Release}) ->
+%% Why the node under test is not asked, or false. To dial it has to understand connect.
+unfit(Case, #{caps := Caps, release := Release, dial := Dial}) ->
+    Needs = case Dial of nut -> [connect | option(needs, Case, []) -- [connect]]; driver -> option(needs, Case, []) end,
     Fails = lists:member(Release, option(otp_fails, Case, [])) andalso lists:member(otp, Caps),
-    case [C || C <- option(needs, Case, []), not lists:member(C, Caps)] of
+    case [C || C <- Needs, not lists:member(C, Caps)] of
         [] when Fails -> io_lib:format("OTP ~p itself is known to fail here", [Release]);
         [] -> false;
         Lacking -> io_lib:format("the node does not declare ~p", [Lacking])

@@ -4,7 +4,7 @@
 -module(cf_cluster).
 -export([with/3, finish/1, name/2, names/1, names/2, others/2, caps/2, ask/3, ask/4, later/4, answer/1, answer/2,
          puppet/1, watched/1]).
--export([connect/2, together/1, apart/1, leave/2, settle/1, no_overlap/1, known/1, visible/1, free/2, kill/2, died/1, again/3, release/1, wait_known/2, twice/3]).
+-export([connect/2, together/1, apart/1, heal/1, leave/2, settle/1, no_overlap/1, known/1, visible/1, free/2, kill/2, died/1, again/3, release/1, wait_known/2, twice/3]).
 
 %% Shape: a list of {Role, Prefix} or {Role, Prefix, More}, Role :: nut | hidden_nut | peer | hidden_peer | {otp, Release}; or
 %% {net, List} with the connections between the nodes led through the suite's own relays (cf_net). The node's name begins with
@@ -12,12 +12,12 @@
 %% Fun gets the cluster: #{nodes => [#{name, role, caps, ...}], net => Net | none}.
 with(T, Shape, Fun) ->
     Key = {maps:get(lane, T), Shape},
+    put(cf_puppets, []),
+    put(cf_killed, []),
     Cluster = case ets:lookup(cf_clusters, Key) of
                   [{_, C}] -> ets:delete(cf_clusters, Key), ready(C);
                   [] -> start(T, Shape)
               end,
-    put(cf_puppets, []),
-    put(cf_killed, []),
     try Fun(Cluster) of
         Value ->
             Dead = [Name || #{name := Name, proc := P} <- maps:get(nodes, Cluster), cf_proc:exited(P) =/= false],
@@ -196,6 +196,15 @@ apart(C) ->
         end
     end, 20000).
 
+%% The network is whole again. Before that all dials that the cut was to refuse have been: whoever dials a third node for
+%% global says in_sync when he is through, also when the two have let go of each other meanwhile (sync_other in
+%% global.erl), and then OTP's nodes wait for each other for ever. To dial once more is to wait for a dial that is under way.
+heal(#{net := Net} = C) ->
+    Dials = [later(puppet(A), connect, [B], self()) || A <- names(C), B <- others(C, A), cf_net:closed(Net, A, B)],
+    [cf:same(false, answer(D), "a dial into a connection that is cut") || D <- Dials],
+    [known(N) || N <- names(C)],
+    cf_net:heal(Net).
+
 %% It ends its connections with all others, if it can as one who goes for good.
 leave(C, Name) ->
     case lists:member(global_disconnect, caps(C, Name)) of
@@ -223,7 +232,7 @@ free(Nodes, Resource) ->
 
 %% Between two cases: nothing of the last one is left.
 ready(#{net := Net} = C) ->
-    Net =:= none orelse cf_net:heal(Net),
+    Net =:= none orelse heal(C),
     [lists:member(N, nodes(hidden)) orelse hidden(N) || N <- names(C)],
     case names(C) of
         [Lone] -> wait_known(Lone, []);

@@ -173,12 +173,13 @@ execute({Id, _, _, _, Fun} = Case, T) ->
     {Pid, Mon} = spawn_monitor(fun() -> Self ! {self(), judged(Case, Fun, T)}, exit(shutdown) end),
     receive
         {Pid, Result} -> receive {'DOWN', Mon, _, _, _} -> frames(Id, T, Result) end;
-        {'DOWN', Mon, _, _, Why} -> {fail, io_lib:format("the case's process ended: ~p", [Why])}
+        {'DOWN', Mon, _, _, {Why, [{_, _, _, _} | _] = Stack}} -> {fail, io_lib:format("the case's process ended: ~0P ~ts", [Why, 40, at(Stack)])};
+        {'DOWN', Mon, _, _, Why} -> {fail, io_lib:format("the case's process ended: ~0P", [Why, 40])}
     after Limit ->
-        Stack = process_info(Pid, current_stacktrace),
+        {_, Stack} = process_info(Pid, current_stacktrace),
         exit(Pid, kill),
         receive {'DOWN', Mon, _, _, _} -> ok end,
-        {fail, io_lib:format("took longer than ~p ms; it was at ~P", [Limit, Stack, 30])}
+        {fail, io_lib:format("took longer than ~p ms; it was ~ts", [Limit, at(Stack)])}
     end.
 
 judged(Case, Fun, #{dir := Dir} = T) ->
@@ -194,8 +195,15 @@ judged(Case, Fun, #{dir := Dir} = T) ->
     catch
         throw:{case_failed, Why} -> {fail, Why, cf_fake:dump()};
         throw:{not_applicable, Why} -> {na, Why, []};
-        Class:Reason:Stack -> {fail, io_lib:format("~p:~P at ~P", [Class, Reason, 40, Stack, 30]), cf_fake:dump()}
+        Class:Reason:Stack -> {fail, io_lib:format("~p:~0P ~ts", [Class, Reason, 40, at(Stack)]), cf_fake:dump()}
     end.
+
+%% Where it was, innermost first, down to what every case has below it. Without the paths, which are those of whoever compiled.
+at(Stack) ->
+    Here = lists:takewhile(fun({M, _, _, _}) -> M =/= ?MODULE end, Stack),
+    ["at ", lists:join(" < ", [[io_lib:format("~ts:~ts/~b", [M, F, if is_list(A) -> length(A); true -> A end]),
+                                [io_lib:format(" line ~b", [L]) || {line, L} <- Where]]
+                               || {M, F, A, Where} <- Here])].
 
 frames(_, _, {Verdict, Why, []}) -> {Verdict, Why};
 frames(Id, #{dir := Dir}, {Verdict, Why, Frames}) ->

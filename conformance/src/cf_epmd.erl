@@ -25,7 +25,7 @@ wait(Port, Proc, Until) ->
         {_, {exited, Status}} -> exit({epmd_ended, Port, Status, cf_proc:output(Proc)});
         {{error, _}, false} ->
             erlang:monotonic_time(millisecond) < Until orelse exit({epmd_did_not_start, Port}),
-            receive after 20 -> wait(Port, Proc, Until) end
+            receive after 20 -> wait(Port, Proc, Until) end     % it says nothing when it listens
     end.
 
 %% Send a request's body and read until epmd closes.

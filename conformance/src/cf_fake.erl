@@ -3,7 +3,7 @@
 %% events wait in a queue until a case takes the one that it expects, in any order.
 -module(cf_fake).
 -export([dial/2, link/2, accept/2, listen/2, unlisten/1, adopt/3, close/1, identity/2]).
--export([send/2, send/3, packet/2, bytes/2, socket/1, pid/1, pid/2, ref/1, ref/2]).
+-export([agreed/3, send/2, send/3, packet/2, bytes/2, socket/1, pid/1, pid/2, ref/1, ref/2]).
 -export([dump/0, take/2, take/3, seen/2, closed/1, closed/2, frames/1, call/3, call/4, fence/1, to/3, puppet/1]).
 
 -define(TIMEOUT, cf:ms(8000)).
@@ -48,13 +48,18 @@ accept(_T, #{listener := L} = Me) ->
         {error, Step, What} -> cf:fail("~s: accepting stopped at ~p: ~p", [maps:get(name, Me), Step, What])
     end.
 
+%% What both sides have to offer before a case may use it.
+agreed(#{flags := Flags}, Bits, Name) ->
+    Flags band Bits =:= Bits orelse throw({not_applicable, "the node does not offer " ++ Name}),
+    ok.
+
 %% Take over a socket after the handshake. Me may say ticks => false to leave the peer's ticks unanswered.
 adopt(S, #{my_name := Name, my_creation := Creation, flags := Flags} = Peer, Me) ->
     Owner = self(),
     Pid = spawn_link(fun() ->
               receive go -> ok end,
               inet:setopts(S, [{active, 50}]),
-              loop(cf_eye:up(S, #{socket => S, wire => cf_wire:new(Flags), buffer => <<>>, queue => [], waiting => none,
+              loop(cf_eye:up(S, #{socket => S, wire => cf_wire:new(Flags), buffer => {[], 4}, queue => [], waiting => none,
                                   owner => Owner, frames => [], closed => false, ticks => maps:get(ticks, Me, true)}))
           end),
     ok = gen_tcp:controlling_process(S, Pid),
@@ -83,7 +88,11 @@ loop(#{socket := S} = State) ->
         {close, From, Ref} -> gen_tcp:close(S), From ! {Ref, ok}
     end.
 
-cut(Bytes, #{buffer := Buffer} = State) -> packets(<<Buffer/binary, Bytes/binary>>, State).
+%% Of a packet that is not whole its parts, the last first, and how many bytes are missing at least. (A packet of 4 MB comes in
+%% some thousand parts; to put each behind the others is to copy gigabytes.)
+cut(Bytes, #{buffer := {Parts, Missing}} = State) when byte_size(Bytes) < Missing ->
+    State#{buffer => {[Bytes | Parts], Missing - byte_size(Bytes)}};
+cut(Bytes, #{buffer := {Parts, _}} = State) -> packets(iolist_to_binary(lists:reverse([Bytes | Parts])), State).
 
 packets(<<N:32, Body:N/binary, Rest/binary>>, #{wire := Wire} = State) ->
     {Event, Wire1} = cf_wire:decode(Body, Wire),
@@ -93,7 +102,8 @@ packets(<<N:32, Body:N/binary, Rest/binary>>, #{wire := Wire} = State) ->
     end,
     cf_eye:packet(State, in, N, op(Event)),
     packets(Rest, event(Event, frame(in, Body, State#{wire => Wire1})));
-packets(Rest, State) -> State#{buffer => Rest}.
+packets(<<N:32, Part/binary>> = Rest, State) -> State#{buffer => {[Rest], N - byte_size(Part)}};
+packets(Rest, State) -> State#{buffer => {[Rest], 4 - byte_size(Rest)}}.
 
 op({signal, _, _, #{fragments := N}}) when N > 1 -> '-';
 op({signal, Control, _, _}) -> element(1, Control);
@@ -159,7 +169,7 @@ take(#{conn := Pid} = C, Fun, Limit) ->
         Pid ! {untake, self(), Ref},
         receive {untaken, Ref} -> ok after cf:ms(?TIMEOUT) -> exit(fake_is_stuck) end,
         receive {Ref, Late} -> Late
-        after 0 -> cf:fail("the expected event did not come within ~p ms; events here: ~P", [Timeout, [plain(E) || E <- ask(C, queue)], 120])
+        after 0 -> cf:fail("the expected event did not come within ~p ms; events here: ~0P", [Timeout, [plain(E) || E <- ask(C, queue)], 120])
         end
     end.
 

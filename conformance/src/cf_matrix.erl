@@ -187,35 +187,52 @@ md(Text) -> lists:append([case C of $| -> "\\|"; $< -> "&lt;"; $> -> "&gt;"; $* 
 
 html(#{runs := Runs, cases := Cases} = Table) ->
     Columns = columns(Table),
-    ["<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>cnode: the conformance matrix</title>\n<style>\n", css(), "</style></head><body>\n",
+    ["<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">"
+     "<title>cnode: the conformance matrix</title>\n<style>\n", css(), "</style></head><body>\n",
      "<h1>The conformance matrix</h1>\n<p>", integer_to_list(length(Cases)), " cases. <span class=\"p\">✓</span> passed in every configuration that matters to the case, "
-     "<span class=\"f\">✗</span> failed in one (the link leads to the reason), <span class=\"n\">–</span> not applicable (point at it for the reason), "
+     "<span class=\"f\">✗</span> failed in one (the link leads to the reason and the packets), <span class=\"n\">–</span> not applicable (point at it, or see below, for the reason), "
      "<span class=\"o\">·</span> does not hold for that release.</p>\n",
-     "<table class=\"sum\"><tr><th>node<th>what exactly<th>date<th>judged by OTP<th>passed<th>failed<th>not applicable</tr>\n",
+     "<p class=\"go\">Groups:", [[" <a href=\"#", G, "\">", G, "</a>"] || G <- groups(Cases)], "</p>\n<p class=\"go\">Reasons:",
+     [[" <a href=\"#failed-", anchor(Node), "\">", esc(Node), " failed</a> <a href=\"#na-", anchor(Node), "\">", esc(Node), " not applicable</a>"] || #{node := Node} <- Runs], "</p>\n",
+     "<table class=\"sum\"><thead><tr><th>node<th>what exactly<th>date<th>judged by OTP<th>passed<th>failed<th>not applicable</tr></thead>\n",
      [io_lib:format("<tr><td>~ts<td>~ts<td>~s<td>~s<td class=\"r\">~b<td class=\"r~s\">~b<td class=\"r\">~b</tr>~n",
-                    [Node, esc(About), Date, V, P, case F of 0 -> ""; _ -> " f" end, F, N])
+                    [esc(Node), esc(About), Date, V, P, case F of 0 -> ""; _ -> " f" end, F, N])
       || #{node := Node, about := About, date := Date} = Run <- Runs, {R, V} <- releases(Run), {P, F, N} <- [counts(Node, R, Cases, Table)]],
      "</table>\n<table class=\"m\">\n<thead><tr><th rowspan=\"2\">case<th rowspan=\"2\">what it says",
-     [io_lib:format("<th colspan=\"~b\">~s", [length(releases(Run)), Node]) || #{node := Node} = Run <- Runs], "</tr>\n<tr>",
-     [io_lib:format("<th>~b", [R]) || {_, R} <- Columns], "</tr></thead>\n",
+     [io_lib:format("<th class=\"l\" colspan=\"~b\">~ts", [length(releases(Run)), esc(Node)]) || #{node := Node} = Run <- Runs], "</tr>\n<tr>",
+     [["<th", first(Column, Runs, " class=\"l\""), ">", integer_to_list(R)] || {_, R} = Column <- Columns], "</tr></thead>\n",
      [html_group(G, of_group(G, Cases), Columns, Table) || G <- groups(Cases)],
-     "</table>\n", [html_failures(Node, failures(Node, Table), Table) || #{node := Node} <- Runs], "</body></html>\n"].
+     "</table>\n", [html_failures(Node, failures(Node, Table), Table) || #{node := Node} <- Runs],
+     [html_inapplicable(Node, inapplicable(Node, Table)) || #{node := Node} <- Runs], "</body></html>\n"].
 
+%% What to add to a node's first column.
+first({Node, R}, Runs, Text) ->
+    [Run] = [Run || #{node := N} = Run <- Runs, N =:= Node],
+    case releases(Run) of [{R, _} | _] -> Text; _ -> "" end.
+
+%% Passed and failed differ in shape and in brightness too, not in colour alone.
 css() ->
-    "body{font:14px/1.35 system-ui,sans-serif;margin:2em;color:#111}table{border-collapse:collapse;margin:1em 0}"
-    "th,td{border:1px solid #ccc;padding:1px 6px;text-align:left;vertical-align:top}thead{display:table-header-group}thead th{background:#eee}"
-    ".m{font-size:12px}.m td:nth-child(n+3){text-align:center;padding:1px 3px}.r{text-align:right}.g th{background:#f4f4f4;border-top:2px solid #888}"
-    ".p{background:#cfeccf;color:#060}.f{background:#f7c6c6;color:#900;font-weight:bold}.n{background:#eee;color:#666}.o{color:#bbb}"
-    "pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f7f7f7;border-left:3px solid #ccc;padding:.4em;font-size:11px}"
-    "h3{font-size:14px;margin:1em 0 .2em}a{color:inherit}tr{break-inside:avoid}"
-    "@media print{body{margin:0;font-size:10px}.m{font-size:8px}details:not([open])>*:not(summary){display:none}"
+    "html{scroll-padding-top:4.5em}body{font:14px/1.35 system-ui,sans-serif;margin:2em;color:#111;max-width:110em}"
+    "table{border-collapse:separate;border-spacing:0;margin:1em 0;border:solid #ccc;border-width:1px 0 0 1px}"
+    "th,td{border:solid #ccc;border-width:0 1px 1px 0;padding:1px 6px;text-align:left;vertical-align:top}"
+    "thead{display:table-header-group}thead th{background:#e8e8e8}.m{font-size:12px}.m td:first-child{white-space:nowrap;font-family:monospace}"
+    ".m td:nth-child(n+3),.m th:nth-child(n+2){text-align:center;padding:1px 3px;min-width:1.6em}.m th[rowspan]{text-align:left;vertical-align:bottom}"
+    ".m thead th{position:sticky;top:0;height:1.4em;z-index:1}.m thead tr+tr th{top:calc(1.4em + 3px)}"
+    ".m .l{border-left:2px solid #888}.r{text-align:right}.g th{background:#f4f4f4;border-top:1px solid #888}"
+    ".p{background:#dcefe7;color:#064}.f{background:#c43c00;color:#fff;font-weight:bold}.f a{display:block}.n{background:#f2f2f2;color:#666}.o{color:#aaa}"
+    "pre{white-space:pre-wrap;overflow-wrap:anywhere;background:#f7f7f7;border-left:3px solid #c43c00;padding:.4em;font-size:11px}"
+    "details pre{border-color:#ccc}h2{margin-top:2em;border-bottom:1px solid #888}h3{font-size:14px;margin:1.2em 0 .2em}a{color:inherit}:target{outline:2px solid #06c}"
+    ".go{line-height:1.7}li{margin:.2em 0}tr,li{break-inside:avoid}h2,h3{break-after:avoid}"
+    "@page{size:A4 landscape;margin:1cm}"
+    "@media print{body{margin:0;font-size:10px}.m{font-size:8px}.m thead th{position:static}.go{display:none}details{display:none}pre{font-size:8px}a{text-decoration:none}"
     "*{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n".
 
-html_group(G, Cases, Columns, Table) ->
-    [io_lib:format("<tbody><tr class=\"g\"><th colspan=\"2\">~s (~b)", [G, length(Cases)]),
-     [begin {P, F, N} = counts(Node, R, Cases, Table), io_lib:format("<th title=\"~b passed, ~b failed, ~b not applicable\">~ts", [P, F, N, total(P, F)]) end || {Node, R} <- Columns],
+html_group(G, Cases, Columns, #{runs := Runs} = Table) ->
+    [io_lib:format("<tbody><tr class=\"g\" id=\"~s\"><th colspan=\"2\">~s (~b)", [G, G, length(Cases)]),
+     [begin {P, F, N} = counts(Node, R, Cases, Table), io_lib:format("<th" ++ first({Node, R}, Runs, " class=\"l\"") ++ " title=\"~b passed, ~b failed, ~b not applicable\">~ts", [P, F, N, total(P, F)]) end || {Node, R} <- Columns],
      "</tr>\n",
-     [["<tr><td>", atom_to_list(Id), "<td title=\"", esc(Rule), "\">", esc(Sentence), [cell(Id, Node, R, Table) || {Node, R} <- Columns], "</tr>\n"]
+     [["<tr id=\"", atom_to_list(Id), "\"><td>", atom_to_list(Id), "<td title=\"", esc(Rule), "\">", esc(Sentence),
+       [cell(Id, Node, R, first({Node, R}, Runs, " l"), Table) || {Node, R} <- Columns], "</tr>\n"]
       || {Id, Sentence, Rule, _, _} <- Cases],
      "</tbody>\n"].
 
@@ -223,27 +240,34 @@ total(0, 0) -> "–";
 total(P, 0) -> integer_to_list(P);
 total(P, F) -> io_lib:format("~b/~b", [P, P + F]).
 
-cell(Id, Node, R, #{cells := Cells} = Table) ->
+cell(Id, Node, R, Line, #{cells := Cells} = Table) ->
     case verdict(Id, Node, R, Table) of
-        pass -> "<td class=\"p\">✓";
-        none -> "<td class=\"o\">·";
-        fail -> io_lib:format("<td class=\"f\"><a href=\"#~s\">✗</a>", [anchor(Node, Id)]);
+        pass -> ["<td class=\"p", Line, "\">✓"];
+        none -> ["<td class=\"o", Line, "\">·"];
+        fail -> ["<td class=\"f", Line, "\"><a href=\"#", anchor(Node, Id), "\">✗</a>"];
         na ->
             [{_, Why, _, _} | _] = maps:get({Id, Node, R}, Cells),
-            ["<td class=\"n\" title=\"", esc(Why), "\">–"]
+            ["<td class=\"n", Line, "\" title=\"", esc(Why), "\">–"]
     end.
 
-anchor(Node, Id) -> [case lists:member(C, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") of true -> C; false -> $- end || C <- Node ++ "-" ++ atom_to_list(Id)].
+anchor(Node, Id) -> anchor(Node ++ "-" ++ atom_to_list(Id)).
+anchor(Text) -> [case lists:member(C, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") of true -> C; false -> $- end || C <- Text].
 
-html_failures(Node, [], _) -> ["<h2>", Node, ": nothing failed</h2>\n"];
+html_failures(Node, [], _) -> ["<h2 id=\"failed-", anchor(Node), "\">", esc(Node), ": nothing failed</h2>\n"];
 html_failures(Node, Failures, _) ->
-    ["<h2>", Node, ": what failed</h2>\n",
+    ["<h2 id=\"failed-", anchor(Node), "\">", esc(Node), ": what failed</h2>\n",
      [begin
           {_, Sentence, Rule, _, _} = cf_cases:find(Id),
-          ["<h3 id=\"", anchor(Node, Id), "\">", atom_to_list(Id), ": ", esc(Sentence), "</h3>\n<p>OTP ", releases_text(Where), "; ", esc(element(2, hd(Where))),
+          ["<h3 id=\"", anchor(Node, Id), "\"><a href=\"#", atom_to_list(Id), "\">", atom_to_list(Id), "</a>: ", esc(Sentence), "</h3>\n<p>OTP ", releases_text(Where), "; ", esc(element(2, hd(Where))),
            ". Rule: ", esc(Rule), "</p>\n<pre>", esc(Why), "</pre>\n",
            case Frames of "" -> ""; _ -> ["<details><summary>packets</summary><pre>", esc(Frames), "</pre></details>\n"] end]
       end || {Id, Why, Where, Frames} <- Failures]].
+
+html_inapplicable(Node, []) -> ["<h2 id=\"na-", anchor(Node), "\">", esc(Node), ": everything was applicable</h2>\n"];
+html_inapplicable(Node, Reasons) ->
+    ["<h2 id=\"na-", anchor(Node), "\">", esc(Node), ": what was not applicable</h2>\n<ul>\n",
+     [["<li>", esc(Why), ": ", integer_to_list(length(Ids)), " cases (", lists:join(", ", [atom_to_list(Id) || Id <- Ids]), ")</li>\n"] || {Why, Ids} <- Reasons],
+     "</ul>\n"].
 
 esc(Text) ->
     [case C of $< -> "&lt;"; $> -> "&gt;"; $& -> "&amp;"; $" -> "&quot;"; C when C < 32, C =/= $\n, C =/= $\t -> "?"; _ -> C end || C <- lists:flatten(Text)].

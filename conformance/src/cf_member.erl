@@ -157,7 +157,7 @@ none(C, Fun) ->
     _ = known(C),
     case cf_fake:seen(C, Fun) of
         [] -> ok;
-        Wrong -> cf:fail("came and should not have: ~P", [Wrong, 40])
+        Wrong -> cf:fail("came and should not have: ~0P", [Wrong, 40])
     end.
 
 cast_in({signal, {6, _, _, global_name_server}, {'$gen_cast', Message}, _}) -> Message.
@@ -218,7 +218,7 @@ give_locks(C, S) -> call(C, locker, {del_lock, lock_id(C, S)}).
 join(C) -> join(C, #{}).
 join(C, Options) ->
     S = case Options of #{session := Given} -> Given; _ -> hello(C) end,
-    true = locked(C, S, 50),
+    true = locked(C, S, cf:ms(50)),
     lock_set(C, S, true, [N || {N, _} <- maps:get(known, Options, [])]),
     {_, true} = got_lock_set(C, S),
     exchange(C, S, maps:get(names, Options, [])),
@@ -230,7 +230,8 @@ join(C, Options) ->
     true = give_locks(C, S),
     S#{names => Names, resolved => Resolved}.
 
-%% Its locker may have begun too, and hold the lock under the same id; another's must be waited for.
+%% Its locker may have begun too, and hold the lock under the same id; another's must be waited for. Lockers try now and
+%% then, as no message says that a lock is free.
 locked(_, _, 0) -> false;
 locked(C, S, N) ->
     case take_locks(C, S) of

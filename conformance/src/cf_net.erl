@@ -2,7 +2,7 @@
 %% A network that breaks on order. Each node has an epmd of its own here, which names a relay of ours where the other's
 %% port should be; so every connection between two nodes goes through us, and we can end it, refuse it or swallow it.
 -module(cf_net).
--export([start/1, stop/1, epmd/2, split/3, cut/4, heal/1]).
+-export([start/1, stop/1, epmd/2, split/3, cut/4, closed/3, heal/1]).
 
 start(JobEpmd) ->
     Self = self(),
@@ -25,6 +25,9 @@ split(Net, Groups, How) ->
     ask(Net, {cut, Pairs, How}).
 
 cut(Net, A, B, How) -> ask(Net, {cut, [{alive(A), alive(B)}, {alive(B), alive(A)}], How}).
+
+%% Is B closed to A now, so that whoever dials it hears so at once?
+closed(Net, A, B) -> ask(Net, {closed, alive(A), alive(B)}).
 
 %% New connections go through again; what was swallowed silently is closed.
 heal(Net) -> ask(Net, heal).
@@ -62,6 +65,9 @@ loop(#{table := Table, relays := Relays, listeners := Listeners, job := Job} = S
             tell(Hit, silent),
             How =:= close andalso tell(Hit, close),
             From ! {Ref, ok},
+            loop(State);
+        {{closed, A, B}, From, Ref} ->
+            From ! {Ref, ets:lookup(Table, {cut, A, B}) =:= [{{cut, A, B}, close}]},
             loop(State);
         {heal, From, Ref} ->
             ets:match_delete(Table, {{cut, '_', '_'}, '_'}),

@@ -11,7 +11,7 @@ main(Args) ->
     %% A run that is ended is none that passed: the emulator would stop in good order, with status 0. (SIGINT: +Bd.)
     ok = os:set_signal(sigterm, default),
     case options(Args, defaults()) of
-        #{list := true} = O -> list(O), halt(0);
+        #{list := true} = O -> io:put_chars(list(O)), halt(0);
         O -> halt(go(O))
     end.
 
@@ -37,7 +37,8 @@ options(["--dial", X | More], O) when X =:= "driver"; X =:= "nut" -> options(Mor
 options(["--dial", X | _], _) -> usage("--dial " ++ X ++ ": it is either driver or nut");
 options(["--hidden" | More], O) -> options(More, O#{visible => [false]});
 options(["--visible" | More], O) -> options(More, O#{visible => [true]});
-options([X | _], _) -> usage("I do not know the option " ++ X).
+options(["-" ++ _ = X | _], _) -> usage("I do not know the option " ++ X);
+options([X | _], _) -> usage(X ++ ": an option was expected; the node is named with --node, cases with --only").
 
 number(Option, X) ->
     case string:to_integer(X) of
@@ -70,10 +71,10 @@ fits(_, _) -> false.
 
 list(O) ->
     Cases = chosen(O),
-    [io:format("~s ~ts~n~-36s rule: ~ts~ts~n", [string:pad(atom_to_list(Id), 36), What, "", Rule, notes(C)]) || {Id, What, Rule, _, _} = C <- Cases],
     Groups = lists:usort([cf_cases:group(C) || C <- Cases]),
-    io:format("~n~p cases: ~s~n", [length(Cases),
-              string:join([io_lib:format("~s ~p", [G, length([C || C <- Cases, cf_cases:group(C) =:= G])]) || G <- Groups], ", ")]).
+    [[io_lib:format("~s ~ts~n~-36s rule: ~ts~ts~n", [string:pad(atom_to_list(Id), 36), What, "", Rule, notes(C)]) || {Id, What, Rule, _, _} = C <- Cases],
+     io_lib:format("~n~p cases: ~s~n", [length(Cases),
+                   string:join([io_lib:format("~s ~p", [G, length([C || C <- Cases, cf_cases:group(C) =:= G])]) || G <- Groups], ", ")])].
 
 notes({_, _, _, Options, _}) ->
     [[io_lib:format("; needs ~s", [string:join([atom_to_list(N) || N <- Needs], " ")]) || {needs, Needs} <- Options],

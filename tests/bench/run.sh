@@ -52,16 +52,12 @@ pids="$pids $!"
 
 # started NAME PID LOG: waits until the log says "ready".
 started() {
-	n=0
-	until grep -q ready "$3" 2>/dev/null; do
-		n=$((n + 1))
-		if ! kill -0 "$2" 2>/dev/null || [ $n -gt 200 ]; then
-			sed 's/^/    /' "$3" >&2
-			echo "bench: $1 did not start" >&2
-			exit 1
-		fi
-		sleep 0.05
-	done
+	touch "$3"              # the shell may not have made it yet
+	if ! timeout 60 tail -n +1 -f --pid="$2" "$3" 2>/dev/null | grep -q ready; then
+		sed 's/^/    /' "$3" >&2
+		echo "bench: $1 did not start" >&2
+		exit 1
+	fi
 }
 subjects=
 erl -noshell -noinput -hidden -name bb@127.0.0.1 -setcookie "$cookie" -pa "$tmp" -s bench_beam start >"$tmp/beam.log" 2>&1 &

@@ -3,68 +3,69 @@
  * CONTRACT.md as far as plain erl_interface can fulfil it: messages, names, connecting, and rpc out. The library has
  * no monitors, sends no links and no exit reasons but strings, and always is a hidden node, so none of that is declared.
  *
- * A thread per connection reads and obeys; the table of puppets is under one lock, the writes of a connection under its own.
+ * It is meant to be as good as a program on the library can be, so that what fails is the library's. Here are its
+ * processes: each has a mailbox and a thread that obeys, one order after the other, and may wait in a write.
  */
-#include <ei.h>
+#include "ei_node.h"
 
-#include <arpa/inet.h>
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
-
-#define CONNECT_MS 10000
-#define ACCEPTORS 8
 
 /* What ei_connect.c demands of a peer: EXTENDED_REFERENCES, EXTENDED_PIDS_PORTS, NEW_FLOATS. */
 #define MANDATORY_FLAGS 0x904
 
-/* A process of the contract. */
+struct mail {
+	struct mail *next;
+	int size;
+	char bytes[];
+};
+
+/* A process of the contract, with a thread of its own. */
 struct puppet {
 	struct puppet *next;
 	erlang_pid pid;
 	char name[MAXATOMLEN_UTF8];     /* "" : none */
+	struct mail *first, **end;      /* its mailbox */
+	pthread_cond_t arrived;
+	/* Its thread's own: */
 	erlang_pid watcher;
-	bool watched, is_echo;
+	bool watched, is_echo, ended;
 	long count;                     /* of echo */
 };
 
-struct conn {
-	struct conn *next;
-	int fd;
-	char node[MAXATOMLEN_UTF8];
-	pthread_mutex_t writing;
-	pthread_mutex_t asking;         /* one rpc at a time */
-	ei_x_buff result;               /* of the rpc that is under way */
-	bool waiting, answered, closed;
-};
-
-/* A message that is read: the whole buffer, and where the term after the version byte starts. */
-struct message {
-	const char *bytes;
-	int size;
-};
-
-static ei_cnode self;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;        /* puppets, conns, the flags in them */
-static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;        /* the table and the mailboxes */
 static struct puppet *puppets;
-static struct conn *conns;
 
-static void *serve(void *context);
-static void deliver(struct puppet *p, struct message m);
+static void *live(void *context);
 
-static void die(const char *what)
+void die(const char *what)
 {
 	perror(what);
 	exit(1);
 }
 
-/* ---- tables; under the lock ---- */
+void start(void *(*run)(void *context), void *context)
+{
+	pthread_t thread;
+	if (pthread_create(&thread, NULL, run, context) != 0)
+		die("a thread");
+	pthread_detach(thread);
+}
+
+const char *need(const char *name)
+{
+	const char *value = getenv(name);
+	if (!value) {
+		fprintf(stderr, "ei_node: %s is not set: this is started by cnode-conformance\n", name);
+		exit(2);
+	}
+	return value;
+}
+
+/* ---- the table; under the lock ---- */
 
 static bool same_pid(const erlang_pid *a, const erlang_pid *b)
 {
@@ -87,98 +88,60 @@ static struct puppet *find_name(const char *name)
 	return p;
 }
 
-static struct puppet *new_puppet(const char *name)
+/* Into its mailbox; false if there is nobody. */
+static bool post(struct puppet *p, const char *bytes, int size)
+{
+	if (!p)
+		return false;
+	struct mail *m = malloc(sizeof *m + (size_t)size);
+	if (!m)
+		die("a message");
+	m->next = NULL;
+	m->size = size;
+	memcpy(m->bytes, bytes, (size_t)size);
+	*p->end = m;
+	p->end = &m->next;
+	pthread_cond_signal(&p->arrived);
+	return true;
+}
+
+/* ---- the table; takes the lock ---- */
+
+/* Its pid: the process itself may end at any time. */
+static erlang_pid new_puppet(const char *name, bool is_echo)
 {
 	struct puppet *p = calloc(1, sizeof *p);
-	if (!p || ei_make_pid(&self, &p->pid) != 0)
-		die("a process cannot be made");
+	if (!p)
+		die("a process");
 	strcpy(p->name, name);
+	p->is_echo = is_echo;
+	p->end = &p->first;
+	pthread_cond_init(&p->arrived, NULL);
 	pthread_mutex_lock(&lock);
+	if (ei_make_pid(&self, &p->pid) != 0)
+		die("ei_make_pid");
+	erlang_pid pid = p->pid;
 	p->next = puppets;
 	puppets = p;
 	pthread_mutex_unlock(&lock);
-	return p;
+	start(live, p);
+	return pid;
 }
 
-static struct conn *add_conn(int fd, const char *node)
-{
-	struct conn *c = calloc(1, sizeof *c);
-	pthread_t thread;
-	if (!c)
-		die("a connection");
-	c->fd = fd;
-	strcpy(c->node, node);
-	pthread_mutex_init(&c->writing, NULL);
-	pthread_mutex_init(&c->asking, NULL);
-	ei_x_new(&c->result);
-	pthread_mutex_lock(&lock);
-	c->next = conns;
-	conns = c;
-	pthread_mutex_unlock(&lock);
-	if (pthread_create(&thread, NULL, serve, c) != 0)
-		die("a thread");
-	pthread_detach(thread);
-	return c;
-}
-
-/* Connections are marked when they end and never freed: another thread may be about to use one. */
-static struct conn *find_conn(const char *node)
+bool deliver_pid(const erlang_pid *to, struct message m)
 {
 	pthread_mutex_lock(&lock);
-	struct conn *c = conns;
-	while (c && (c->closed || strcmp(c->node, node) != 0))
-		c = c->next;
+	bool found = post(find_pid(to), m.bytes, m.size);
 	pthread_mutex_unlock(&lock);
-	return c;
+	return found;
 }
 
-static struct conn *get_conn(const char *node)
+bool deliver_name(const char *to, struct message m)
 {
-	struct conn *c = find_conn(node);
-	if (!c) {
-		int fd = ei_connect_tmo(&self, (char *)node, CONNECT_MS);
-		if (fd >= 0)
-			c = add_conn(fd, node);
-	}
-	return c;
-}
-
-/* ---- sending ---- */
-
-static void send_pid(erlang_pid *to, ei_x_buff *x)
-{
-	if (strcmp(to->node, ei_thisnodename(&self)) == 0) {
-		pthread_mutex_lock(&lock);
-		struct puppet *p = find_pid(to);
-		pthread_mutex_unlock(&lock);
-		if (p)
-			deliver(p, (struct message){ x->buff, x->index });
-		return;
-	}
-	struct conn *c = get_conn(to->node);
-	if (!c)
-		return;
-	pthread_mutex_lock(&c->writing);
-	ei_send(c->fd, to, x->buff, x->index);
-	pthread_mutex_unlock(&c->writing);
-}
-
-static void send_name(const char *name, const char *node, ei_x_buff *x)
-{
-	if (strcmp(node, ei_thisnodename(&self)) == 0) {
-		pthread_mutex_lock(&lock);
-		struct puppet *p = find_name(name);
-		pthread_mutex_unlock(&lock);
-		if (p)
-			deliver(p, (struct message){ x->buff, x->index });
-		return;
-	}
-	struct conn *c = get_conn(node);
-	if (!c)
-		return;
-	pthread_mutex_lock(&c->writing);
-	ei_reg_send(&self, c->fd, (char *)name, x->buff, x->index);
-	pthread_mutex_unlock(&c->writing);
+	pthread_mutex_lock(&lock);
+	bool found = post(find_name(to), m.bytes, m.size);
+	pthread_mutex_unlock(&lock);
+	return found;
 }
 
 /* ---- orders ---- */
@@ -243,10 +206,11 @@ static void refuse(const struct order *o, const char *reason)
 	end_answer(o, &x);
 }
 
-/* Where the term at `at` ends. */
+/* Where the term at `at` ends; -1 if it is none. That is_term let the message in says nothing about what is inside: of
+ * elements ei_skip_term does not look at the result. */
 static int after(const char *bytes, int at)
 {
-	return ei_skip_term(bytes, &at) == 0 ? at : -1;
+	return at >= 0 && ei_skip_term(bytes, &at) == 0 ? at : -1;
 }
 
 static void capabilities(const struct order *o)
@@ -262,18 +226,23 @@ static void capabilities(const struct order *o)
 	end_answer(o, &x);
 }
 
+/* The argument as it came; a list of one small number came as a string. */
 static void echo(const struct order *o)
 {
 	char byte[2] = { ERL_SMALL_INTEGER_EXT, o->text[0] };
+	int end = o->count < 0 ? 0 : after(o->bytes, o->args);
 	if (o->count < 0)
 		answer_bytes(o, byte, 2);
+	else if (end < 0)
+		refuse(o, "badarg");
 	else
-		answer_bytes(o, o->bytes + o->args, after(o->bytes, o->args) - o->args);
+		answer_bytes(o, o->bytes + o->args, end - o->args);
 }
 
 static void spawn(const struct order *o)
 {
-	answer_pid(o, &new_puppet("")->pid);
+	erlang_pid pid = new_puppet("", false);
+	answer_pid(o, &pid);
 }
 
 static void watch(const struct order *o)
@@ -297,7 +266,8 @@ static void exit_now(const struct order *o)
 		at = &(*at)->next;
 	*at = o->puppet->next;
 	pthread_mutex_unlock(&lock);
-	answer_atom(o, "ok");   /* its memory stays: another connection's thread may be in it */
+	o->puppet->ended = true;
+	answer_atom(o, "ok");
 }
 
 static void is_alive(const struct order *o)
@@ -335,7 +305,7 @@ static void send_to(const struct order *o)
 	char name[MAXATOMLEN_UTF8], node[MAXATOMLEN_UTF8];
 	int at = o->args, arity, end, message = after(o->bytes, o->args);
 	ei_x_buff x;
-	if (o->count != 2 || (end = after(o->bytes, message)) < 0) {
+	if ((end = after(o->bytes, message)) < 0) {
 		refuse(o, "badarg");
 		return;
 	}
@@ -362,7 +332,7 @@ static void send_to(const struct order *o)
 static bool read_atom(const struct order *o, char name[MAXATOMLEN_UTF8])
 {
 	int at = o->args;
-	return o->count == 1 && ei_decode_atom_as(o->bytes, &at, name, MAXATOMLEN_UTF8, ERLANG_UTF8, NULL, NULL) == 0;
+	return ei_decode_atom_as(o->bytes, &at, name, MAXATOMLEN_UTF8, ERLANG_UTF8, NULL, NULL) == 0;
 }
 
 static void register_self(const struct order *o)
@@ -401,9 +371,12 @@ static void whereis(const struct order *o)
 	bool done = read_atom(o, name);
 	pthread_mutex_lock(&lock);
 	struct puppet *p = done ? find_name(name) : NULL;
+	erlang_pid pid;
+	if (p)
+		pid = p->pid;
 	pthread_mutex_unlock(&lock);
 	if (p)
-		answer_pid(o, &p->pid);
+		answer_pid(o, &pid);
 	else
 		answer_atom(o, "undefined");
 }
@@ -411,10 +384,7 @@ static void whereis(const struct order *o)
 static void disconnect(const struct order *o)
 {
 	char node[MAXATOMLEN_UTF8];
-	struct conn *c = read_atom(o, node) ? find_conn(node) : NULL;
-	answer_atom(o, c ? "true" : "false");
-	if (c)
-		shutdown(c->fd, SHUT_RDWR);
+	answer_atom(o, read_atom(o, node) && net_disconnect(node) ? "true" : "false");
 }
 
 /* ---- orders that wait: a copy of the order on a thread of its own ---- */
@@ -436,61 +406,35 @@ static void *run_job(void *context)
 static void later(const struct order *o, int size, void (*run)(const struct order *o))
 {
 	struct job *job = malloc(sizeof *job + (size_t)size);
-	pthread_t thread;
 	if (!job)
 		die("a job");
 	memcpy(job->bytes, o->bytes, (size_t)size);
 	job->order = *o;
 	job->order.bytes = job->bytes;
 	job->run = run;
-	if (pthread_create(&thread, NULL, run_job, job) != 0)
-		die("a thread");
-	pthread_detach(thread);
+	start(run_job, job);
 }
 
 static void connect_node(const struct order *o)
 {
 	char node[MAXATOMLEN_UTF8];
-	answer_atom(o, read_atom(o, node) && get_conn(node) ? "true" : "false");
+	answer_atom(o, read_atom(o, node) && net_connect(node) ? "true" : "false");
 }
 
-/* ei_rpc_to, and the answer {rex, Result} from the thread that reads the connection. */
 static void rpc(const struct order *o)
 {
 	char node[MAXATOMLEN_UTF8], module[MAXATOMLEN_UTF8], function[MAXATOMLEN_UTF8];
 	int at = o->args, end;
-	if (o->count != 4 || ei_decode_atom_as(o->bytes, &at, node, sizeof node, ERLANG_UTF8, NULL, NULL) != 0 ||
+	if (ei_decode_atom_as(o->bytes, &at, node, sizeof node, ERLANG_UTF8, NULL, NULL) != 0 ||
 	    ei_decode_atom_as(o->bytes, &at, module, sizeof module, ERLANG_UTF8, NULL, NULL) != 0 ||
 	    ei_decode_atom_as(o->bytes, &at, function, sizeof function, ERLANG_UTF8, NULL, NULL) != 0 ||
 	    (end = after(o->bytes, at)) < 0) {
 		refuse(o, "badarg");
 		return;
 	}
-	struct conn *c = get_conn(node);
 	ei_x_buff x;
 	begin_answer(o, &x);
-	if (c) {
-		pthread_mutex_lock(&c->asking);
-		pthread_mutex_lock(&lock);
-		c->waiting = true;
-		c->answered = false;
-		pthread_mutex_unlock(&lock);
-		pthread_mutex_lock(&c->writing);
-		int rc = ei_rpc_to(&self, c->fd, module, function, o->bytes + at, end - at);
-		pthread_mutex_unlock(&c->writing);
-		pthread_mutex_lock(&lock);
-		while (rc >= 0 && !c->answered && !c->closed)
-			pthread_cond_wait(&changed, &lock);
-		c->waiting = false;
-		if (c->answered)
-			ei_x_append(&x, &c->result);
-		bool got = c->answered;
-		pthread_mutex_unlock(&lock);
-		pthread_mutex_unlock(&c->asking);
-		if (!got)
-			c = NULL;
-	}
-	if (!c) {
+	if (!net_rpc(node, module, function, (struct message){ o->bytes + at, end - at }, &x)) {
 		ei_x_encode_tuple_header(&x, 2);
 		ei_x_encode_atom(&x, "badrpc");
 		ei_x_encode_atom(&x, "nodedown");
@@ -498,50 +442,44 @@ static void rpc(const struct order *o)
 	end_answer(o, &x);
 }
 
-/* True if the message is the answer of this connection's rpc. */
-static bool rpc_answered(struct conn *c, struct message m)
-{
-	char tag[MAXATOMLEN];
-	int at = 0, version, arity;
-	if (ei_decode_version(m.bytes, &at, &version) != 0 || ei_decode_tuple_header(m.bytes, &at, &arity) != 0 ||
-	    arity != 2 || ei_decode_atom(m.bytes, &at, tag) != 0 || strcmp(tag, "rex") != 0)
-		return false;
-	pthread_mutex_lock(&lock);
-	bool waiting = c->waiting;
-	if (waiting) {
-		c->result.index = 0;
-		ei_x_append_buf(&c->result, m.bytes + at, m.size - at);
-		c->answered = true;
-		pthread_cond_broadcast(&changed);
-	}
-	pthread_mutex_unlock(&lock);
-	return waiting;
-}
-
 /* ---- messages ---- */
+
+static void own_pid(const struct order *o)
+{
+	answer_pid(o, &o->puppet->pid);
+}
 
 static void obey(const struct order *o, const char *name, int size)
 {
 	static const struct {
 		const char *name;
+		int arguments;
 		void (*obey)(const struct order *o);
 		bool waits;
 	} orders[] = {
-		{ "capabilities", capabilities, false }, { "connect", connect_node, true }, { "creation", creation, false },
-		{ "disconnect", disconnect, false }, { "echo", echo, false }, { "exit", exit_now, false },
-		{ "is_alive", is_alive, false }, { "mandatory_flags", mandatory_flags, false },
-		{ "register", register_self, false }, { "rpc", rpc, true },
-		{ "send", send_to, false }, { "spawn", spawn, false }, { "unregister", unregister, false },
-		{ "watch", watch, false }, { "whereis", whereis, false },
+		{ "capabilities", 0, capabilities, false },
+		{ "connect", 1, connect_node, true },
+		{ "creation", 0, creation, false },
+		{ "disconnect", 1, disconnect, false },
+		{ "echo", 1, echo, false },
+		{ "exit", 1, exit_now, false },
+		{ "is_alive", 1, is_alive, false },
+		{ "mandatory_flags", 0, mandatory_flags, false },
+		{ "register", 1, register_self, false },
+		{ "rpc", 4, rpc, true },
+		{ "self", 0, own_pid, false },
+		{ "send", 2, send_to, false },
+		{ "spawn", 0, spawn, false },
+		{ "unregister", 1, unregister, false },
+		{ "watch", 1, watch, false },
+		{ "whereis", 1, whereis, false },
 	};
-	if (strcmp(name, "self") == 0) {
-		answer_pid(o, &o->puppet->pid);
-		return;
-	}
 	for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++) {
 		if (strcmp(orders[i].name, name) != 0)
 			continue;
-		if (orders[i].waits)
+		if (abs(o->count) != orders[i].arguments || (o->count < 0 && orders[i].obey != echo))
+			refuse(o, "badarg");
+		else if (orders[i].waits)
 			later(o, size, orders[i].obey);
 		else
 			orders[i].obey(o);
@@ -589,19 +527,22 @@ static void echo_message(struct puppet *p, struct message m)
 	bool ping = strcmp(name, "ping") == 0 && arity == 4;
 	if (!ping && !(strcmp(name, "sync") == 0 && arity == 3))
 		return;
+	int end = ping ? after(m.bytes, at) : at;
+	if (end < 0)
+		return;
 	ei_x_new_with_version(&x);
 	ei_x_encode_tuple_header(&x, 3);
 	ei_x_encode_atom(&x, ping ? "pong" : "synced");
 	ei_x_encode_ref(&x, &ref);
 	if (ping)
-		ei_x_append_buf(&x, m.bytes + at, after(m.bytes, at) - at);
+		ei_x_append_buf(&x, m.bytes + at, end - at);
 	else
 		ei_x_encode_long(&x, p->count);
 	send_pid(&to, &x);
 	ei_x_free(&x);
 }
 
-static void deliver(struct puppet *p, struct message m)
+static void take(struct puppet *p, struct message m)
 {
 	struct order o = { .puppet = p };
 	char name[MAXATOMLEN_UTF8];
@@ -621,94 +562,46 @@ static void deliver(struct puppet *p, struct message m)
 	}
 }
 
-static void *serve(void *context)
+/* The next of its messages; NULL once it has ended and they are gone. */
+static struct mail *next_mail(struct puppet *p)
 {
-	struct conn *c = context;
-	ei_x_buff x;
-	erlang_msg msg;
-	int rc;
-	ei_x_new(&x);
-	while ((rc = ei_xreceive_msg(c->fd, &msg, &x)) != ERL_ERROR) {
-		if (rc != ERL_MSG || (msg.msgtype != ERL_SEND && msg.msgtype != ERL_REG_SEND))
-			continue;
-		struct message m = { x.buff, x.index };
-		pthread_mutex_lock(&lock);
-		struct puppet *p = msg.msgtype == ERL_SEND ? find_pid(&msg.to) : find_name(msg.toname);
-		pthread_mutex_unlock(&lock);
-		if (p)
-			deliver(p, m);
-		else
-			rpc_answered(c, m);
-	}
 	pthread_mutex_lock(&lock);
-	c->closed = true;
-	pthread_cond_broadcast(&changed);
+	while (!p->first && !p->ended)
+		pthread_cond_wait(&p->arrived, &lock);
+	struct mail *m = p->first;
+	if (m && !(p->first = m->next))
+		p->end = &p->first;
 	pthread_mutex_unlock(&lock);
-	ei_close_connection(c->fd);
-	ei_x_free(&x);
-	return NULL;
+	return m;
 }
 
-static void *read_input(void *context)
+static void *live(void *context)
 {
-	char bytes[256];
-	(void)context;
-	while (read(STDIN_FILENO, bytes, sizeof bytes) > 0)
-		;
-	exit(0);
-}
-
-/* ei_accept is accept and handshake in one, so who does not hurry would keep the others waiting. */
-static void *accept_all(void *listener)
-{
-	ErlConnect peer;
-	int fd;
-	for (;;)
-		if ((fd = ei_accept(&self, *(int *)listener, &peer)) >= 0)
-			add_conn(fd, peer.nodename);
-	return NULL;
-}
-
-static const char *need(const char *name)
-{
-	const char *value = getenv(name);
-	if (!value) {
-		fprintf(stderr, "ei_node: %s is not set: this is started by cnode-conformance\n", name);
-		exit(2);
+	struct puppet *p = context;
+	struct mail *m;
+	while ((m = next_mail(p))) {
+		if (!p->ended)
+			take(p, (struct message){ m->bytes, m->size });
+		free(m);
 	}
-	return value;
+	/* It left the table when it ended, and who is not in it gets no mail. */
+	pthread_cond_destroy(&p->arrived);
+	free(p);
+	return NULL;
 }
+
 
 int main(void)
 {
-	char alive[MAXATOMLEN];
-	const char *name = need("NUT_NAME"), *at = strchr(name, '@');
-	struct in_addr address = { .s_addr = htonl(INADDR_LOOPBACK) };
-	struct timespec now;
-	pthread_t thread;
-	int port = 0;
-	if (!at || at - name >= (long)sizeof alive)
-		die("NUT_NAME");
-	snprintf(alive, sizeof alive, "%.*s", (int)(at - name), name);
-	ei_init();
-	clock_gettime(CLOCK_REALTIME, &now);
-	/* Never 0 to 3, and another one at the next start. */
-	unsigned id = ((unsigned)now.tv_sec ^ (unsigned)now.tv_nsec ^ (unsigned)getpid() << 16) | 4u;
-	if (ei_connect_xinit(&self, at + 1, alive, name, (Erl_IpAddr)&address, need("NUT_COOKIE"), id) < 0)
-		die("ei_connect_xinit");
-	int listener = ei_listen(&self, &port, 128);
-	if (listener < 0)
-		die("ei_listen");
-	new_puppet("conformance");
-	new_puppet("echo")->is_echo = true;
-	if (ei_publish(&self, port) < 0)
-		die("ei_publish");
-	for (int i = 1; i < ACCEPTORS; i++)
-		if (pthread_create(&thread, NULL, accept_all, &listener) != 0)
-			die("a thread");
-	if (pthread_create(&thread, NULL, read_input, NULL) != 0)
-		die("a thread");
+	const char *name = need("NUT_NAME");
+	char bytes[256];
+	net_init(name);
+	new_puppet("conformance", false);
+	new_puppet("echo", true);
+	net_open();
 	printf("%s ready\n", name);
 	fflush(stdout);
-	accept_all(&listener);
+	while (read(STDIN_FILENO, bytes, sizeof bytes) > 0)
+		;
+	return 0;
 }

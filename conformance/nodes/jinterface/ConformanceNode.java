@@ -1,26 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// CONTRACT.md as far as jinterface can fulfil it: messages, names, links, exits, connecting, node monitors, rpc out. The
-// library has no monitors, aliases, group leaders or spawns, cannot disconnect, and hands a linked exit to the program
-// instead of ending anything: what a process does then is done here.
+// CONTRACT.md as far as jinterface can fulfil it: messages, names, links, exits, connecting, node monitors, pings, rpc out.
+// The library has no monitors, aliases, group leaders or spawns, cannot disconnect, and hands a linked exit to the program
+// instead of ending anything: what a process does then is done here. It is meant to be as good as a program on the
+// library can be, so that what fails is the library's.
 import com.ericsson.otp.erlang.*;
+import java.io.IOException;
 import java.util.*;
 import java.util.concurrent.ConcurrentHashMap;
 
 public final class ConformanceNode {
     private static final String[] CAPABILITIES =
-        { "puppet", "echo", "register", "link", "exit", "connect", "monitor_node", "ping_out", "rpc_out" };
-    /** ping waits for all of it when there is nobody. */
-    private static final long CONNECT_MS = 5000;
+        { "puppet", "echo", "register", "link", "exit", "connect", "monitor_node", "ping", "ping_out", "rpc_out" };
+    /** Orders that wait for a peer: on a thread of their own, while their puppet goes on. */
+    private static final Set<String> WAITING = Set.of("connect", "ping", "rpc");
+    /** ping waits for all of it when a connected node does not answer. */
+    private static final long PING_MS = 5000;
+    /** Between two attempts to register again. */
+    private static final long REGISTER_MS = 500;
+    /** How often who waits for an answer looks whether the peer is still there. */
+    private static final long ALIVE_MS = 500;
     /** What AbstractConnection.java demands of a peer: extended references, extended pids and ports. */
     private static final long MANDATORY_FLAGS = 0x104;
     private static final OtpErlangAtom OK = new OtpErlangAtom("ok");
 
-    private static OtpNode node;
+    private static Node node;
     private static final Map<OtpErlangPid, Puppet> puppets = new ConcurrentHashMap<>();
     private static final Set<String> up = ConcurrentHashMap.newKeySet();
 
     public static void main(String[] args) throws Exception {
-        node = new OtpNode(need("NUT_NAME"), need("NUT_COOKIE"));
+        node = new Node(need("NUT_NAME"), need("NUT_COOKIE"));
+        if (!node.registered()) {
+            System.err.println("ConformanceNode: epmd did not register " + node.node());
+            System.exit(1);
+        }
         node.registerStatusHandler(new OtpNodeStatus() {
             @Override public void remoteStatus(String peer, boolean isUp, Object info) {
                 if (isUp) up.add(peer); else { up.remove(peer); nodedown(peer); }
@@ -28,6 +40,7 @@ public final class ConformanceNode {
         });
         new Puppet(node.createMbox("conformance")).start();
         new Echo(node.createMbox("echo")).start();
+        apart(() -> node.stayRegistered());
         System.out.println(node.node() + " ready");
         while (System.in.read() >= 0) { }
         node.close();
@@ -41,6 +54,57 @@ public final class ConformanceNode {
             System.exit(2);
         }
         return value;
+    }
+
+    private static void apart(Runnable task) {
+        Thread thread = new Thread(task);
+        thread.setDaemon(true);
+        thread.start();
+    }
+
+    /** OtpNode takes a refused registration for a success, and does not see when epmd dies. */
+    private static final class Node extends OtpNode {
+        Node(String name, String cookie) throws IOException { super(name, cookie); }
+
+        boolean registered() { return getEpmd() != null; }
+
+        /** The registration is a connection to epmd: when that ends, it is made anew. */
+        void stayRegistered() {
+            try {
+                for (;;) {
+                    untilEpmdEnds();
+                    while (!register()) Thread.sleep(REGISTER_MS);
+                }
+            } catch (InterruptedException e) {
+                Thread.currentThread().interrupt();
+            }
+        }
+
+        private void untilEpmdEnds() {
+            try {
+                while (getEpmd().getInputStream().read() >= 0) { }
+            } catch (IOException e) {
+                System.err.println("epmd: " + e.getMessage());
+            }
+        }
+
+        private boolean register() {
+            try {
+                return OtpEpmd.publishPort(this);
+            } catch (IOException e) {
+                return false;
+            }
+        }
+    }
+
+    /** There is no call for it: whatever is sent connects first, and the handler above hears of it before send returns. */
+    private static boolean connect(String peer) {
+        if (!up.contains(peer)) {
+            OtpMbox asking = node.createMbox();
+            asking.send("nobody", peer, OK);
+            asking.close();
+        }
+        return up.contains(peer);
     }
 
     private static void nodedown(String peer) {
@@ -130,6 +194,13 @@ public final class ConformanceNode {
                 mbox.exit(a[0]);
                 throw new Ended();
             }
+            if (WAITING.contains(op))
+                apart(() -> answer(op, from, ref, a));
+            else
+                answer(op, from, ref, a);
+        }
+
+        private void answer(String op, OtpErlangPid from, OtpErlangObject ref, OtpErlangObject[] a) {
             OtpErlangObject result;
             try {
                 result = obey(op, a);
@@ -163,15 +234,14 @@ public final class ConformanceNode {
                 if (mbox.getName() != null || !mbox.registerName(text(a[0]))) throw new IllegalArgumentException();
                 return atom(true);
             case "unregister":
-                if (node.whereis(text(a[0])) == null) throw new IllegalArgumentException();
-                node.registerName(text(a[0]), null);
+                unregister(text(a[0]));
                 return atom(true);
             case "whereis": {
                 OtpErlangPid pid = node.whereis(text(a[0]));
                 return pid != null ? pid : new OtpErlangAtom("undefined");
             }
-            case "connect": return atom(node.ping(text(a[0]), CONNECT_MS));
-            case "ping": return new OtpErlangAtom(node.ping(text(a[0]), CONNECT_MS) ? "pong" : "pang");
+            case "connect": return atom(connect(text(a[0])));
+            case "ping": return new OtpErlangAtom(node.ping(text(a[0]), PING_MS) ? "pong" : "pang");
             case "monitor_node": return monitorNode(text(a[0]), text(a[1]).equals("true"));
             case "rpc": return rpc(text(a[0]), a[1], a[2], a[3]);
             default: throw new NoSuchMethodException(op);
@@ -205,12 +275,22 @@ public final class ConformanceNode {
             return atom(true);
         }
 
+        /** A name is given up by the mailbox that has it. */
+        private void unregister(String name) {
+            for (Puppet p : puppets.values())
+                if (name.equals(p.mbox.getName())) {
+                    p.mbox.registerName(null);
+                    return;
+                }
+            throw new IllegalArgumentException();
+        }
+
         private OtpErlangObject monitorNode(String peer, boolean on) {
             if (!on) {
                 monitored.remove(peer);
             } else {
                 monitored.add(peer);
-                if (!up.contains(peer) && !node.ping(peer, CONNECT_MS)) nodedown(peer);
+                if (!up.contains(peer)) apart(() -> { if (!connect(peer)) nodedown(peer); });
             }
             return atom(true);
         }
@@ -220,9 +300,11 @@ public final class ConformanceNode {
             OtpMbox asking = node.createMbox();
             try {
                 OtpErlangTuple call = tuple(new OtpErlangAtom("call"), m, f, args, new OtpErlangAtom("user"));
-                if (!node.ping(peer, CONNECT_MS)) return tuple(new OtpErlangAtom("badrpc"), new OtpErlangAtom("nodedown"));
-                asking.send("rex", peer, tuple(asking.self(), call));
-                return ((OtpErlangTuple) asking.receive()).elementAt(1);
+                OtpErlangObject reply = null;
+                if (connect(peer)) asking.send("rex", peer, tuple(asking.self(), call));
+                while (reply == null && up.contains(peer)) reply = asking.receive(ALIVE_MS);
+                return reply == null ? tuple(new OtpErlangAtom("badrpc"), new OtpErlangAtom("nodedown"))
+                                     : ((OtpErlangTuple) reply).elementAt(1);
             } finally {
                 asking.close();
             }

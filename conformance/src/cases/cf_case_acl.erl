@@ -43,6 +43,8 @@ cases() ->
       {'acl.quota_handshake', "(14) a peer that lies about its pid's node pays from its own quota", ?RULE, [rex], [raw], fun quota_handshake/1},
       {'acl.rex_closed', "rex calls and casts no function that is closed to the peer, whatever pid it names", ?RULE, [rex], [raw], fun rex_closed/1},
       {'acl.register_handshake', "(14) it gives no name with a pid of a node that may", ?RULE, [spawn_options], [raw], fun register_handshake/1},
+      {'acl.rex_sbcast', "what rex passes on to a name counts as the peer's: a list refuses it, and rex itself does not take it for its own", ?RULE, [rex, register],
+       [raw], fun rex_sbcast/1},
       {'acl.register_external', "a hidden node has no name of global registered or unregistered that the list refuses, whatever pid it names", ?RULE, [rex, global], [raw, {only, visible}], fun register_external/1},
       {'acl.unknown_dies', "a factory may answer as a BEAM does: a process that ends with undef", ?RULE, [], [], fun unknown_dies/1},
       {'acl.unknown_hidden', "or hide what is not there behind not_allowed", ?RULE, [], [], fun unknown_hidden/1},
@@ -454,6 +456,28 @@ rex_closed(T) ->
      end || From <- [Me, Friend]],
     cf:same(Before + 3, element(2, facl(C, [refusals]))).
 
+rex_sbcast(#{nut := Nut} = T) ->
+    C = cf_fake:dial(T, #{}),
+    Name = cf:unique("name"), Me = cf_fake:pid(C), P = cf_fake:puppet(C),
+    true = cf_fake:call(C, P, register, [Name]),
+    ok = cf_fake:call(C, P, watch, [cf_fake:pid(C, 4)]),
+    Ask = fun(How, To, What) ->
+              cf_fake:to(C, rex, {Me, {How, To, What}}),
+              cf_fake:take(C, fun({signal, Ctl, {rex, N, R}, _}) when element(3, Ctl) =:= Me, N =:= Nut -> R end)
+          end,
+    Before = element(3, facl(C, [refusals])),
+    ok = facl(C, [access, name, set, Name, <<"friend@127.0.0.1">>]),
+    [cf:same({nonexisting_name, Name}, Ask(How, Name, lie)) || How <- [sbcast, send]],
+    cf_fake:fence(C),
+    cf:same([], cf_fake:seen(C, fun({signal, _, {saw, _, _}, _}) -> lie end)),
+    cf:same(Before + 2, element(3, facl(C, [refusals]))),
+    ok = facl(C, [access, name, reset, Name, <<>>]),
+    cf:same(Nut, Ask(sbcast, Name, truth)),
+    cf_fake:take(C, fun({signal, _, {saw, _, truth}, _}) -> ok end),
+    %% By way of rex to rex: still the peer's call.
+    cf_fake:to(C, rex, {Me, {sbcast, rex, {Me, {call, conformance_closed, f, [], user}}}}),
+    {badrpc, not_allowed} = cf_fake:take(C, fun({signal, Ctl, {rex, R}, _}) when element(3, Ctl) =:= Me -> R end).
+
 register_handshake(T) ->
     C = cf_fake:dial(T, #{}),
     Name = cf:unique("name"), Friend = {'$pid', 'friend@127.0.0.1', 5, 0, 77}, Ref = cf_fake:ref(C),
@@ -476,7 +500,15 @@ register_external(T) ->
     ok = facl(C, [access, register, set, Name, <<"friend@127.0.0.1">>]),
     [cf:same({badrpc, not_allowed}, Ask(From, F, Args))
      || From <- [Me, Friend], {F, Args} <- [{register_name_external, [Name, Me]}, {unregister_name_external, [Name]}]],
-    cf:same(Before + 4, element(5, facl(C, [refusals]))),
+    %% Nor by the name server itself, which a hidden node can ask as well as rex.
+    Direct = fun(R) ->
+                 Tag = cf_fake:ref(C),
+                 cf_fake:send(C, {6, Me, '', global_name_server}, {'$gen_call', {Me, Tag}, R}),
+                 cf_fake:take(C, fun({signal, Ctl, {G, A}, _}) when element(3, Ctl) =:= Me, G =:= Tag -> A end)
+             end,
+    [cf:same(not_allowed, Direct(R))
+     || R <- [{register, Name, Me, exit}, {register_ext, Name, Me, exit, 'friend@127.0.0.1'}, {unregister, Name}]],
+    cf:same(Before + 7, element(5, facl(C, [refusals]))),
     ok = facl(C, [access, register, reset, Name, <<>>]),
     cf:same(yes, Ask(Me, register_name_external, [Name, Me])),
     cf:same(ok, Ask(Me, unregister_name_external, [Name])).

@@ -87,7 +87,7 @@ our_inactive(T) ->
 
 alias_of(T) ->
     C = cf_fake:dial(T, #{}),
-    maps:get(flags, C) band (1 bsl 35) =/= 0 orelse throw({not_applicable, "the node does not offer ALIAS"}),
+    cf_fake:agreed(C, 1 bsl 35, "ALIAS"),
     P = cf_fake:puppet(C),
     cf_fake:call(C, P, watch, [cf_fake:pid(C)]),
     {C, P, cf_fake:call(C, P, alias, [[]])}.
@@ -101,7 +101,7 @@ wire(T, Make) ->
 
 altact(T) ->
     {C, P, A} = alias_of(T),
-    maps:get(flags, C) band (1 bsl 37) =/= 0 orelse throw({not_applicable, "ALTACT_SIG is not negotiated with this release"}),
+    cf_fake:agreed(C, 1 bsl 37, "ALTACT_SIG"),
     [begin
          cf_fake:send(C, {37, Flags, cf_fake:pid(C), A}, hello),
          cf_fake:take(C, fun({signal, _, {saw, X, hello}, _}) when X =:= P -> ok end)

@@ -91,7 +91,9 @@ not_allowed(T, Flags) ->
     cf:same(<<"not_allowed">>, Status),
     cf:same(true, cf_hs:is_closed(S)).
 
-none(T) -> not_allowed(T, 0).
+none(T) ->
+    demands(T) =/= 0 orelse throw({not_applicable, "the node demands no flag"}),
+    not_allowed(T, 0).
 minimum(#{release := R} = T) -> works(T, cf_hs:mandatory(R) bor demands(T) bor 16#1000000).
 all_flags(T) -> works(T, cf_hs:hidden(cf_hs:flags(29)) bor full(T)).
 

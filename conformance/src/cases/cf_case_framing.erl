@@ -36,7 +36,7 @@ cases() ->
         ++ [{list_to_atom("framing.cache_" ++ integer_to_list(N) ++ "_refs"), "a header with " ++ integer_to_list(N) ++ " references: its nibbles fall right", ?DOC, R,
              fun(T) -> many_refs(T, N) end} || N <- [2, 3, 4, 7, 8, 254, 255]]
         ++ [{list_to_atom("framing.in_" ++ Id), What, ?FRAG, R, Fun} || {Id, What, Fun} <- fragments_in()]
-        ++ [{list_to_atom("framing.out_" ++ Id), What, ?FRAG, R, Fun} || {Id, What, Fun} <- fragments_out()]
+        ++ [{list_to_atom("framing.out_" ++ Id), What, ?FRAG, R ++ [{needs, Needs} || Needs =/= []], Fun} || {Id, What, Needs, Fun} <- fragments_out()]
         ++ [{list_to_atom("framing." ++ Id), What, "inet packet 4; TCP has no borders", R, Fun} || {Id, What, Fun} <- segments()].
 
 full(#{release := R}) -> cf_hs:hidden(cf_hs:flags(R)).
@@ -353,13 +353,13 @@ left_open(T) ->
 
 %% Fragments from the node.
 fragments_out() ->
-    [{"large_message", "a message of 300 kB comes whole, its fragments well formed", fun(T) -> large_out(T, 300000) end},
-     {"at_the_edge", "messages around 64 KiB come whole", fun edge_out/1},
-     {"large_4mb", "a message of 4 MB comes whole", fun(T) -> large_out(T, 4194304) end},
-     {"without_fragments", "a peer without fragments gets one packet", fun out_unfragmented/1},
-     {"two_senders", "two large messages of two senders both come whole", fun two_out/1},
-     {"small_overtakes", "a small message of another process does not wait for a large one", fun small_overtakes/1},
-     {"sender_in_order", "a sender's later signals come after its own unfinished message", fun sender_in_order/1}].
+    [{"large_message", "a message of 300 kB comes whole, its fragments well formed", [], fun(T) -> large_out(T, 300000) end},
+     {"at_the_edge", "messages around 64 KiB come whole", [], fun edge_out/1},
+     {"large_4mb", "a message of 4 MB comes whole", [], fun(T) -> large_out(T, 4194304) end},
+     {"without_fragments", "a peer without fragments gets one packet", [], fun out_unfragmented/1},
+     {"two_senders", "two large messages of two senders both come whole", [], fun two_out/1},
+     {"small_overtakes", "a small message of another process does not wait for a large one", [], fun small_overtakes/1},
+     {"sender_in_order", "a sender's later signals come after its own unfinished message", [link], fun sender_in_order/1}].
 
 large_out(T, Size) ->
     C = cf_fake:dial(T, #{}),

@@ -40,6 +40,7 @@ connecting() ->
      {'global.wire_init_connect_twice', "a second init_connect in a session: cancel_connect and a new session (OTP 25 goes round in circles: issue 9117)", [], [{otp_fails, [25]}], fun twice/2},
      {'global.wire_in_sync', "in_sync ends the session: synced, and nothing more is exchanged", [], fun in_sync/2},
      {'global.wire_in_sync_elsewhere', "in_sync comes from any process of the node, in the middle of a session that the locks are taken for", [], fun in_sync_elsewhere/2},
+     {'global.wire_in_sync_stale', "in_sync of a peer that goes on with its session, as OTP says to a node that it has let go of meanwhile: another session (OTP waits for ever)", [], [{otp_fails, [23, 25, 27, 29]}], fun in_sync_stale/2},
      {'global.wire_known_forms', "the known nodes of init_connect may be a list, or a map with any keys", [], fun known_forms/2}].
 
 conflicts() ->
@@ -335,6 +336,13 @@ in_sync_elsewhere(T, Nut) ->
     cf:wait("synced", fun() -> cf_member:call(C, get_synced) =:= [cf_member:me(C)] end),
     gave_back(C, S),
     unlocked(Nut, global).
+
+in_sync_stale(T, Nut) ->
+    C = dial(T, Nut), S = cf_member:hello(C),
+    cf_member:cast(C, {in_sync, cf_member:me(C), true}),
+    cf_member:lock_set(C, S, true),
+    cf_member:join(C#{tag => another}, #{session => cf_member:hello(C#{tag => another})}),
+    knows(Nut, [C]).
 
 known_forms(T, Nut) ->
     [begin

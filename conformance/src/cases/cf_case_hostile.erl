@@ -135,6 +135,10 @@ control(T, Make) ->
     cf_fake:closed(C),
     cf_fake:fence(Witness).
 
+%% A node that does not offer all of it is sent none of it.
+monitors(C) -> cf_fake:agreed(C, 16#28, "DIST_MONITOR and DIST_MONITOR_NAME").
+
+%% What a node that did not offer it would rightly close the link for is not sent to such.
 ignored() ->
     Two = fun(Control) -> {Control, none} end,
     [{"send_to_dead", "SEND to a process that is gone", fun(C) -> P = local(C), cf_fake:call(C, P, exit, [normal]), {{2, '', P}, x} end, []},
@@ -146,15 +150,15 @@ ignored() ->
      {"exit_unlinked", "EXIT to a process that is not linked", fun(C) -> Two({3, cf_fake:pid(C), local(C), why}) end, []},
      {"exit2_to_dead", "EXIT2 to a process that is gone", fun(C) -> P = local(C), cf_fake:call(C, P, exit, [normal]), Two({8, cf_fake:pid(C), P, why}) end, []},
      {"exit2_to_stale", "EXIT2 to a process of an old incarnation", fun(C) -> Two({8, cf_fake:pid(C), stale(C), why}) end, []},
-     {"demonitor_unknown", "DEMONITOR_P of an unknown reference", fun(C) -> Two({20, cf_fake:pid(C), local(C), cf_fake:ref(C)}) end, []},
-     {"demonitor_to_stale", "DEMONITOR_P of a process of an old incarnation", fun(C) -> Two({20, cf_fake:pid(C), stale(C), cf_fake:ref(C)}) end, []},
-     {"monitor_exit_unknown", "MONITOR_P_EXIT for an unknown reference", fun(C) -> Two({21, cf_fake:pid(C), local(C), cf_fake:ref(C), why}) end, []},
-     {"monitor_exit_to_stale", "MONITOR_P_EXIT to a process of an old incarnation", fun(C) -> Two({21, cf_fake:pid(C), stale(C), cf_fake:ref(C), why}) end, []},
+     {"demonitor_unknown", "DEMONITOR_P of an unknown reference", fun(C) -> monitors(C), Two({20, cf_fake:pid(C), local(C), cf_fake:ref(C)}) end, []},
+     {"demonitor_to_stale", "DEMONITOR_P of a process of an old incarnation", fun(C) -> monitors(C), Two({20, cf_fake:pid(C), stale(C), cf_fake:ref(C)}) end, []},
+     {"monitor_exit_unknown", "MONITOR_P_EXIT for an unknown reference", fun(C) -> monitors(C), Two({21, cf_fake:pid(C), local(C), cf_fake:ref(C), why}) end, []},
+     {"monitor_exit_to_stale", "MONITOR_P_EXIT to a process of an old incarnation", fun(C) -> monitors(C), Two({21, cf_fake:pid(C), stale(C), cf_fake:ref(C), why}) end, []},
      {"spawn_reply_unknown", "SPAWN_REPLY for an unknown request",
-      fun(C) -> {'$pid', Node, _, _, Creation} = P = local(C), Two({31, {'$ref', Node, Creation, [1, 2, 3]}, P, 0, badopt}) end, []},
+      fun(C) -> cf_fake:agreed(C, 1 bsl 32, "SPAWN"), {'$pid', Node, _, _, Creation} = P = local(C), Two({31, {'$ref', Node, Creation, [1, 2, 3]}, P, 0, badopt}) end, []},
      {"alias_unknown", "ALIAS_SEND to an unknown alias",
-      fun(C) -> {'$pid', Node, _, _, Creation} = local(C), {{33, cf_fake:pid(C), {'$ref', Node, Creation, [1, 2, 3]}}, x} end, [{from, 24}]},
-     {"unlink_ack_unknown", "UNLINK_ID_ACK that nobody waits for", fun(C) -> Two({36, 5, cf_fake:pid(C), local(C)}) end, [{from, 24}]},
+      fun(C) -> cf_fake:agreed(C, 1 bsl 35, "ALIAS"), {'$pid', Node, _, _, Creation} = local(C), {{33, cf_fake:pid(C), {'$ref', Node, Creation, [1, 2, 3]}}, x} end, [{from, 24}]},
+     {"unlink_ack_unknown", "UNLINK_ID_ACK that nobody waits for", fun(C) -> cf_fake:agreed(C, 16#2000000, "UNLINK_ID"), Two({36, 5, cf_fake:pid(C), local(C)}) end, [{from, 24}]},
      {"extra_bytes", "bytes behind the payload", fun(C) -> {{6, cf_fake:pid(C), '', nobody_here}, {'$raw', [e(x), "more"]}} end, []}].
 
 ignored(T, Make) ->

@@ -45,10 +45,10 @@ cases() ->
       {'link.wire_unacked', "an EXIT that crosses its UNLINK_ID is not seen", ?WIRE, [], [raw, {from, 25}], fun wire_unacked/1},
       {'link.wire_relink_unacked', "linking again before the ack works: LINK is sent again", ?WIRE, [], [raw, {from, 25}], fun wire_relink_unacked/1},
       {'link.wire_stray_ack', "an ack with another id does not undo a link", ?WIRE, [], [raw, {from, 25}], fun wire_stray_ack/1},
-      {'link.wire_exit_3', "EXIT (3) is understood although EXIT_PAYLOAD was negotiated", "dist.c hopeful data", [], [raw], fun(T) -> wire_exit(T, fun(Me, P) -> {{3, Me, P, why}, none} end) end},
-      {'link.wire_exit_24', "PAYLOAD_EXIT (24) is understood", ?WIRE, [], [raw], fun(T) -> wire_exit(T, fun(Me, P) -> {{24, Me, P}, why} end) end},
-      {'link.wire_exit_13', "EXIT_TT (13) is understood", ?WIRE, [seq_trace], [raw], fun(T) -> wire_exit(T, fun(Me, P) -> {{13, Me, P, {0, l, 1, Me, 0}, why}, none} end) end},
-      {'link.wire_exit_25', "PAYLOAD_EXIT_TT (25) is understood", ?WIRE, [seq_trace], [raw], fun(T) -> wire_exit(T, fun(Me, P) -> {{25, Me, P, {0, l, 1, Me, 0}}, why} end) end}]].
+      {'link.wire_exit_3', "EXIT (3) is understood although EXIT_PAYLOAD was negotiated", "dist.c hopeful data", [], [raw], fun(T) -> wire_exit(T, 0, fun(Me, P) -> {{3, Me, P, why}, none} end) end},
+      {'link.wire_exit_24', "PAYLOAD_EXIT (24) is understood", ?WIRE, [], [raw], fun(T) -> wire_exit(T, 16#400000, fun(Me, P) -> {{24, Me, P}, why} end) end},
+      {'link.wire_exit_13', "EXIT_TT (13) is understood", ?WIRE, [seq_trace], [raw], fun(T) -> wire_exit(T, 0, fun(Me, P) -> {{13, Me, P, {0, l, 1, Me, 0}, why}, none} end) end},
+      {'link.wire_exit_25', "PAYLOAD_EXIT_TT (25) is understood", ?WIRE, [seq_trace], [raw], fun(T) -> wire_exit(T, 16#400000, fun(Me, P) -> {{25, Me, P, {0, l, 1, Me, 0}}, why} end) end}]].
 
 trapping() -> process_flag(trap_exit, true).
 
@@ -113,11 +113,9 @@ exit_kill_as_reason(T) ->
     cf:same(kill, cf_live:exit_of(P)).
 
 unlink_here(T) ->
-    trapping(), P = cf_live:puppet(T), M = monitor(process, P),
+    trapping(), P = cf_live:puppet(T),
     link(P), unlink(P),
-    ok = cf_live:ask(T, P, exit, [bye]),
-    bye = cf_live:down(M),
-    once(T, P).
+    cf_live:ended(T, P, bye), once(T, P).
 
 unlink_there(T) ->
     P = trapped(T), A = spawn(fun() -> receive {die, R} -> exit(R) end end),
@@ -135,12 +133,11 @@ relink(T) ->
     cf:same(bye, cf_live:exit_of(P)), once(T, P).
 
 unlink_race(T) ->
-    trapping(), P = cf_live:puppet(T), M = monitor(process, P),
+    trapping(), P = cf_live:puppet(T),
     [begin link(P), unlink(P) end || _ <- lists:seq(1, 1000)],
-    ok = cf_live:ask(T, P, exit, [bye]),
-    bye = cf_live:down(M), once(T, P).
+    cf_live:ended(T, P, bye), once(T, P).
 
-dead_puppet(T) -> P = cf_live:puppet(T), M = monitor(process, P), ok = cf_live:ask(T, P, exit, [normal]), cf_live:down(M), P.
+dead_puppet(T) -> P = cf_live:puppet(T), cf_live:ended(T, P, normal), P.
 
 to_dead(T) -> trapping(), P = dead_puppet(T), link(P), cf:same(noproc, cf_live:exit_of(P)).
 
@@ -286,8 +283,10 @@ wire_stray_ack(T) ->
     cf_fake:call(C, P, exit, [bye]),
     cf:same(bye, exit_to(C, P, Me)).
 
-wire_exit(T, Make) ->
-    {C, P, Me} = pair(T), W = cf_fake:pid(C),
+wire_exit(T, Flag, Make) ->
+    {C, P, Me} = pair(T),
+    cf_fake:agreed(C, Flag, "EXIT_PAYLOAD"),
+    W = cf_fake:pid(C),
     cf_fake:call(C, P, trap_exit, [true]), cf_fake:call(C, P, watch, [W]),
     true = cf_fake:call(C, P, link, [Me]), links(C, P, Me),
     {Control, Payload} = Make(Me, P),

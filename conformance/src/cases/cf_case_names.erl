@@ -17,6 +17,7 @@ cases() ->
       {'global.unregister_there', "a name unregistered there is gone here", [], [], fun unregister_there/1},
       {'global.unregister_here', "a name unregistered here is gone there", [], [], fun unregister_here/1},
       {'global.re_register', "re_register moves a name", [], [], fun re_register/1},
+      {'global.moves_in_a_flood', "a name that moves between its processes while messages come in: each comes once, in order, and to one of them", [], [], fun moves_in_a_flood/1},
       {'global.process_ends', "a name ends with its process there", [], [], fun process_ends/1},
       {'global.our_process_ends', "a name ends with its process here", [], [], fun our_process_ends/1},
       {'global.process_killed', "a name ends with its killed process", [link], [], fun process_killed/1},
@@ -106,6 +107,33 @@ re_register(T) ->
     here(N, P),
     yes = global:re_register_name(N, self()),
     there(T, N, self()).
+
+%% global:send looks into the table of the sender's node; a re_register that was answered is in all tables.
+moves_in_a_flood(T) ->
+    synced(T), N = name(), [P, Q] = Both = [cf_live:watched(T), cf_live:watched(T)],
+    yes = cf_live:ask(T, P, global_register, [N]),
+    Sender = spawn_link(fun() -> send_batches(N, 0) end),
+    [begin
+         Sender ! {batch, 20},
+         yes = cf_live:ask(T, To, global_re_register, [N]),
+         cf:same({To, To}, {global:whereis_name(N), cf_live:ask(T, global_whereis, [N])})
+     end || To <- lists:append(lists:duplicate(15, [Q, P]))],
+    Sender ! {stop, self()},
+    Sent = receive {sent, S} -> S end,
+    Got = [receive {saw, Who, {n, I}} -> {I, Who} after cf:ms(8000) -> cf:fail("only ~p of ~p came", [K - 1, Sent]) end || K <- lists:seq(1, Sent)],
+    cf:same(lists:seq(1, Sent), lists:sort([I || {I, _} <- Got])),
+    [cf:same(lists:sort(Is), Is) || Who <- Both, Is <- [[I || {I, W} <- Got, W =:= Who]]],
+    cf_live:fence(T),
+    cf:not_got(fun({saw, _, {n, _}}) -> ok end).
+
+send_batches(N, Sent) ->
+    receive
+        {batch, K} ->
+            _ = [global:send(N, {n, I}) || I <- lists:seq(Sent + 1, Sent + K)],
+            send_batches(N, Sent + K);
+        {stop, To} ->
+            To ! {sent, Sent}
+    end.
 
 process_ends(T) ->
     synced(T), P = cf_live:puppet(T), N = name(),

@@ -19,7 +19,7 @@ cases() ->
      {'nodes.behind_signals', "nodedown comes behind all that the connection brought, EXIT, DOWN and monitor_node's nodedown",
       ?RULE, [raw, {needs, [monitor_nodes, monitor, link, monitor_node]}], fun behind_signals/1},
      {'nodes.down_before_up', "100 connections of one name: nodeup and nodedown alternate, connection_id grows", ?RULE, [raw, ?NEEDS, {timeout, 60000}], fun down_before_up/1},
-     {'nodes.connects_to_send', "a message to a pid of a node that is not connected connects", ?AUTO, [raw], connects(send)},
+     {'nodes.connects_to_send', "a message to a pid of a node that is not connected connects", ?AUTO, [raw, {needs, [connect]}], connects(send)},
      {'nodes.connects_to_monitor', "a monitor of a pid connects", ?AUTO, [raw, {needs, [monitor]}], connects(monitor)},
      {'nodes.connects_to_monitor_name', "a monitor of a name connects", ?AUTO, [raw, {needs, [monitor]}], connects(monitor_name)},
      {'nodes.connects_to_link', "a link connects", ?AUTO, [raw, {needs, [link]}], connects(link)},

@@ -2,7 +2,7 @@
 %% Networks that break and heal between nodes of a cluster (cf_net), and nodes that do anything in any order for a while.
 -module(cf_case_partitions).
 -export([cases/0]).
--import(cf_cluster, [names/1, others/2, ask/3, later/4, answer/1, puppet/1, watched/1, connect/2, together/1, apart/1, known/1, visible/1, free/2]).
+-import(cf_cluster, [names/1, others/2, ask/3, later/4, answer/1, puppet/1, watched/1, connect/2, together/1, apart/1, heal/1, known/1, visible/1, free/2]).
 
 -define(SUITE, "global_SUITE.erl").
 
@@ -37,7 +37,7 @@ cases() ->
      || {Suffix, Who, Shape, Options} <- shapes(),
         {Id, Sentence, Needs, O, Fun} <-
             [{relay, "the cluster works through the suite's relays", [], [{timeout, 60000}], fun through/1},
-             {heal, "split at random, the same names on both sides, healed: one winner everywhere within 5 s", [], [{timeout, 60000 + 20000 * seeds(Options)}], fun(C) -> heal(C, lists:seq(1, seeds(Options))) end},
+             {heal, "split at random, the same names on both sides, healed: one winner everywhere within 5 s", [], [{timeout, 60000 + 20000 * seeds(Options)}], fun(C) -> healed(C, lists:seq(1, seeds(Options))) end},
              {cut, "the connection of two is cut: no partitions that overlap; healed, all are together again", [global_pop], [{from, 25}, {timeout, 180000}], fun cut/1},
              {refused, "a node that some cannot reach: no partitions that overlap", [global_pop], [{from, 25}, {timeout, 150000}], fun refused/1},
              {registering, "the network splits while everybody registers: all come to an end, no lock is left", [], [{timeout, 60000}], fun registering/1},
@@ -108,9 +108,9 @@ through(C) ->
     [begin P = puppet(N), yes = ask(P, global_register, [P]), agree(C, P, P, 2000) end || N <- names(C)],
     no_lock(C).
 
-heal(C, Seeds) -> [cf_cluster:twice(C, io_lib:format("seed ~p", [S]), fun() -> heal_one(C, S) end) || S <- Seeds].
+healed(C, Seeds) -> [cf_cluster:twice(C, io_lib:format("seed ~p", [S]), fun() -> healed_one(C, S) end) || S <- Seeds].
 
-heal_one(C, Seed) ->
+healed_one(C, Seed) ->
     seed(Seed),
     together(C),
     Shuffled = shuffle(names(C)),
@@ -123,7 +123,7 @@ heal_one(C, Seed) ->
      end || {Name, Method, P, Q} <- Rows],
     Only = [{P, P} || P <- [puppet(pick(A)), puppet(pick(B))]],
     [yes = ask(P, global_register, [Name]) || {Name, P} <- Only],
-    cf_net:heal(net(C)),
+    heal(C),
     Began = erlang:monotonic_time(millisecond),
     connect(pick(A), pick(B)),
     Left = fun() -> max(1, 5000 - (erlang:monotonic_time(millisecond) - Began) div cf:ms(1)) end,
@@ -145,7 +145,7 @@ cut(C, A, B) ->
     cf:wait("they are apart", fun() -> not lists:member(B, visible(A)) andalso not lists:member(A, visible(B)) end),
     cf_cluster:no_overlap(C),
     no_lock(C),
-    cf_net:heal(net(C)),
+    heal(C),
     cf_cluster:no_overlap(C).
 
 %% The first two cannot reach each other from the beginning; the third brings them together.
@@ -163,7 +163,7 @@ refused(C, A, B) ->
     connect(B, Hub),
     cf_cluster:no_overlap(C),
     no_lock(C),
-    cf_net:heal(net(C)).
+    heal(C).
 
 registering(C) ->
     [begin
@@ -175,7 +175,7 @@ registering(C) ->
          [cf:check(lists:member(answer(X), [yes, no]), "no answer for ~p", [P]) || {P, X} <- Asked],
          no_lock(C),
          overlap_if_pop(C),
-         cf_net:heal(net(C)),
+         heal(C),
          together(C)
      end || Seed <- [1, 2, 3]].
 
@@ -195,7 +195,7 @@ joining(C) ->
          _ = answer(Asked),
          cf_cluster:wait_known(N, []),
          no_lock(C),
-         cf_net:heal(net(C)),
+         heal(C),
          together(C)
      end || N <- names(C)].
 
@@ -207,7 +207,7 @@ three(C) ->
     Name = name(),
     Ps = [puppet(hd(Part)) || Part <- Parts],
     [yes = ask(P, global_register, [Name]) || P <- Ps],
-    cf_net:heal(net(C)),
+    heal(C),
     [answer(Q) || Q <- [later(puppet(B), connect, [A], self()), later(puppet(Y), connect, [X], self())]],
     winner(C, Name, Ps, 10000),
     settled(C),
@@ -226,7 +226,7 @@ silent(C) ->
     end, 20000),
     Name = name(), [P, Q] = [puppet(A), puppet(Z)],
     [yes = ask(X, global_register, [Name]) || X <- [P, Q]],
-    cf_net:heal(net(C)),
+    heal(C),
     connect(Z, M),
     winner(C, Name, [P, Q], 5000),
     settled(C),

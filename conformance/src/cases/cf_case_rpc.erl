@@ -45,6 +45,9 @@ cases() ->
       {'rex.features', "features_request is answered", "rpc.erl (23)", [rex], [raw], fun features/1},
       {'rex.old_call', "the old {call, …} of ei and erl_call is answered {rex, Result}", "rpc.erl; ei_rpc", [rex], [raw], fun old_call/1},
       {'rex.old_call_undef', "an unknown function in it: {rex, {badrpc, …}}", "rpc.erl", [rex], [raw], fun old_call_undef/1},
+      {'rex.sbcast', "rpc:sbcast reaches the name on the node and says so; without that name it is a bad node", ?RPC, [rex, register], [?ALL], fun sbcast/1},
+      {'rex.send', "{send, Name, Message}: the name gets {From, Message}, who asks hears nothing; without that name nonexisting_name", "rpc.erl",
+       [rex, register], [], fun send/1},
       {'rex.nonsense', "nonsense to rex is dropped", "rpc.erl", [rex], [raw], fun nonsense/1}]].
 
 call(#{nut := Nut}) -> cf:same(Nut, rpc:call(Nut, erlang, node, [])).
@@ -156,6 +159,28 @@ old(C, M, F, A) ->
 
 old_call(T) -> C = cf_fake:dial(T, #{}), cf:same(maps:get(nut, T), old(C, erlang, node, [])).
 old_call_undef(T) -> C = cf_fake:dial(T, #{}), {badrpc, _} = old(C, no_such_module, f, []).
+
+sbcast(#{nut := Nut} = T) ->
+    P = cf_live:watched(T), Name = cf:unique("name"),
+    true = cf_live:ask(T, P, register, [Name]),
+    cf:same({[Nut], []}, within(fun() -> rpc:sbcast([Nut], Name, {news, 1}) end)),
+    cf:same({news, 1}, cf_live:saw(P)),
+    cf:same({[], [Nut]}, within(fun() -> rpc:sbcast([Nut], cf:unique("nobody"), {news, 2}) end)).
+
+%% sbcast waits for ever for who does not answer.
+within(Fun) ->
+    {P, M} = spawn_monitor(fun() -> exit({came, Fun()}) end),
+    receive {'DOWN', M, process, P, {came, Result}} -> Result;
+            {'DOWN', M, process, P, Reason} -> cf:fail("it ended with ~p", [Reason])
+    after cf:ms(8000) -> exit(P, kill), cf:fail("no answer") end.
+
+send(#{nut := Nut} = T) ->
+    P = cf_live:watched(T), Name = cf:unique("name"), Nobody = cf:unique("nobody"), Me = self(),
+    true = cf_live:ask(T, P, register, [Name]),
+    {rex, Nut} ! {Me, {send, Name, {news, 1}}},
+    cf:same({Me, {news, 1}}, cf_live:saw(P)),
+    {rex, Nut} ! {Me, {send, Nobody, {news, 2}}},
+    receive {rex, Nut, Answer} -> cf:same({nonexisting_name, Nobody}, Answer) after cf:ms(8000) -> cf:fail("no answer") end.
 
 nonsense(T) ->
     C = cf_fake:dial(T, #{}),

@@ -21,7 +21,7 @@ cases() ->
      {'send.order_in', "1,000 messages arrive in order", ?ORDER, [], fun order_in/1},
      {'send.order_out', "1,000 messages from it arrive in order", ?ORDER, [], fun order_out/1},
      {'send.order_mixed_sizes', "small and large messages of one sender keep their order, both ways", ?ORDER, [], fun order_mixed/1},
-     {'send.order_name_and_pid', "messages by name and by pid from one sender keep their order", ?ORDER, [], fun order_name_and_pid/1},
+     {'send.order_name_and_pid', "messages by name and by pid from one sender keep their order", ?ORDER, [{needs, [register]}], fun order_name_and_pid/1},
      {'send.message_then_exit', "a message sent before an exit signal is seen before it", ?ORDER, [{needs, [link]}], fun message_then_exit/1},
      {'send.message_before_down', "a message of a process comes before the DOWN of its end", ?ORDER, [{needs, [monitor]}], fun message_before_down/1},
      {'send.ten_thousand_calls', "10,000 round trips are all answered", "issue 2", [{timeout, 60000}], fun ten_thousand/1},
@@ -35,9 +35,9 @@ cases() ->
      {'send.deep_terms', "a list 100,000 deep goes there and back", "erl_ext_dist.html", [{needs, [deep_terms]}], fun deep/1},
      {'send.noconnect', "a message with noconnect needs no connection and starts none", "erlang:send/3", [raw], fun noconnect/1},
      {'send.op_send', "SEND (2) is understood although SEND_SENDER was negotiated", "erl_dist_protocol.html; dist.c hopeful data", [raw], fun(T) -> op(T, fun(_, P) -> {2, '', P} end) end},
-     {'send.op_send_sender', "SEND_SENDER (22) is understood", ?DOC, [raw], fun(T) -> op(T, fun(C, P) -> {22, cf_fake:pid(C), P} end) end},
+     {'send.op_send_sender', "SEND_SENDER (22) is understood", ?DOC, [raw], fun(T) -> op(T, fun(C, P) -> send_sender(C), {22, cf_fake:pid(C), P} end) end},
      {'send.op_send_tt', "SEND_TT (12) is understood", ?DOC, [raw, {needs, [seq_trace]}], fun(T) -> op(T, fun(C, P) -> {12, '', P, token(C)} end) end},
-     {'send.op_send_sender_tt', "SEND_SENDER_TT (23) is understood", ?DOC, [raw, {needs, [seq_trace]}], fun(T) -> op(T, fun(C, P) -> {23, cf_fake:pid(C), P, token(C)} end) end},
+     {'send.op_send_sender_tt', "SEND_SENDER_TT (23) is understood", ?DOC, [raw, {needs, [seq_trace]}], fun(T) -> op(T, fun(C, P) -> send_sender(C), {23, cf_fake:pid(C), P, token(C)} end) end},
      {'send.op_reg_send_tt', "REG_SEND_TT (16) is understood", ?DOC, [raw, {needs, [seq_trace]}], fun reg_send_tt/1},
      {'send.op_altact', "ALTACT_SIG_SEND (37) to a pid and to a name is understood", "erl_dist_protocol.html (28)", [raw, {from, 28}], fun altact/1},
      {'send.reg_send_third_sender', "REG_SEND may carry a sender of a third node", "dist.c", [raw], fun third_sender/1},
@@ -94,10 +94,9 @@ name_given_up(#{nut := Nut} = T) ->
     cf:not_got(fun({saw, _, nobody_gets_this}) -> ok end).
 
 name_dies(T) ->
-    P = cf_live:puppet(T), Name = cf:unique("name"), M = monitor(process, P),
+    P = cf_live:puppet(T), Name = cf:unique("name"),
     true = cf_live:ask(T, P, register, [Name]),
-    ok = cf_live:ask(T, P, exit, [normal]),
-    normal = cf_live:down(M),
+    cf_live:ended(T, P, normal),
     cf:same(undefined, cf_live:ask(T, whereis, [Name])).
 
 order_in(T) ->
@@ -204,6 +203,8 @@ op(T, Control) ->
     cf_fake:send(C, Control(C, P), {echo, Me, Ref, [x]}),
     cf_fake:take(C, fun({signal, _, {R, x}, _}) when R =:= Ref -> ok end).
 
+send_sender(C) -> cf_fake:agreed(C, 16#80000, "SEND_SENDER").
+
 token(C) -> {0, label, 1, cf_fake:pid(C), 0}.
 
 reg_send_tt(T) ->
@@ -214,7 +215,7 @@ reg_send_tt(T) ->
 
 altact(T) ->
     C = cf_fake:dial(T, #{}),
-    maps:get(flags, C) band (1 bsl 37) =/= 0 orelse throw({not_applicable, "the node does not offer ALTACT_SIG"}),
+    cf_fake:agreed(C, 1 bsl 37, "ALTACT_SIG"),
     P = cf_fake:puppet(C), Me = cf_fake:pid(C),
     [begin
          Ref = cf_fake:ref(C),

@@ -20,12 +20,12 @@ defmodule SampleTest do
     assert eventually(fn -> Sample.crc32("abc") end) == {:ok, :erlang.crc32("abc")}
   end
 
-  # A call exits while there is no worker.
-  defp eventually(fun, tries \\ 500) do
+  # A call exits while there is no worker, or when the pool has not heard of the loss yet.
+  defp eventually(fun) do
     fun.()
   catch
-    :exit, _why when tries > 0 ->
-      Process.sleep(20)
-      eventually(fun, tries - 1)
+    :exit, _why ->
+      CNode.Pool.await(Sample.Workers, 10_000)
+      eventually(fun)
   end
 end
