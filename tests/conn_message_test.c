@@ -88,6 +88,183 @@ static void give_back(void *context)
 	given_back++;
 }
 
+/* ---- fragments as a peer may cut them ---- */
+
+/* Bytes of messages, and what each is to be: {2,'',To} with the number as To's id, and a binary of `size` bytes that follow from it. */
+struct writer {
+	struct cn_buf bytes;
+	uint64_t sequence;
+};
+static uint8_t byte_of(uint32_t id, size_t at) { return (uint8_t)(id * 31 + at * 7 + (at >> 8) * 13 + (at >> 16)); }
+
+static void put_fragment(struct writer *w, uint64_t sequence, uint64_t fragment, const uint8_t *bytes, size_t size, bool first)
+{
+	cn_put_u32(&w->bytes, (uint32_t)(size + 18 + first));
+	cn_put_u8(&w->bytes, 131);
+	cn_put_u8(&w->bytes, first ? 69 : 70);
+	cn_put_u64(&w->bytes, sequence);
+	cn_put_u64(&w->bytes, fragment);
+	if (first)
+		cn_put_u8(&w->bytes, 0);
+	cn_put(&w->bytes, bytes, size);
+}
+
+/* The control term and the payload; yours. */
+static uint8_t *message_bytes(uint32_t id, size_t binary, size_t *size)
+{
+	static const char control[] = "h\3a\2w\0Xw\013a@127.0.0.1\0\0\0\0\0\0\0\0\0\0\0\115";
+	size_t head = sizeof control - 1;
+	uint8_t *p = malloc(head + 5 + binary);
+	memcpy(p, control, head);
+	cn_store_u32(p + head - 12, id);
+	p[head] = CN_BINARY;
+	cn_store_u32(p + head + 1, (uint32_t)binary);
+	for (size_t i = 0; i < binary; i++)
+		p[head + 5 + i] = byte_of(id, i);
+	*size = head + 5 + binary;
+	return p;
+}
+
+static void put_whole(struct writer *w, uint32_t id, size_t binary)
+{
+	size_t size;
+	uint8_t *p = message_bytes(id, binary, &size);
+	cn_put_u32(&w->bytes, (uint32_t)(size + 3));
+	cn_put_u8(&w->bytes, 131);
+	cn_put_u8(&w->bytes, 68);
+	cn_put_u8(&w->bytes, 0);
+	cn_put(&w->bytes, p, size);
+	free(p);
+}
+
+static int most_parts;
+static int part_counting_read(struct cn_stream *s, const struct iovec *parts, int count, size_t *moved)
+{
+	int rc = cn_socket_read(s->fd, parts, count, moved);
+	size_t left = rc == 0 ? *moved : 0;
+	for (int i = 0; i < count && left > 0; i++) {
+		most_parts = i + 1 > most_parts ? i + 1 : most_parts;
+		left -= left < parts[i].iov_len ? left : parts[i].iov_len;
+	}
+	return rc;
+}
+static const struct cn_stream_ops part_counting = { part_counting_read, counting_write, counting_shutdown, counting_close };
+
+static void check_bytes(struct node *n, struct cn_conn *c, struct cn_packet *m)
+{
+	(void)c;
+	uint32_t id = m->control.to.id;
+	const uint8_t *p = m->payload.bytes_;
+	n->got[n->frames % LOG_ROOM] = id;
+	n->sizes[n->frames % LOG_ROOM] = m->payload.size_ - 5;
+	n->frames++;
+	for (size_t i = 5; i < m->payload.size_; i++)
+		if (p[i] != byte_of(id, i - 5))
+			ck_abort_msg("message %u is wrong at %zu of %zu", id, i, m->payload.size_);
+}
+
+/* Writes all of it into b's end, in pieces of at most `piece` bytes, and has a read. */
+static void pour(const struct writer *w, int fd, size_t piece)
+{
+	for (size_t at = 0, moved; at < w->bytes.size; at += moved) {
+		size_t n = w->bytes.size - at < piece ? w->bytes.size - at : piece;
+		ck_assert_int_eq(cn_socket_write(fd, &(struct iovec){ w->bytes.data + at, n }, 1, &moved), 0);
+		if (moved < n || piece < SIZE_MAX)
+			cn_loop_poll(a.loop, 0);
+		ck_assert_msg(a.downs == 0, "%s", a.text);
+	}
+}
+
+START_TEST(reads_several_fragments_at_once_whatever_comes_in_place_of_them)
+{
+	static const size_t pieces[] = { SIZE_MAX, 150000, 65536 + 22, 30011 };
+	unsigned seed = (unsigned)_i + 1;
+#define RANDOM(n) ((seed = seed * 1103515245 + 12345) >> 8) % (n)
+	int fd[2], expected = 0;
+	most_parts = 0;
+	join(fd, &part_counting);
+	a.on_frame = check_bytes;
+	struct writer w = { .sequence = 0 };
+	cn_buf_init(&w.bytes, 0);
+	uint32_t id = 1;
+	for (int round = 0; round < 12; round++) {
+		/* Two sequences at a time. Round 0 is as BEAM nodes do it; then one of them, small messages, ticks and odd sizes come in between. */
+		struct { uint8_t *bytes; size_t size, at, each; uint64_t sequence, left; } m[2];
+		int open = round == 0 ? 1 : 2;
+		for (int k = 0; k < open; k++) {
+			m[k].bytes = message_bytes(id++, 600000 + RANDOM(300000), &m[k].size);
+			m[k].each = round % 3 == 2 ? 17000 + RANDOM(60000) : 65536;
+			m[k].left = (m[k].size + m[k].each - 1) / m[k].each;
+			m[k].at = m[k].each;
+			m[k].sequence = ++w.sequence;
+			put_fragment(&w, m[k].sequence, m[k].left--, m[k].bytes, m[k].each, true);
+			expected++;
+		}
+		while (m[0].left + (open == 2 ? m[1].left : 0) > 0) {
+			int k = open == 2 && (m[0].left == 0 || (m[1].left > 0 && RANDOM(4) == 0)) ? 1 : 0;
+			/* Some are shorter than those before; the last one gets what is left over, too. */
+			size_t n = round > 5 && RANDOM(5) == 0 ? m[k].each - 1 - RANDOM(16000) : m[k].each;
+			if (m[k].left == 1 || n > m[k].size - m[k].at)
+				n = m[k].size - m[k].at;
+			put_fragment(&w, m[k].sequence, m[k].left--, m[k].bytes + m[k].at, n, false);
+			m[k].at += n;
+			if (round > 2 && RANDOM(6) == 0) {
+				put_whole(&w, id++, RANDOM(2) == 0 ? 10 : RANDOM(70000));
+				expected++;
+			}
+			if (round > 2 && RANDOM(8) == 0)
+				cn_put_u32(&w.bytes, 0);
+		}
+		for (int k = 0; k < open; k++)
+			free(m[k].bytes);
+		if (round == 0) {
+			pour(&w, fd[1], pieces[_i % 4]);
+			UNTIL(a.frames == expected);
+			/* Its rest, the next one's header and the next one, at least. */
+			ck_assert_msg(_i != 0 || most_parts >= 3, "at most %d parts in a read", most_parts);
+			cn_buf_clear(&w.bytes);
+		}
+	}
+	ck_assert_int_eq(w.bytes.err, 0);
+	pour(&w, fd[1], pieces[_i % 4]);
+	UNTIL(a.frames == expected);
+	ck_assert_int_eq(a.downs, 0);
+	cn_buf_fini(&w.bytes);
+#undef RANDOM
+}
+END_TEST
+
+START_TEST(refuses_a_wrong_fragment_behind_guessed_ones)
+{
+	/* In place of the fragment that was expected: its number again, one of nobody, and the right one with another length of header. */
+	for (int how = 0; how < 3; how++) {
+		int fd[2];
+		size_t size;
+		a.downs = b.downs = a.frames = 0;
+		a.conn = b.conn = NULL;
+		join(fd, &part_counting);
+		uint8_t *p = message_bytes(1, 900000, &size);
+		struct writer w = { .sequence = 0 };
+		cn_buf_init(&w.bytes, 0);
+		put_fragment(&w, 7, 14, p, 65536, true);
+		put_fragment(&w, 7, 13, p + 65536, 65536, false);
+		put_fragment(&w, 7, 12, p + 2 * 65536, 65536, false);
+		put_fragment(&w, how == 1 ? 8 : 7, how == 0 ? 12 : 11, p + 3 * 65536, 65536, how == 2);
+		put_fragment(&w, 7, 10, p + 4 * 65536, 65536, false);
+		for (size_t at = 0, moved; at < w.bytes.size && a.downs == 0; at += moved) {
+			if (cn_socket_write(fd[1], &(struct iovec){ w.bytes.data + at, w.bytes.size - at }, 1, &moved) < 0)
+				break;
+			cn_loop_poll(a.loop, 0);
+		}
+		UNTIL(a.downs == 1 && b.downs == 1);
+		ck_assert_int_eq(a.error, CNODE_EPROTO);
+		ck_assert_int_eq(a.frames, 0);
+		cn_buf_fini(&w.bytes);
+		free(p);
+	}
+}
+END_TEST
+
 START_TEST(writes_what_was_handed_over_from_where_it_is)
 {
 	int fd[2];
@@ -529,6 +706,8 @@ int main(void)
 	tcase_set_timeout(memory, 120);
 	tcase_add_test(pair, delivers_messages_in_order);
 	tcase_add_test(pair, lets_a_small_message_overtake_a_large_one_but_not_its_own_senders);
+	tcase_add_loop_test(pair, reads_several_fragments_at_once_whatever_comes_in_place_of_them, 0, 12);
+	tcase_add_test(pair, refuses_a_wrong_fragment_behind_guessed_ones);
 	tcase_add_test(pair, writes_what_was_handed_over_from_where_it_is);
 	tcase_add_test(pair, gives_back_what_was_handed_over_and_not_sent);
 	tcase_add_test(pair, refuses_a_message_that_the_peer_would_drop_the_link_for);

@@ -4,7 +4,6 @@
 
 #define INTERVALS 4                     /* of a net_ticktime, as net_tickintensity: silent ones before the end */
 #define ANSWER_PAUSE (250 * CN_NS_PER_MS)
-#define BEHIND 512                      /* read behind a large part: the next header, which tells where the rest belongs */
 #define REST_KEPT 16384                 /* a larger buffer for rests is given back when it is empty */
 
 static void close_refused(struct cn_conn *c, int rc)
@@ -101,33 +100,109 @@ static bool keep(struct cn_conn *c, const uint8_t *bytes, size_t size)
 	return true;
 }
 
+/* n bytes have come to where the frame wanted them. False: reading has to stop. */
+static bool filled(struct cn_conn *c, size_t n)
+{
+	struct cn_packet m = { 0 };
+	int rc = cn_frame_filled(c->frame, n, cn_loop_now(c->net->config.loop), &m);
+	if (rc < 0) {
+		close_refused(c, rc);
+		return false;
+	}
+	return handle(c, &m);
+}
+
+/*
+ * Fragments that are read together with the one before them, each to where it belongs if it is the one that was expected.
+ * With each read the kernel acknowledges what came, which costs more than the read.
+ */
+struct guesses {
+	unsigned count;
+	struct cn_frame_guess expected[CN_READ_GUESSES];
+	uint8_t head[CN_READ_GUESSES][CN_FRAME_HEAD];   /* what came in place of expected[].head */
+};
+
+/* The guesses from the i-th on were wrong: puts the `size` bytes that came for them, and behind them, into the room one after the other. */
+static void gather(uint8_t *room, const struct guesses *g, unsigned i, size_t size)
+{
+	size_t guessed = 0, at = 0;
+	for (unsigned k = i; k < g->count; k++)
+		guessed += CN_FRAME_HEAD + g->expected[k].size;
+	if (size > guessed)
+		memmove(room + guessed, room, size - guessed);
+	else
+		guessed = size;
+	for (; at < guessed; i++) {
+		size_t n = guessed - at < CN_FRAME_HEAD ? guessed - at : CN_FRAME_HEAD;
+		memcpy(room + at, g->head[i], n);
+		at += n;
+		n = guessed - at < g->expected[i].size ? guessed - at : g->expected[i].size;
+		memcpy(room + at, g->expected[i].at, n);
+		at += n;
+	}
+}
+
+/* Takes what came for the guesses, of `size` bytes. *size gets how many are left, in the room. False: reading has to stop. */
+static bool take_guessed(struct cn_conn *c, const struct guesses *g, size_t *size)
+{
+	for (unsigned i = 0; i < g->count && *size > 0; i++) {
+		const struct cn_frame_guess *e = &g->expected[i];
+		size_t used, room;
+		if (*size < CN_FRAME_HEAD || memcmp(g->head[i], e->head, CN_FRAME_HEAD) != 0) {
+			gather(c->net->read_room, g, i, *size);
+			return true;
+		}
+		if (!consume(c, g->head[i], CN_FRAME_HEAD, &used))
+			return false;
+		*size -= CN_FRAME_HEAD;
+		size_t n = *size < e->size ? *size : e->size;
+		if (used != CN_FRAME_HEAD || cn_frame_target(c->frame, &room) != e->at || room < n) {
+			cn_conn_close(c, CNODE_EINTERNAL, "a fragment is not where it was expected");
+			return false;
+		}
+		if (n > 0 && !filled(c, n))
+			return false;
+		*size -= n;
+	}
+	return true;
+}
+
 /* One read and what follows from it. False: nothing more for now. */
 static bool read_once(struct cn_conn *c, size_t *total)
 {
 	struct cn_stream *s = &c->half.stream;
 	uint8_t *room = c->net->read_room;
-	struct iovec parts[2];
+	struct iovec parts[2 + 2 * CN_READ_GUESSES];
+	struct guesses g = { .count = 0 };
 	int count = 0;
 	size_t direct = 0, rest = c->in.size, used = 0, moved;
 
 	/*
 	 * A large payload goes straight to where it stays. Behind a fragment there is likely
-	 * another: only so much is read into the buffer that its header is known, the rest of
-	 * it then goes straight again.
+	 * another: those that look like it are guessed, and behind them only so much is read into the
+	 * buffer that the next header is known, the rest then goes straight again.
 	 */
 	uint8_t *target = rest == 0 ? cn_frame_target(c->frame, &direct) : NULL;
 	if (target) {
 		if (direct > CN_NET_TURN)
 			direct = CN_NET_TURN;
+		else
+			g.count = cn_frame_guess(c->frame, g.expected, CN_READ_GUESSES);
 		parts[count++] = (struct iovec){ target, direct };
 	} else {
 		direct = 0;
 		if (rest > 0)
 			memcpy(room, c->in.data, rest);
 	}
+	for (unsigned i = 0; i < g.count; i++) {
+		parts[count++] = (struct iovec){ g.head[i], CN_FRAME_HEAD };
+		parts[count++] = (struct iovec){ g.expected[i].at, g.expected[i].size };
+	}
 	if (direct < CN_NET_TURN)
-		parts[count++] = (struct iovec){ room + rest, target ? BEHIND : CN_READ_ROOM - rest };
-	size_t asked = parts[0].iov_len + (count == 2 ? parts[1].iov_len : 0);
+		parts[count++] = (struct iovec){ room + rest, target ? CN_READ_BEHIND : CN_READ_ROOM - rest };
+	size_t asked = 0;
+	for (int i = 0; i < count; i++)
+		asked += parts[i].iov_len;
 
 	int rc = s->ops->read(s, parts, count, &moved);
 	if (rc < 0) {
@@ -140,18 +215,11 @@ static bool read_once(struct cn_conn *c, size_t *total)
 	atomic_fetch_add_explicit(&c->bytes_in, moved, memory_order_relaxed);
 	c->net->flood.bytes += moved;
 
-	bool go_on = true;
-	size_t filled = moved < direct ? moved : direct;
-	if (filled > 0) {
-		struct cn_packet m = { 0 };
-		rc = cn_frame_filled(c->frame, filled, cn_loop_now(c->net->config.loop), &m);
-		if (rc < 0) {
-			close_refused(c, rc);
-			return false;
-		}
-		go_on = handle(c, &m);
-	}
-	size_t size = rest + moved - filled;
+	size_t straight = moved < direct ? moved : direct;
+	size_t size = rest + moved - straight;
+	bool go_on = straight == 0 || filled(c, straight);
+	if (go_on && size > 0)
+		go_on = take_guessed(c, &g, &size);
 	if (go_on && size > 0)
 		go_on = consume(c, room, size, &used);
 	if (c->state != CN_CONN_UP || !keep(c, room + used, size - used))

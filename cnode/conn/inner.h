@@ -8,7 +8,12 @@
 #include "compat/compat.h"
 
 #define CN_CONN_TEXT 320                /* of the one cause of an end */
-#define CN_READ_ROOM (65536 + CN_FRAME_DIRECT + 4)   /* the net's receive buffer: a whole read behind any rest */
+#define CN_READ_ROOM (65536 + CN_FRAME_DIRECT + 4)   /* of the net's receive buffer: a whole read behind any rest */
+#define CN_READ_BEHIND 512              /* read behind a large part: the next header, which tells where the rest belongs */
+#define CN_READ_GUESSES 3               /* fragments that are read with the one before them */
+/* The receive buffer: what is touched only when guesses were wrong is no memory until then. */
+#define CN_READ_BUFFER (CN_READ_GUESSES * (CN_FRAME_HEAD + CN_FRAME_GUESS) + CN_READ_BEHIND)
+_Static_assert(CN_READ_BUFFER >= CN_READ_ROOM, "a read has room");
 
 #define CN_EPMD_ADDRESSES 14            /* in $ERL_EPMD_ADDRESS, at most; loopback comes in addition */
 #define CN_EPMD_ADDRESS_SIZE 64         /* one of them as text */
@@ -118,7 +123,7 @@ struct cn_net {
 	struct cn_conn *conns;
 	unsigned count, pending;
 	struct cn_log_gate refused_gate, failed_gate;
-	uint8_t *read_room;                 /* CN_READ_ROOM bytes; what is read in a turn is used in that turn */
+	uint8_t *read_room;                 /* CN_READ_BUFFER bytes; what is read in a turn is used in that turn */
 
 	struct cn_flood flood;
 

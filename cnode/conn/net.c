@@ -28,7 +28,7 @@ int cn_net_new(const struct cn_net_config *config, struct cn_net **made)
 	n->name = net->name;
 
 	int rc = CNODE_ENOMEM;
-	net->read_room = cn_malloc(CN_READ_ROOM);
+	net->read_room = cn_malloc(CN_READ_BUFFER);
 	if (!net->read_room)
 		goto undo_net;
 	rc = cn_name_of(net->name, size, &net->self);

@@ -581,6 +581,7 @@ static int64_t begin(struct cn_frame *f, const uint8_t *p, size_t have, uint64_t
 		if (!a)
 			return f->error;
 		skip = 18;
+		a->each = size - skip;
 	} else {
 		uint64_t sequence = 0, fragment = 1;
 		if (f->header && p[1] == FIRST) {
@@ -638,6 +639,26 @@ int cn_frame_filled(struct cn_frame *f, size_t n, uint64_t now, struct cn_packet
 	if (!f->direct || n > f->left || n > f->direct->blob->size - f->direct->used)
 		return CNODE_EBADARG;
 	return arrived(f, n, now, m);
+}
+
+unsigned cn_frame_guess(const struct cn_frame *f, struct cn_frame_guess *guesses, unsigned most)
+{
+	const struct cn_assembly *a = f->direct;
+	if (!a || f->error || a->each == 0 || a->each > CN_FRAME_GUESS || a->each + 18 <= f->direct_size || f->left > a->blob->size - a->used)
+		return 0;
+	uint8_t *at = a->blob->bytes + a->used + f->left;
+	size_t room = a->blob->size - a->used - (size_t)f->left, each = (size_t)a->each;
+	unsigned n = 0;
+	for (; n < most && a->fragment > n + 2 && room >= each; n++, at += each, room -= each) {
+		uint8_t *p = cn_store_u32(guesses[n].head, (uint32_t)(each + 18));
+		*p++ = CN_VERSION;
+		*p++ = NEXT;
+		p = cn_store_u64(p, a->sequence);
+		cn_store_u64(p, a->fragment - 1 - n);
+		guesses[n].at = at;
+		guesses[n].size = each;
+	}
+	return n;
 }
 
 int64_t cn_frame_feed(struct cn_frame *f, const void *bytes, size_t size, uint64_t now, struct cn_packet *m)

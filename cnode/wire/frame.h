@@ -40,6 +40,7 @@ struct cn_assembly {
 	uint64_t sequence;                   /* 0: one large packet */
 	uint64_t fragment;                   /* the FragId that came last; 1: no more to come */
 	uint64_t progress;                   /* when bytes came last */
+	uint64_t each;                       /* bytes of the last continuation; 0: there was none */
 	struct cn_blob *blob;                /* its size is the room */
 	size_t used;
 	size_t control_at;                   /* where the control term starts */
