@@ -36,7 +36,7 @@ extern "C" {
  * CNODE_PUBSUB_POOL_MAX), CNODE_ESYSLIMIT, CNODE_ESHUTDOWN. Any thread.
  */
 CNODE_API int cnode_pubsub_start(cnode_node *node, const char *name, unsigned pool_size, unsigned flags);
-/* Ends that; subscriptions end with it. Any thread. */
+/* Ends that; subscriptions end with it. CNODE_ENOENT: it is not there, or a cnode_pubsub_start of another thread is not through. Any thread. */
 CNODE_API int cnode_pubsub_stop(cnode_node *node, const char *name);
 
 /*

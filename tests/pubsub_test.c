@@ -2,6 +2,8 @@
 /* A node of Phoenix.PubSub: workers that are members of a group of pg, and what they hear and say. */
 #include "tests/pg_world.h"
 
+#include <sched.h>
+
 /* A worker of r@h, 31, in the group of one place of MyApp.PubSub. */
 static void meet_worker(const char *group)
 {
@@ -149,6 +151,54 @@ START_TEST(pubsub_workers_are_members_whatever_has_ended)
 }
 END_TEST
 
+/* ---- started and stopped by several threads ---- */
+
+static _Atomic bool through;
+static _Atomic int strange;
+
+static void starts(void *arg)
+{
+	(void)arg;
+	for (int i = 0; i < 300; i++) {
+		int rc = cn_pubsub_start(P, "Flaps", 8, 0);
+		/* What was stopped ends a little later. */
+		if (rc != 0 && rc != CNODE_ENAMETAKEN && rc != CNODE_EEXIST)
+			atomic_fetch_add(&strange, 1);
+		if (rc == 0)
+			(void)cn_pubsub_stop(P, "Flaps");
+		sched_yield();
+	}
+	atomic_store(&through, true);
+}
+static void stops(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&through)) {
+		int rc = cn_pubsub_stop(P, "Flaps");
+		if (rc != 0 && rc != CNODE_ENOENT)
+			atomic_fetch_add(&strange, 1);
+		sched_yield();
+	}
+}
+
+START_TEST(pubsub_is_stopped_while_it_is_being_started)
+{
+	struct cn_thread t[2];
+	ck_assert_int_eq(cn_thread_start(&t[0], "starts", starts, NULL), 0);
+	ck_assert_int_eq(cn_thread_start(&t[1], "stops", stops, NULL), 0);
+	while (!atomic_load(&through)) {
+		run();
+		sched_yield();
+	}
+	for (int i = 0; i < 2; i++)
+		cn_thread_join(&t[i]);
+	run();
+	ck_assert_int_eq(atomic_load(&strange), 0);
+	ck_assert_int_eq(cn_pubsub_stop(P, "Flaps"), CNODE_ENOENT);
+	ck_assert_int_eq(cn_pubsub_start(P, "Flaps", 8, 0), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("pubsub");
@@ -158,6 +208,7 @@ int main(void)
 	tcase_add_test(t, pubsub_gives_broadcasts_to_subscribers_and_workers);
 	tcase_add_test(t, pubsub_refuses_what_cannot_be);
 	tcase_add_test(t, pubsub_workers_are_members_whatever_has_ended);
+	tcase_add_test(t, pubsub_is_stopped_while_it_is_being_started);
 	suite_add_tcase(s, t);
 	return tap_run(s);
 }

@@ -15,6 +15,7 @@ struct pubsub {
 	struct pubsub *next;            /* in pg->pubsubs */
 	uint32_t refs;                  /* the list's, the workers' units; under pg->lock */
 	bool listed;
+	bool starting;                  /* its workers are, by one thread; nobody else may stop it */
 	struct cn_pg *pg;
 	char *name;
 	char *topics;                   /* the local scope */
@@ -300,7 +301,7 @@ int cn_pubsub_start(struct cn_pg *pg, const char *name, unsigned pool_size, unsi
 	bool exists = find(pg, name) != NULL;
 	if (!exists) {
 		p->refs = 1;
-		p->listed = true;
+		p->listed = p->starting = true;
 		p->next = pg->pubsubs;
 		pg->pubsubs = p;
 	}
@@ -312,13 +313,15 @@ int cn_pubsub_start(struct cn_pg *pg, const char *name, unsigned pool_size, unsi
 	int rc = cn_pg_start(pg, p->topics, CNODE_PG_LOCAL);
 	for (unsigned i = 0; i < pool_size && rc == 0; i++)
 		rc = start_worker(p, i);
-	if (rc != 0) {
+	if (rc != 0)
 		end_workers(p);
-		cn_mutex_lock(&pg->lock);
-		p->listed = false;
-		cn_mutex_unlock(&pg->lock);
+	/* From here on it may be stopped, and be gone. */
+	cn_mutex_lock(&pg->lock);
+	p->starting = false;
+	p->listed = rc == 0;
+	cn_mutex_unlock(&pg->lock);
+	if (rc != 0)
 		unref(p);
-	}
 	return rc;
 }
 
@@ -326,6 +329,8 @@ int cn_pubsub_stop(struct cn_pg *pg, const char *name)
 {
 	cn_mutex_lock(&pg->lock);
 	struct pubsub *p = find(pg, name);
+	if (p && p->starting)
+		p = NULL;
 	if (p)
 		p->listed = false;      /* its reference is ours now */
 	cn_mutex_unlock(&pg->lock);
