@@ -67,8 +67,9 @@ linked_see_it(T) ->
     Other = spawn(fun() -> exit(P, from_other) end), _ = Other,
     cf:same(from_other, cf_live:exit_of(P)).
 
+%% spawn_monitor: a monitor that is made behind the spawn may wait in our scheduler while the node's signal comes by another way.
 by_node(T) ->
-    A = spawn(fun() -> receive never -> ok end end), M = monitor(process, A),
+    {A, M} = spawn_monitor(fun() -> receive never -> ok end end),
     true = cf_live:ask(T, exit_signal, [A, {node, says}]),
     cf:same({node, says}, cf_live:down(M)).
 
@@ -79,7 +80,7 @@ by_node_trapped(T) ->
     cf:same(hello, cf_live:exit_of(P)).
 
 by_node_kill(T) ->
-    A = spawn(fun() -> process_flag(trap_exit, true), receive never -> ok end end), M = monitor(process, A),
+    {A, M} = spawn_monitor(fun() -> process_flag(trap_exit, true), receive never -> ok end end),
     true = cf_live:ask(T, exit_signal, [A, kill]),
     cf:same(killed, cf_live:down(M)).
 
