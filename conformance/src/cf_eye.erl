@@ -2,7 +2,7 @@
 %% The third eye. In the job: what the fakes send and receive is written down as they understand it. In the runner: tshark
 %% reads the capture of the whole job (conformance/eye), and the two must agree, packet by packet, in length and operation.
 -module(cf_eye).
--export([open/1, up/2, packet/4, by_hand/1, close/0, judge/2, keep/4, cases/0, usable/1]).
+-export([open/1, up/1, packet/4, by_hand/1, close/0, judge/2, keep/4, cases/0, usable/1]).
 
 %% The cases that the eye adds to a job; never run as others are.
 cases() ->
@@ -74,27 +74,23 @@ say(Format, Args) ->
         Pid -> Pid ! io_lib:format(Format, Args), ok
     end.
 
-%% A link of a fake stands, on this socket; its packets follow.
-up(S, Fake) ->
-    case whereis(?MODULE) of
-        undefined -> Fake;
-        _ ->
-            case {inet:sockname(S), inet:peername(S)} of
-                {{ok, {_, Mine}}, {ok, {_, Theirs}}} ->
-                    say("up ~p ~p~n", [Mine, Theirs]),
-                    Fake#{ports => {Mine, Theirs}};
-                _ -> Fake               % ended already
-            end
+%% A link of a fake stands, on this socket; its packets follow. Returns what they are told by: its two ports, or none.
+up(S) ->
+    case {whereis(?MODULE), inet:sockname(S), inet:peername(S)} of
+        {Pid, {ok, {_, Mine}}, {ok, {_, Theirs}}} when is_pid(Pid) ->
+            say("up ~p ~p~n", [Mine, Theirs]),
+            {Mine, Theirs};
+        _ -> none                       % nobody watches, or it has ended already
     end.
 
 %% Op: a number, or '-' where it is not known or not in one packet.
+packet(none, _, _, _) -> ok;
 packet(_, _, 0, _) -> ok;                               % a tick
-packet(#{ports := {Mine, Theirs}}, Way, Size, Op) -> say("~s ~p ~p ~p ~s~n", [Way, Mine, Theirs, Size, if is_integer(Op) -> integer_to_list(Op); true -> "-" end]);
-packet(_, _, _, _) -> ok.
+packet({Mine, Theirs}, Way, Size, Op) -> say("~s ~p ~p ~p ~s~n", [Way, Mine, Theirs, Size, if is_integer(Op) -> integer_to_list(Op); true -> "-" end]).
 
 %% From here on the case writes bytes itself: no packets are to be expected.
-by_hand(#{ports := {Mine, Theirs}}) -> say("hand ~p ~p~n", [Mine, Theirs]);
-by_hand(_) -> ok.
+by_hand(none) -> ok;
+by_hand({Mine, Theirs}) -> say("hand ~p ~p~n", [Mine, Theirs]).
 
 %% ---- in the runner ----
 

@@ -56,16 +56,17 @@ agreed(#{flags := Flags}, Bits, Name) ->
 %% Take over a socket after the handshake. Me may say ticks => false to leave the peer's ticks unanswered.
 adopt(S, #{my_name := Name, my_creation := Creation, flags := Flags} = Peer, Me) ->
     Owner = self(),
+    Ports = cf_eye:up(S),
     Pid = spawn_link(fun() ->
               receive go -> ok end,
               inet:setopts(S, [{active, 50}]),
-              loop(cf_eye:up(S, #{socket => S, wire => cf_wire:new(Flags), buffer => {[], 4}, queue => [], waiting => none,
-                                  owner => Owner, frames => [], closed => false, ticks => maps:get(ticks, Me, true)}))
+              loop(#{socket => S, wire => cf_wire:new(Flags), buffer => {[], 4}, queue => [], waiting => none, ports => Ports,
+                     owner => Owner, frames => [], closed => false, ticks => maps:get(ticks, Me, true)})
           end),
     ok = gen_tcp:controlling_process(S, Pid),
     Pid ! go,
     put(cf_fakes, [{Name, Pid} | case get(cf_fakes) of undefined -> []; Others -> Others end]),
-    #{conn => Pid, socket => S, name => Name, creation => Creation, flags => Flags, peer => Peer,
+    #{conn => Pid, socket => S, name => Name, creation => Creation, flags => Flags, peer => Peer, ports => Ports,
       wire => cf_wire:new(Flags)}.
 
 loop(#{socket := S} = State) ->
@@ -83,8 +84,7 @@ loop(#{socket := S} = State) ->
             end;
         {queue, From, Ref} -> From ! {Ref, lists:reverse(maps:get(queue, State))}, loop(State);
         {frames, From, Ref} -> From ! {Ref, lists:reverse(maps:get(frames, State))}, loop(State);
-        {sent, Body, Op} -> cf_eye:packet(State, out, byte_size(Body), Op), loop(frame(out, Body, State));
-        by_hand -> cf_eye:by_hand(State), loop(State);
+        {sent, Body} -> loop(frame(out, Body, State));
         {close, From, Ref} -> gen_tcp:close(S), From ! {Ref, ok}
     end.
 
@@ -94,13 +94,13 @@ cut(Bytes, #{buffer := {Parts, Missing}} = State) when byte_size(Bytes) < Missin
     State#{buffer => {[Bytes | Parts], Missing - byte_size(Bytes)}};
 cut(Bytes, #{buffer := {Parts, _}} = State) -> packets(iolist_to_binary(lists:reverse([Bytes | Parts])), State).
 
-packets(<<N:32, Body:N/binary, Rest/binary>>, #{wire := Wire} = State) ->
+packets(<<N:32, Body:N/binary, Rest/binary>>, #{wire := Wire, ports := Ports} = State) ->
     {Event, Wire1} = cf_wire:decode(Body, Wire),
     case {Event, State} of
         {tick, #{ticks := true, socket := S}} -> gen_tcp:send(S, <<0:32>>);
         _ -> ok
     end,
-    cf_eye:packet(State, in, N, op(Event)),
+    cf_eye:packet(Ports, in, N, op(Event)),
     packets(Rest, event(Event, frame(in, Body, State#{wire => Wire1})));
 packets(<<N:32, Part/binary>> = Rest, State) -> State#{buffer => {[Rest], N - byte_size(Part)}};
 packets(Rest, State) -> State#{buffer => {[Rest], 4 - byte_size(Rest)}}.
@@ -190,12 +190,14 @@ send(#{wire := Wire} = C, Control, Payload) -> packet(C, cf_wire:packet(Wire, Co
 
 packet(C, Body) -> packet(C, Body, '-').
 
-packet(#{conn := Pid, socket := S}, Body, Op) ->
-    Pid ! {sent, iolist_to_binary(Body), Op},
+%% The eye is told here and not by the link's process: that ends with the case, and what it has not taken then is lost.
+packet(#{conn := Pid, socket := S, ports := Ports}, Body, Op) ->
+    Pid ! {sent, iolist_to_binary(Body)},
+    cf_eye:packet(Ports, out, iolist_size(Body), Op),
     gen_tcp:send(S, cf_wire:frame(Body)).
 
-bytes(#{conn := Pid, socket := S}, Bytes) ->
-    Pid ! by_hand,
+bytes(#{socket := S, ports := Ports}, Bytes) ->
+    cf_eye:by_hand(Ports),
     gen_tcp:send(S, Bytes).
 
 pid(C) -> pid(C, erlang:unique_integer([positive]) band 16#7fff).
