@@ -309,6 +309,25 @@ START_TEST(a_pool_without_any_node_says_so)
 }
 END_TEST
 
+/* Whatever stands between the names, each has its room. */
+START_TEST(names_of_nodes_may_have_blanks_tabs_and_commas_between_them)
+{
+	enum { MANY = 400 };
+	char text[MANY * 20], *at = text;
+	for (int i = 0; i < MANY; i++)
+		at += sprintf(at, "b%d@127.0.0.1%s", i, i % 100 ? "\t" : " ,\t ");
+	cnode_pool_options o = CNODE_POOL_INIT;
+	o.factory = "worker";
+	o.workers = 1;
+	o.nodes = text;
+	ck_assert_int_eq(cnode_pool_start(nodes[A], "pool", &o, NULL), 0);
+	cnode_term list = ask("nodes");
+	cnode_reader r = cnode_read(list);
+	ck_assert_uint_eq(cnode_read_list(&r), MANY);
+	cnode_term_drop(list);
+}
+END_TEST
+
 START_TEST(bad_options_are_refused)
 {
 	static const cnode_pool_options bad[] = {
@@ -350,6 +369,7 @@ int main(void)
 	tcase_add_test(tc, a_pool_grows_and_shrinks);
 	tcase_add_test(tc, a_pool_that_ends_takes_its_workers_along);
 	tcase_add_test(tc, a_pool_without_any_node_says_so);
+	tcase_add_test(tc, names_of_nodes_may_have_blanks_tabs_and_commas_between_them);
 	tcase_add_test(tc, bad_options_are_refused);
 	suite_add_tcase(s, tc);
 	return tap_run(s);

@@ -500,18 +500,29 @@ static const cnode_behaviour pool = {
 	.release = pool_release,
 };
 
-/* "a@h, b@h" into s->nodes. */
+/* The next name in "a@h, b@h": its size; 0: there is none. */
+static size_t next_name(const char **at)
+{
+	static const char between[] = " \t,";
+	*at += strspn(*at, between);
+	return strcspn(*at, between);
+}
+
+static size_t count_names(const char *nodes)
+{
+	size_t count = 0;
+	for (size_t size; (size = next_name(&nodes)) > 0; nodes += size)
+		count++;
+	return count;
+}
+
+/* They have room in s->nodes. */
 static int read_nodes(struct cn_pool_setup *s, const char *nodes, const char *own)
 {
-	while (*nodes) {
-		size_t size;
-		nodes += strspn(nodes, " \t,");
-		size = strcspn(nodes, " \t,");
-		if (size == 0)
-			break;
+	for (size_t size; (size = next_name(&nodes)) > 0; nodes += size) {
 		struct place *n = &s->nodes[s->node_count];
 		cnode_name name;
-		if (s->node_count >= NODES_MAX || size >= sizeof n->name)
+		if (size >= sizeof n->name)
 			return CNODE_EBADNAME;
 		memcpy(n->name, nodes, size);
 		n->name[size] = 0;
@@ -520,7 +531,6 @@ static int read_nodes(struct cn_pool_setup *s, const char *nodes, const char *ow
 		n->local = strcmp(n->name, own) == 0;
 		n->processes = CNODE_INFINITY;
 		s->node_count++;
-		nodes += size;
 	}
 	return s->node_count > 0 ? 0 : CNODE_EBADNAME;
 }
@@ -528,9 +538,7 @@ static int read_nodes(struct cn_pool_setup *s, const char *nodes, const char *ow
 static int setup_make(struct cn_factories *f, const cnode_pool_options *o, const char *own, struct cn_pool_setup **made)
 {
 	const char *nodes = o->nodes ? o->nodes : own;
-	size_t count = 1;
-	for (const char *c = nodes; *c; c++)
-		count += *c == ',' || *c == ' ';
+	size_t count = count_names(nodes);
 	if (count > NODES_MAX)
 		return CNODE_EBADARG;
 	struct cn_pool_setup *s = cn_calloc(1, sizeof *s + count * sizeof s->nodes[0]);
