@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pools over three nodes in one program: a has the pool, b and c have workers. */
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -293,6 +294,53 @@ START_TEST(a_pool_that_ends_takes_its_workers_along)
 }
 END_TEST
 
+/* A worker that begins when the gate is open. */
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_moved = PTHREAD_COND_INITIALIZER;
+static bool gate_open;
+static int at_gate;
+
+static int held_init(cnode_process *self, void *state, const cnode_start *how)
+{
+	(void)self;
+	(void)state;
+	(void)how;
+	pthread_mutex_lock(&gate_lock);
+	at_gate++;
+	pthread_cond_broadcast(&gate_moved);
+	while (!gate_open)
+		pthread_cond_wait(&gate_moved, &gate_lock);
+	pthread_mutex_unlock(&gate_lock);
+	return 0;
+}
+
+static const cnode_behaviour held = { CNODE_BEHAVIOUR_INIT, .init = held_init, .handle_call = worker_call };
+
+START_TEST(a_pool_that_shrinks_ends_workers_that_begin_later)
+{
+	cnode_pool_options o = CNODE_POOL_INIT;
+	o.factory = "held";
+	o.workers = 3;
+	o.nodes = names[B];
+	ck_assert_int_eq(cnode_factory_add(nodes[B], "held", &held, NULL, names[A]), 0);
+	ck_assert_int_eq(cnode_pool_start(nodes[A], "pool", &o, NULL), 0);
+	pthread_mutex_lock(&gate_lock);
+	while (at_gate < 3)
+		pthread_cond_wait(&gate_moved, &gate_lock);
+	pthread_mutex_unlock(&gate_lock);
+	cnode_term_drop(ask("{resize,1}"));
+	pthread_mutex_lock(&gate_lock);
+	gate_open = true;
+	pthread_cond_broadcast(&gate_moved);
+	pthread_mutex_unlock(&gate_lock);
+	await_workers(1);
+	for (uint64_t left = 0; left != 1;) {
+		left = 0;
+		ck_assert_int_eq(cnode_factory_list(nodes[B], sum_processes, &left), 0);
+	}
+}
+END_TEST
+
 START_TEST(a_pool_without_any_node_says_so)
 {
 	cnode_pool_options o = CNODE_POOL_INIT;
@@ -310,6 +358,26 @@ START_TEST(a_pool_without_any_node_says_so)
 END_TEST
 
 /* Whatever stands between the names, each has its room. */
+/* A pool may end what it has started, and whoever can say something to it may not use it to end something else. */
+START_TEST(an_answer_to_nothing_that_was_asked_ends_nobody)
+{
+	cnode_process *self = cnode_mailbox_process(mb);
+	cnode_term none, reply;
+	cnode_pid victim, to;
+	cnode_ref ref;
+	POOL(.workers = 1);
+	ck_assert_int_eq(cnode_format(&none, "[]"), 0);
+	ck_assert_int_eq(cnode_process_start(nodes[A], NULL, &worker, NULL, none, &victim), 0);
+	cnode_term_drop(none);
+	ck_assert_int_eq(cnode_whereis(nodes[A], "pool", &to), 0);
+	ck_assert_int_eq(cnode_make_ref(self, &ref), 0);
+	ck_assert_int_eq(cnode_send(self, to, "{spawn_reply,~r,ok,~p}", ref, victim), 0);
+	ck_assert_int_eq(stat("workers"), 1);           /* it has read that */
+	ck_assert_msg(cnode_call(mb, victim, WAIT, &reply, "hello") == 0, "%s", cnode_mailbox_error(mb));
+	cnode_term_drop(reply);
+}
+END_TEST
+
 START_TEST(names_of_nodes_may_have_blanks_tabs_and_commas_between_them)
 {
 	enum { MANY = 400 };
@@ -369,6 +437,8 @@ int main(void)
 	tcase_add_test(tc, a_pool_grows_and_shrinks);
 	tcase_add_test(tc, a_pool_that_ends_takes_its_workers_along);
 	tcase_add_test(tc, a_pool_without_any_node_says_so);
+	tcase_add_test(tc, a_pool_that_shrinks_ends_workers_that_begin_later);
+	tcase_add_test(tc, an_answer_to_nothing_that_was_asked_ends_nobody);
 	tcase_add_test(tc, names_of_nodes_may_have_blanks_tabs_and_commas_between_them);
 	tcase_add_test(tc, bad_options_are_refused);
 	suite_add_tcase(s, tc);

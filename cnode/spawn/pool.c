@@ -48,6 +48,8 @@ struct pool {
 	uint32_t size;
 	size_t turn;                /* round robin: of nodes */
 	size_t next;                /* of workers */
+	cnode_ref *withdrawn;       /* requests whose place is gone: they are answered yet */
+	uint32_t withdrawn_count;
 	uint64_t started, lost, failed, given;
 	bool retry_set;
 	cnode_ref retry, refresh;   /* timers */
@@ -206,13 +208,33 @@ static void vacate(struct pool *p, struct slot *slot)
 	p->setup->nodes[slot->node].workers--;
 }
 
+/* Was it one whose place is gone, as the pool is smaller now? It is answered once. */
+static bool was_withdrawn(struct pool *p, const cnode_ref *ref)
+{
+	for (uint32_t i = 0; i < p->withdrawn_count; i++)
+		if (cnode_ref_equal(p->withdrawn[i], *ref)) {
+			p->withdrawn[i] = p->withdrawn[--p->withdrawn_count];
+			return true;
+		}
+	return false;
+}
+
+static bool is_at(const struct place *n, cnode_pid pid)
+{
+	cnode_name name;
+	return cnode_name_of(n->name, &name) == 0 && pid.node == name;
+}
+
+/* An answer is a message like any other: what it ends, or makes a worker, is what was asked for, whoever says so. */
 static int replied(cnode_process *self, struct pool *p, const cnode_ref *ref, cnode_term result)
 {
 	struct slot *slot = slot_of(p, ref);
 	cnode_pid pid;
 	bool started = cnode_scan(result, "~p", &pid) == 0;
-	if (!slot)              /* its place is gone: the pool is smaller now */
-		return started ? cnode_exit(self, pid, "shutdown") : 0;
+	if (!slot)
+		return was_withdrawn(p, ref) && started ? cnode_exit(self, pid, "shutdown") : 0;
+	if (slot->state != SLOT_ASKED || (started && !is_at(&p->setup->nodes[slot->node], pid)))
+		return 0;
 	if (started) {
 		slot->state = SLOT_UP;
 		slot->at = cn_now();
@@ -371,8 +393,26 @@ static int tell_stats(struct pool *p, cnode_from *from)
 			   (uint64_t)p->size, up, p->started, p->lost, p->failed, p->given);
 }
 
+/* Room for the references of requests that the places from `size` on wait for. */
+static int expect_withdrawn(struct pool *p, uint32_t size)
+{
+	size_t count = p->withdrawn_count;
+	for (uint32_t i = size; i < p->size; i++)
+		count += p->slots[i].state == SLOT_ASKED;
+	if (count == p->withdrawn_count)
+		return 0;
+	cnode_ref *withdrawn = cn_realloc(p->withdrawn, count * sizeof *withdrawn);
+	if (!withdrawn)
+		return CNODE_ENOMEM;
+	p->withdrawn = withdrawn;
+	return 0;
+}
+
 static int resize(cnode_process *self, struct pool *p, uint32_t size)
 {
+	int room = expect_withdrawn(p, size);
+	if (room != 0)
+		return room;
 	for (uint32_t i = size; i < p->size; i++) {
 		struct slot *slot = &p->slots[i];
 		if (slot->state == SLOT_UP) {
@@ -382,6 +422,8 @@ static int resize(cnode_process *self, struct pool *p, uint32_t size)
 			if (rc != 0)
 				return rc;
 		}
+		if (slot->state == SLOT_ASKED)
+			p->withdrawn[p->withdrawn_count++] = slot->ref;
 		if (slot->state != SLOT_EMPTY)
 			vacate(p, slot);
 	}
@@ -489,6 +531,7 @@ static void pool_release(void *state)
 	struct pool *p = state;
 	setup_free(p->setup);
 	cn_free(p->slots);
+	cn_free(p->withdrawn);
 }
 
 static const cnode_behaviour pool = {
