@@ -294,6 +294,21 @@ START_TEST(a_pool_that_ends_takes_its_workers_along)
 }
 END_TEST
 
+START_TEST(a_node_may_be_left_alone_for_ever)
+{
+	cnode_pool_options o = CNODE_POOL_INIT;
+	o.factory = "worker";
+	o.workers = 1;
+	o.nodes = "d@127.0.0.1, b@127.0.0.1";
+	o.placement = CNODE_PLACE_NODE;
+	o.retry_ms = CNODE_INFINITY;
+	ck_assert_int_eq(cnode_node_route(nodes[A], "d@127.0.0.1", "127.0.0.1:1"), 0);
+	ck_assert_int_eq(cnode_pool_start(nodes[A], "pool", &o, NULL), 0);
+	await_workers(1);               /* the first that is not left alone */
+	ck_assert_int_eq(stat("failed"), 1);
+}
+END_TEST
+
 /* A worker that begins when the gate is open. */
 static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t gate_moved = PTHREAD_COND_INITIALIZER;
@@ -437,6 +452,7 @@ int main(void)
 	tcase_add_test(tc, a_pool_grows_and_shrinks);
 	tcase_add_test(tc, a_pool_that_ends_takes_its_workers_along);
 	tcase_add_test(tc, a_pool_without_any_node_says_so);
+	tcase_add_test(tc, a_node_may_be_left_alone_for_ever);
 	tcase_add_test(tc, a_pool_that_shrinks_ends_workers_that_begin_later);
 	tcase_add_test(tc, an_answer_to_nothing_that_was_asked_ends_nobody);
 	tcase_add_test(tc, names_of_nodes_may_have_blanks_tabs_and_commas_between_them);

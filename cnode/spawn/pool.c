@@ -150,11 +150,18 @@ static int retry_later(cnode_process *self, struct pool *p)
 	return rc;
 }
 
+/* retry_ms after this moment, which may be never. */
+static uint64_t retry_after(const struct pool *p, uint64_t moment)
+{
+	uint64_t ms = p->setup->options.retry_ms;
+	return ms > (UINT64_MAX - moment) / CN_NS_PER_MS ? UINT64_MAX : moment + ms * CN_NS_PER_MS;
+}
+
 /* The node has failed: the others are asked, until it has been left alone for long enough. */
 static void leave_alone(struct pool *p, size_t node)
 {
 	struct place *n = &p->setup->nodes[node];
-	n->alone_until = cn_now() + p->setup->options.retry_ms * CN_NS_PER_MS;
+	n->alone_until = retry_after(p, cn_now());
 	n->processes = CNODE_INFINITY;
 }
 
@@ -260,7 +267,7 @@ static int ended(cnode_process *self, struct pool *p, const cnode_info *info)
 		leave_alone(p, slot->node);
 	}
 	/* One that ended as soon as it was there would do so again at once. */
-	uint64_t soonest = slot->at + p->setup->options.retry_ms * CN_NS_PER_MS;
+	uint64_t soonest = retry_after(p, slot->at);
 	bool was_up = slot->state == SLOT_UP;
 	vacate(p, slot);
 	if (was_up && !with_node)
