@@ -294,6 +294,40 @@ START_TEST(a_pool_that_ends_takes_its_workers_along)
 }
 END_TEST
 
+/* A worker that goes as its node does. */
+static int fragile_info(cnode_process *self, void *state, const cnode_info *info)
+{
+	(void)state;
+	return info->kind == CNODE_MESSAGE ? cnode_stop(self, "shutdown") : 0;
+}
+
+static const cnode_behaviour fragile = { CNODE_BEHAVIOUR_INIT, .handle_info = fragile_info };
+
+/* Each loss has the pool look for empty places, and there are more of them each time. */
+START_TEST(losing_all_workers_costs_less_than_starting_them)
+{
+	enum { MANY = 10000 };
+	cnode_pool_options o = CNODE_POOL_INIT;
+	o.factory = "fragile";
+	o.workers = MANY;
+	o.retry_ms = CNODE_INFINITY;
+	ck_assert_int_eq(cnode_factory_add(nodes[A], "fragile", &fragile, NULL, names[A]), 0);
+	double begin = tap_cpu_seconds();
+	ck_assert_int_eq(cnode_pool_start(nodes[A], "pool", &o, NULL), 0);
+	await_workers(MANY);
+	double up = tap_cpu_seconds();
+	cnode_term list = ask("workers");
+	cnode_reader r = cnode_read(list);
+	for (size_t n; (n = cnode_read_list(&r)) > 0;)
+		while (n--)
+			ck_assert_int_eq(cnode_send(cnode_mailbox_process(mb), cnode_read_pid(&r), "go"), 0);
+	cnode_term_drop(list);
+	await_workers(0);
+	double down = tap_cpu_seconds();
+	ck_assert_msg(down - up < up - begin, "%.2f s, and %.2f to start them", down - up, up - begin);
+}
+END_TEST
+
 START_TEST(a_node_may_be_left_alone_for_ever)
 {
 	cnode_pool_options o = CNODE_POOL_INIT;
@@ -452,6 +486,7 @@ int main(void)
 	tcase_add_test(tc, a_pool_grows_and_shrinks);
 	tcase_add_test(tc, a_pool_that_ends_takes_its_workers_along);
 	tcase_add_test(tc, a_pool_without_any_node_says_so);
+	tcase_add_test(tc, losing_all_workers_costs_less_than_starting_them);
 	tcase_add_test(tc, a_node_may_be_left_alone_for_ever);
 	tcase_add_test(tc, a_pool_that_shrinks_ends_workers_that_begin_later);
 	tcase_add_test(tc, an_answer_to_nothing_that_was_asked_ends_nobody);

@@ -169,20 +169,23 @@ static void leave_alone(struct pool *p, size_t node)
 static int fill(cnode_process *self, struct pool *p)
 {
 	struct cn_pool_setup *s = p->setup;
+	uint64_t now = cn_now();
+	bool later = false;
 	for (uint32_t i = 0; i < p->size; i++) {
 		struct slot *slot = &p->slots[i];
 		while (slot->state == SLOT_EMPTY) {
-			bool later = slot->at > cn_now() || !place_worker(p, &slot->node);
-			int rc = later ? retry_later(self, p) : 0;
-			if (rc != 0)
-				return rc;
-			if (later)
+			if (slot->at > now) {
+				later = true;
 				break;
+			}
+			/* Nowhere for this one is nowhere for the others. */
+			if (!place_worker(p, &slot->node))
+				return retry_later(self, p);
 			struct place *n = &s->nodes[slot->node];
 			cnode_spawn_options o = CNODE_SPAWN_INIT;
 			o.link = o.monitor = true;
 			o.timeout_ms = s->options.spawn_timeout_ms;
-			rc = cnode_spawn_request_options(self, n->local ? NULL : n->name, s->factory, s->args, &o, &slot->ref);
+			int rc = cnode_spawn_request_options(self, n->local ? NULL : n->name, s->factory, s->args, &o, &slot->ref);
 			if (rc == CNODE_ENOMEM || rc == CNODE_EEXITED)
 				return rc;
 			if (rc != 0) {
@@ -197,7 +200,7 @@ static int fill(cnode_process *self, struct pool *p)
 				n->processes++;
 		}
 	}
-	return 0;
+	return later ? retry_later(self, p) : 0;
 }
 
 static struct slot *slot_of(struct pool *p, const cnode_ref *ref)
