@@ -11,10 +11,10 @@ static struct cn_loop *loop;
 static struct cn_procs *procs;
 static cnode_name other;
 
-static void open_cluster(void)
+static void open_with(bool networked)
 {
 	static const struct cn_cluster_ops ops = { 0 };
-	struct cn_cluster_config config = { .name = "me@h", .cookie = "secret" };
+	struct cn_cluster_config config = { .name = "me@h", .networked = networked, .cookie = "secret" };
 	struct cn_procs_config process_config = { .creation = 5 };
 	cnode_name me;
 	alloc_fail_install();
@@ -25,6 +25,11 @@ static void open_cluster(void)
 	cn_lead_take(loop);
 	ck_assert_int_eq(cn_procs_new(&process_config, NULL, NULL, &procs), 0);
 	ck_assert_int_eq(cn_cluster_new(&config, loop, procs, NULL, &ops, NULL, &cluster), 0);
+}
+
+static void open_cluster(void)
+{
+	open_with(false);
 }
 
 static void close_cluster(void)
@@ -127,6 +132,68 @@ START_TEST(an_attempt_without_memory_leaves_no_peer_behind)
 }
 END_TEST
 
+/* ---- calling it off ---- */
+
+static int told;
+
+static void count_told(void *context, int code, const char *text)
+{
+	(void)text;
+	if (code <= 0)
+		*(int *)context = code;
+	told += code <= 0;
+}
+
+START_TEST(a_peer_that_is_not_kept_any_more_is_forgotten)
+{
+	ck_assert_int_eq(cn_cluster_connect(cluster, "other@h", true, NULL, NULL), 0);
+	ck_assert(is_known());
+	ck_assert_int_eq(cn_cluster_disconnect(cluster, "other@h"), 0);
+	ck_assert(!is_known());
+}
+END_TEST
+
+static void open_networked(void)
+{
+	open_with(true);
+}
+
+/* A node that says to whoever dials it that it dials itself, and never does. */
+static int nok_fd = -1;
+
+static void say_nok(struct cn_listener *l, int fd, const struct cn_address *from)
+{
+	static const char nok[] = "\0\4snok";
+	size_t moved;
+	(void)l;
+	(void)from;
+	ck_assert_int_eq(cn_socket_write(fd, &(struct iovec){ (void *)nok, sizeof nok - 1 }, 1, &moved), 0);
+	ck_assert_uint_eq(moved, sizeof nok - 1);
+	nok_fd = fd;
+}
+
+START_TEST(waiting_for_the_attempt_of_the_peer_can_be_called_off)
+{
+	struct cn_listener l = { .taken = say_nok };
+	struct cn_address at = cn_address_loopback(4, 0);
+	char address[CN_ADDRESS_TEXT];
+	int code = 1;
+	ck_assert_int_eq(cn_listener_start(&l, loop, &at), 0);
+	ck_assert_int_eq(cn_cluster_route(cluster, "other@h", cn_address_text(&l.address, address)), 0);
+	ck_assert_int_eq(cn_cluster_connect(cluster, "other@h", false, count_told, &code), 0);
+	struct cn_peer *peer = cn_peer_find(cluster, other);
+	while (peer->dialling)
+		cn_loop_poll(loop, CN_NEVER);
+	ck_assert_int_eq(peer->state, CN_PEER_DIALLING);
+	ck_assert_int_eq(cn_cluster_disconnect(cluster, "other@h"), 0);
+	ck_assert_int_eq(code, CNODE_ENOCONNECTION);
+	ck_assert_int_eq(told, 1);
+	ck_assert(!is_known());
+	cn_socket_close(nok_fd);
+	cn_listener_close(&l);
+}
+END_TEST
+
 /* ---- trying again ---- */
 
 #define DRAWS 500
@@ -178,7 +245,12 @@ int main(void)
 	tcase_add_test(table, there_is_no_number_without_memory_for_the_peer);
 	tcase_add_test(table, what_is_said_too_late_leaves_no_peer_behind);
 	tcase_add_test(table, an_attempt_without_memory_leaves_no_peer_behind);
+	tcase_add_test(table, a_peer_that_is_not_kept_any_more_is_forgotten);
 	suite_add_tcase(s, table);
+	TCase *off = tcase_create("calling off");
+	tcase_add_checked_fixture(off, open_networked, close_cluster);
+	tcase_add_test(off, waiting_for_the_attempt_of_the_peer_can_be_called_off);
+	suite_add_tcase(s, off);
 	TCase *c = tcase_create("backoff");
 	tcase_add_test(c, waits_twice_as_long_each_time_up_to_thirty_seconds);
 	tcase_add_test(c, no_two_wait_equally_long);
