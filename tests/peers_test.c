@@ -132,6 +132,42 @@ START_TEST(an_attempt_without_memory_leaves_no_peer_behind)
 }
 END_TEST
 
+/* ---- orders: who answers ---- */
+
+START_TEST(the_answer_to_a_spawn_counts_from_the_node_that_was_asked)
+{
+	cnode_name third;
+	cnode_ref ref;
+	cnode_term none;
+	struct cn_peer *asked, *stranger;
+	ck_assert_int_eq(cnode_name_of("third@h", &third), 0);
+	ck_assert_int_eq(cnode_format(&none, "[]"), 0);
+	struct cn_spawn_order order = {
+		.owner = { .node = cluster->name, .id = 1, .creation = 5 },
+		.node = other,
+		.module = "m",
+		.function = "f",
+		.args = none,
+	};
+	ck_assert_int_eq(cn_cluster_spawn(cluster, &order, &ref), 0);
+	cnode_term_drop(none);
+	cn_mutex_lock(&cluster->lock);
+	asked = cn_peer_find(cluster, other);
+	ck_assert_int_eq(cn_peer_get(cluster, third, &stranger), 0);
+	cn_mutex_unlock(&cluster->lock);
+	struct cn_control answer = {
+		.signal = CN_SIGNAL_SPAWN_REPLY,
+		.ref = ref,
+		.to = order.owner,
+		.name = { (const uint8_t *)"notsup", 6 },
+	};
+	ck_assert_int_eq(cn_orders_answered(cluster, stranger, &answer), 0);
+	ck_assert_ptr_nonnull(cluster->orders);
+	ck_assert_int_eq(cn_orders_answered(cluster, asked, &answer), 0);
+	ck_assert_ptr_null(cluster->orders);
+}
+END_TEST
+
 /* ---- calling it off ---- */
 
 static int told;
@@ -245,6 +281,7 @@ int main(void)
 	tcase_add_test(table, there_is_no_number_without_memory_for_the_peer);
 	tcase_add_test(table, what_is_said_too_late_leaves_no_peer_behind);
 	tcase_add_test(table, an_attempt_without_memory_leaves_no_peer_behind);
+	tcase_add_test(table, the_answer_to_a_spawn_counts_from_the_node_that_was_asked);
 	tcase_add_test(table, a_peer_that_is_not_kept_any_more_is_forgotten);
 	suite_add_tcase(s, table);
 	TCase *off = tcase_create("calling off");
