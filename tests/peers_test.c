@@ -11,10 +11,18 @@ static struct cn_loop *loop;
 static struct cn_procs *procs;
 static cnode_name other;
 
+static void ready(void *context, int code, const char *text)
+{
+	(void)context;
+	ck_assert_msg(code == 0, "%s", text);
+}
+
+static const struct cn_cluster_ops ops = { .ready = ready };
+
 static void open_with(bool networked)
 {
-	static const struct cn_cluster_ops ops = { 0 };
-	struct cn_cluster_config config = { .name = "me@h", .networked = networked, .cookie = "secret" };
+	struct cn_cluster_config config = { .name = "me@h", .networked = networked, .cookie = "secret", .listen = "127.0.0.1",
+					    .epmd = CN_EPMD_NONE };
 	struct cn_procs_config process_config = { .creation = 5 };
 	cnode_name me;
 	alloc_fail_install();
@@ -230,6 +238,45 @@ START_TEST(waiting_for_the_attempt_of_the_peer_can_be_called_off)
 }
 END_TEST
 
+/*
+ * Asked for while the end of the last connection was being told, which takes several rounds with many links (so the state
+ * is put there by hand): a connection that the peer makes meanwhile is the one that was asked for.
+ */
+START_TEST(a_connection_that_came_by_itself_is_not_made_again_when_it_ends)
+{
+	struct cn_cluster_config config = { .name = "other@h", .networked = true, .cookie = "secret", .listen = "127.0.0.1",
+					    .epmd = CN_EPMD_NONE };
+	struct cn_procs_config process_config = { .node = other, .creation = 6 };
+	struct cn_cluster *there;
+	struct cn_procs *its_procs;
+	struct cn_peer *peer;
+	const char *text;
+	char address[32];
+	ck_assert_int_eq(cn_cluster_start(cluster, &text), 0);
+	ck_assert_int_eq(cn_procs_new(&process_config, NULL, NULL, &its_procs), 0);
+	ck_assert_int_eq(cn_cluster_new(&config, loop, its_procs, NULL, &ops, NULL, &there), 0);
+	snprintf(address, sizeof address, "127.0.0.1:%u", (unsigned)cn_cluster_port(cluster));
+	ck_assert_int_eq(cn_cluster_route(there, "me@h", address), 0);
+
+	ck_assert_int_eq(cn_peer_get(cluster, other, &peer), 0);
+	peer->state = CN_PEER_DOWN;
+	peer->ended = peer->epoch++;
+	ck_assert_int_eq(cn_cluster_connect(cluster, "other@h", false, NULL, NULL), 0);
+	ck_assert_int_eq(cn_cluster_connect(there, "me@h", false, NULL, NULL), 0);
+	while (!cn_cluster_is_up(cluster, other))
+		cn_loop_poll(loop, CN_NEVER);
+	ck_assert_int_eq(cn_cluster_disconnect(cluster, "other@h"), 0);
+	while (cn_cluster_is_up(cluster, other))
+		cn_loop_poll(loop, CN_NEVER);
+	ck_assert(!is_known());
+
+	while (!cn_cluster_is_alone(there))
+		cn_loop_poll(loop, CN_NEVER);
+	cn_cluster_free(there);
+	cn_procs_free(its_procs);
+}
+END_TEST
+
 /* ---- trying again ---- */
 
 #define DRAWS 500
@@ -287,6 +334,7 @@ int main(void)
 	TCase *off = tcase_create("calling off");
 	tcase_add_checked_fixture(off, open_networked, close_cluster);
 	tcase_add_test(off, waiting_for_the_attempt_of_the_peer_can_be_called_off);
+	tcase_add_test(off, a_connection_that_came_by_itself_is_not_made_again_when_it_ends);
 	suite_add_tcase(s, off);
 	TCase *c = tcase_create("backoff");
 	tcase_add_test(c, waits_twice_as_long_each_time_up_to_thirty_seconds);
