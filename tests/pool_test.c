@@ -406,7 +406,6 @@ START_TEST(a_pool_without_any_node_says_so)
 }
 END_TEST
 
-/* Whatever stands between the names, each has its room. */
 /* A pool may end what it has started, and whoever can say something to it may not use it to end something else. */
 START_TEST(an_answer_to_nothing_that_was_asked_ends_nobody)
 {
@@ -427,6 +426,7 @@ START_TEST(an_answer_to_nothing_that_was_asked_ends_nobody)
 }
 END_TEST
 
+/* Whatever stands between the names, each has its room. */
 START_TEST(names_of_nodes_may_have_blanks_tabs_and_commas_between_them)
 {
 	enum { MANY = 400 };

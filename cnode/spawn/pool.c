@@ -48,7 +48,7 @@ struct pool {
 	uint32_t size;
 	size_t turn;                /* round robin: of nodes */
 	size_t next;                /* of workers */
-	cnode_ref *withdrawn;       /* requests whose place is gone: they are answered yet */
+	struct slot *withdrawn;     /* places that are gone, whose requests are answered yet */
 	uint32_t withdrawn_count;
 	uint64_t started, lost, failed, given;
 	bool retry_set;
@@ -218,21 +218,22 @@ static void vacate(struct pool *p, struct slot *slot)
 	p->setup->nodes[slot->node].workers--;
 }
 
-/* Was it one whose place is gone, as the pool is smaller now? It is answered once. */
-static bool was_withdrawn(struct pool *p, const cnode_ref *ref)
-{
-	for (uint32_t i = 0; i < p->withdrawn_count; i++)
-		if (cnode_ref_equal(p->withdrawn[i], *ref)) {
-			p->withdrawn[i] = p->withdrawn[--p->withdrawn_count];
-			return true;
-		}
-	return false;
-}
-
 static bool is_at(const struct place *n, cnode_pid pid)
 {
 	cnode_name name;
 	return cnode_name_of(n->name, &name) == 0 && pid.node == name;
+}
+
+/* The answer for a place that is gone, as the pool is smaller now: there is one. */
+static int replied_late(cnode_process *self, struct pool *p, const cnode_ref *ref, const cnode_pid *started)
+{
+	uint32_t i = 0;
+	while (i < p->withdrawn_count && !cnode_ref_equal(p->withdrawn[i].ref, *ref))
+		i++;
+	if (i == p->withdrawn_count || (started && !is_at(&p->setup->nodes[p->withdrawn[i].node], *started)))
+		return 0;
+	p->withdrawn[i] = p->withdrawn[--p->withdrawn_count];
+	return started ? cnode_exit(self, *started, "shutdown") : 0;
 }
 
 /* An answer is a message like any other: what it ends, or makes a worker, is what was asked for, whoever says so. */
@@ -242,7 +243,7 @@ static int replied(cnode_process *self, struct pool *p, const cnode_ref *ref, cn
 	cnode_pid pid;
 	bool started = cnode_scan(result, "~p", &pid) == 0;
 	if (!slot)
-		return was_withdrawn(p, ref) && started ? cnode_exit(self, pid, "shutdown") : 0;
+		return replied_late(self, p, ref, started ? &pid : NULL);
 	if (slot->state != SLOT_ASKED || (started && !is_at(&p->setup->nodes[slot->node], pid)))
 		return 0;
 	if (started) {
@@ -403,7 +404,7 @@ static int tell_stats(struct pool *p, cnode_from *from)
 			   (uint64_t)p->size, up, p->started, p->lost, p->failed, p->given);
 }
 
-/* Room for the references of requests that the places from `size` on wait for. */
+/* Room for the places from `size` on whose requests are not answered. */
 static int expect_withdrawn(struct pool *p, uint32_t size)
 {
 	size_t count = p->withdrawn_count;
@@ -411,7 +412,7 @@ static int expect_withdrawn(struct pool *p, uint32_t size)
 		count += p->slots[i].state == SLOT_ASKED;
 	if (count == p->withdrawn_count)
 		return 0;
-	cnode_ref *withdrawn = cn_realloc(p->withdrawn, count * sizeof *withdrawn);
+	struct slot *withdrawn = cn_realloc(p->withdrawn, count * sizeof *withdrawn);
 	if (!withdrawn)
 		return CNODE_ENOMEM;
 	p->withdrawn = withdrawn;
@@ -433,7 +434,7 @@ static int resize(cnode_process *self, struct pool *p, uint32_t size)
 				return rc;
 		}
 		if (slot->state == SLOT_ASKED)
-			p->withdrawn[p->withdrawn_count++] = slot->ref;
+			p->withdrawn[p->withdrawn_count++] = *slot;
 		if (slot->state != SLOT_EMPTY)
 			vacate(p, slot);
 	}
