@@ -174,7 +174,7 @@ int cn_signals_open(struct cn_signals *s)
 	s->fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	if (s->fd < 0)
 		return CNODE_EFDS;
-	sigprocmask(SIG_BLOCK, &set, &s->old);
+	pthread_sigmask(SIG_BLOCK, &set, &s->old);
 	return 0;
 }
 
@@ -184,7 +184,7 @@ void cn_signals_close(struct cn_signals *s)
 	while (read(s->fd, &info, sizeof info) > 0)
 		continue;
 	close(s->fd);
-	sigprocmask(SIG_SETMASK, &s->old, NULL);
+	pthread_sigmask(SIG_SETMASK, &s->old, NULL);
 }
 
 int cn_processors(void)

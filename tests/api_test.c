@@ -14,192 +14,13 @@
 #include <sys/syscall.h>
 #include <time.h>
 
-#include "cnode/cnode.h"
-#include "tests/tap.h"
+#include "tests/api_nodes.h"
 
 #ifdef SYS_epoll_wait
 #define CALL_EPOLL_WAIT SYS_epoll_wait
 #else
 #define CALL_EPOLL_WAIT SYS_epoll_pwait          /* newer machines have that alone */
 #endif
-
-#define WAIT 20000      /* ms; nothing here takes long, a machine may */
-
-static cnode_node *a, *b;
-static cnode_mailbox *mb;       /* on a */
-
-/* ---- what b offers ---- */
-
-struct counter { int64_t total; };
-
-static int counter_init(cnode_process *self, void *state, const cnode_start *how)
-{
-	(void)self;
-	return cnode_scan(how->args, "[~q]", &((struct counter *)state)->total);
-}
-
-static int counter_call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
-{
-	struct counter *c = state;
-	int64_t n;
-	if (cnode_scan(request, "{add,~q}", &n) == 0)
-		return cnode_reply(from, "~q", c->total += n);
-	if (cnode_scan(request, "stop") == 0)
-		return cnode_stop(self, "{gone,~q}", c->total);
-	if (cnode_scan(request, "never") == 0)
-		return 0;
-	if (cnode_scan(request, "cut") == 0)
-		return cnode_disconnect(cnode_process_node(self), "a@127.0.0.1");
-	return cnode_reply(from, "{error,bad_request}");
-}
-
-/* Memory that is handed over, and how much of it came back. */
-#define MEGABYTE ((size_t)1 << 20)
-#define BLOCK block, MEGABYTE, give_back, block
-#define HANDING(call) (handed++, block = calloc(1, MEGABYTE), (call))
-static void *block;
-static int handed, given_back;
-static pthread_mutex_t back_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t back = PTHREAD_COND_INITIALIZER;
-
-static void give_back(void *memory)
-{
-	free(memory);
-	pthread_mutex_lock(&back_lock);
-	given_back++;
-	pthread_cond_signal(&back);
-	pthread_mutex_unlock(&back_lock);
-}
-
-static bool all_given_back(void)
-{
-	struct timespec end;
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += WAIT / 1000;
-	pthread_mutex_lock(&back_lock);
-	while (given_back < handed && pthread_cond_timedwait(&back, &back_lock, &end) == 0)
-		continue;
-	bool all = given_back == handed;
-	pthread_mutex_unlock(&back_lock);
-	return all;
-}
-
-static int mirror_call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
-{
-	const void *bytes;
-	size_t size;
-	(void)self;
-	(void)state;
-	if (cnode_scan(request, "{back,~b}", &bytes, &size) != 0)
-		return cnode_reply(from, "{error,bad_request}");
-	void *copy = malloc(size);
-	memcpy(copy, bytes, size);
-	return cnode_reply(from, "{ok,~B}", copy, size, give_back, copy);
-}
-
-static const cnode_behaviour mirror = { CNODE_BEHAVIOUR_INIT, .handle_call = mirror_call };
-
-static const cnode_behaviour counter = {
-	CNODE_BEHAVIOUR_INIT, .state_size = sizeof(struct counter), .init = counter_init, .handle_call = counter_call,
-};
-
-static int twice(cnode_process *self, void *context, cnode_term args, cnode_term *result)
-{
-	int64_t n;
-	(void)self;
-	(void)context;
-	if (cnode_scan(args, "[~q]", &n) != 0)
-		return CNODE_EBADARG;
-	if (n < 0)
-		return cnode_raise(result, "throw", "{negative,~q}", n);
-	return cnode_format(result, "~q", 2 * n);
-}
-
-/* ---- the two nodes ---- */
-
-static cnode_node *new_node(const char *name, const char *cookie, int threads)
-{
-	cnode_config cfg = CNODE_CONFIG_INIT;
-	cnode_node *node = NULL;
-	cfg.name = name;
-	cfg.cookie = cookie;
-	cfg.listen = "127.0.0.1";
-	cfg.epmd = CNODE_EPMD_NONE;
-	cfg.threads = threads;
-	cfg.shutdown_timeout = 10;
-	cfg.log_level = CNODE_LOG_ERROR;
-	ck_assert_msg(cnode_node_new(&cfg, &node) == 0, "%s", cnode_node_error(node));
-	return node;
-}
-
-static void start(cnode_node *node)
-{
-	ck_assert_msg(cnode_node_start(node) == 0, "%s", cnode_node_error(node));
-}
-
-static void route(cnode_node *from, const char *name, cnode_node *to)
-{
-	char address[64];
-	snprintf(address, sizeof address, "127.0.0.1:%u", (unsigned)cnode_node_port(to));
-	ck_assert_int_eq(cnode_node_route(from, name, address), 0);
-}
-
-static void open_with(const char *cookie_of_a, int threads_of_a)
-{
-	b = new_node("b@127.0.0.1", "secret", CNODE_THREADS_AUTO);
-	ck_assert_int_eq(cnode_factory_add(b, "counter", &counter, NULL, "a@127.0.0.1"), 0);
-	ck_assert_int_eq(cnode_factory_add(b, "mirror", &mirror, NULL, "a@127.0.0.1"), 0);
-	ck_assert_int_eq(cnode_factory_add(b, "closed", &counter, NULL, "other@127.0.0.1"), 0);
-	ck_assert_int_eq(cnode_function_export(b, "math", "twice", 1, twice, NULL, CNODE_ALL_NODES), 0);
-	ck_assert_int_eq(cnode_function_export(b, "math", "closed", 1, twice, NULL, CNODE_NO_NODES), 0);
-	start(b);
-	a = new_node("a@127.0.0.1", cookie_of_a, threads_of_a);
-	route(a, "b@127.0.0.1", b);
-	start(a);
-	ck_assert_int_eq(cnode_mailbox_open(a, "box", &mb), 0);
-}
-
-static void open_nodes(void)
-{
-	open_with("secret", CNODE_THREADS_AUTO);
-}
-
-static void open_without_threads(void)
-{
-	open_with("secret", CNODE_THREADS_NONE);
-}
-
-static void close_nodes(void)
-{
-	cnode_mailbox_close(mb);
-	cnode_node_free(a);
-	cnode_node_free(b);
-}
-
-static cnode_term args(const char *text)
-{
-	cnode_term t;
-	ck_assert_int_eq(cnode_parse(text, &t, NULL), 0);
-	return t;
-}
-
-static int spawn(const char *factory, const char *arguments, const cnode_spawn_options *options, cnode_pid *pid)
-{
-	cnode_term list = args(arguments);
-	int rc = cnode_spawn_remote(mb, "b@127.0.0.1", factory, list, options, pid);
-	cnode_term_drop(list);
-	return rc;
-}
-
-static int64_t add(cnode_pid pid, int64_t n)
-{
-	cnode_term reply;
-	int64_t total;
-	ck_assert_msg(cnode_call(mb, pid, WAIT, &reply, "{add,~q}", n) == 0, "%s", cnode_mailbox_error(mb));
-	ck_assert_int_eq(cnode_scan(reply, "~q", &total), 0);
-	cnode_term_drop(reply);
-	return total;
-}
 
 /* ---- tests; those of the first case run once more on a node without threads ---- */
 
@@ -266,57 +87,6 @@ START_TEST(links_end_a_remote_process_and_come_back)
 	ck_assert_int_eq(info.kind, CNODE_EXIT);
 	ck_assert(cnode_pid_equal(info.pid, pid));
 	ck_assert_int_eq(cnode_scan(info.reason, "killed"), 0);
-}
-END_TEST
-
-START_TEST(calls_functions_by_rpc)
-{
-	cnode_term list = args("[21]"), negative = args("[-1]"), result;
-	int64_t n;
-	ck_assert_msg(cnode_rpc(mb, "b@127.0.0.1", "math", "twice", list, WAIT, &result) == 0, "%s", cnode_mailbox_error(mb));
-	ck_assert_int_eq(cnode_scan(result, "~q", &n), 0);
-	ck_assert_int_eq(n, 42);
-	cnode_term_drop(result);
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "twice", negative, WAIT, &result), CNODE_EEXITED);
-	ck_assert_int_eq(cnode_scan(result, "{throw,{negative,~q}}", &n), 0);
-	cnode_term_drop(result);
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &result), CNODE_ENOTALLOWED);
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "unknown", list, WAIT, &result), CNODE_EEXITED);
-	ck_assert_int_eq(cnode_scan(result, "{error,undef,[{math,unknown,[21],[]}]}"), 0);
-	cnode_term_drop(result);
-	cnode_term_drop(list);
-	cnode_term_drop(negative);
-}
-END_TEST
-
-static int note_function(void *context, const cnode_function_info *function)
-{
-	char *text = context;
-	size_t used = strlen(text);
-	/* The node has functions of its own. */
-	if (strcmp(function->module, "math") == 0)
-		snprintf(text + used, 256 - used, "%s:%s/%d(%s) ", function->module, function->name, function->arity, function->who);
-	return 0;
-}
-
-START_TEST(functions_are_opened_and_closed_by_name_while_the_node_runs)
-{
-	cnode_term list = args("[21]"), result;
-	char text[256] = "";
-	ck_assert_int_eq(cnode_function_list(b, note_function, text), 0);
-	ck_assert_str_eq(text, "math:closed/1() math:twice/1(*) ");
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &result), CNODE_ENOTALLOWED);
-	ck_assert_int_eq(cnode_function_set(b, "math", "*", "a@127.0.0.1"), 0);
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &result), 0);
-	cnode_term_drop(result);
-	ck_assert_int_eq(cnode_function_set(b, "math", "*", "*,!a@127.0.0.1"), 0);
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &result), CNODE_ENOTALLOWED);
-	/* What the export itself allows is not taken away. */
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "twice", list, WAIT, &result), 0);
-	cnode_term_drop(result);
-	ck_assert_int_eq(cnode_function_set(b, "math", "closed", "nohost"), CNODE_EBADARG);
-	ck_assert_int_eq(cnode_function_set(b, "", "closed", "*"), CNODE_EBADNAME);
-	cnode_term_drop(list);
 }
 END_TEST
 
@@ -447,6 +217,52 @@ START_TEST(what_waits_for_a_connection_that_cannot_take_it_is_answered)
 }
 END_TEST
 
+/* Memory that is handed over, and how much of it came back. */
+#define MEGABYTE ((size_t)1 << 20)
+#define BLOCK block, MEGABYTE, give_back, block
+#define HANDING(call) (handed++, block = calloc(1, MEGABYTE), (call))
+static void *block;
+static int handed, given_back;
+static pthread_mutex_t back_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t back = PTHREAD_COND_INITIALIZER;
+
+static void give_back(void *memory)
+{
+	free(memory);
+	pthread_mutex_lock(&back_lock);
+	given_back++;
+	pthread_cond_signal(&back);
+	pthread_mutex_unlock(&back_lock);
+}
+
+static bool all_given_back(void)
+{
+	struct timespec end;
+	clock_gettime(CLOCK_REALTIME, &end);
+	end.tv_sec += WAIT / 1000;
+	pthread_mutex_lock(&back_lock);
+	while (given_back < handed && pthread_cond_timedwait(&back, &back_lock, &end) == 0)
+		continue;
+	bool all = given_back == handed;
+	pthread_mutex_unlock(&back_lock);
+	return all;
+}
+
+static int mirror_call(cnode_process *self, void *state, cnode_from *from, cnode_term request)
+{
+	const void *bytes;
+	size_t size;
+	(void)self;
+	(void)state;
+	if (cnode_scan(request, "{back,~b}", &bytes, &size) != 0)
+		return cnode_reply(from, "{error,bad_request}");
+	void *copy = malloc(size);
+	memcpy(copy, bytes, size);
+	return cnode_reply(from, "{ok,~B}", copy, size, give_back, copy);
+}
+
+static const cnode_behaviour mirror = { CNODE_BEHAVIOUR_INIT, .handle_call = mirror_call };
+
 START_TEST(bytes_that_are_handed_over_arrive_and_are_given_back_once)
 {
 	cnode_process *self = cnode_mailbox_process(mb);
@@ -456,6 +272,7 @@ START_TEST(bytes_that_are_handed_over_arrive_and_are_given_back_once)
 	const void *bytes;
 	size_t size;
 	cnode_info info;
+	ck_assert_int_eq(cnode_factory_add(b, "mirror", &mirror, NULL, "a@127.0.0.1"), 0);
 	ck_assert_int_eq(spawn("mirror", "[]", NULL, &pid), 0);
 	ck_assert_int_eq(HANDING(cnode_call(mb, pid, WAIT, &reply, "{back,~B}", BLOCK)), 0);
 	handed++;                       /* the answer came the same way */
@@ -614,36 +431,6 @@ START_TEST(a_node_that_stops_ends_its_processes_with_shutdown)
 }
 END_TEST
 
-START_TEST(another_cookie_is_told_from_a_node_that_is_not_there)
-{
-	open_with("wrong", CNODE_THREADS_AUTO);
-	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", WAIT), CNODE_ECOOKIE);
-	ck_assert_int_eq(cnode_node_set_cookie(a, "b@127.0.0.1", "secret"), 0);
-	ck_assert_msg(cnode_connect_wait(mb, "b@127.0.0.1", WAIT) == 0, "%s", cnode_mailbox_error(mb));
-	close_nodes();
-}
-END_TEST
-
-START_TEST(a_cookie_may_be_for_one_node_alone)
-{
-	cnode_pid pid;
-	open_with("another", CNODE_THREADS_AUTO);
-	ck_assert_int_ne(spawn("counter", "[1]", NULL, &pid), 0);
-	/* Of the side that dials, then of the one that is dialled. */
-	ck_assert_int_eq(cnode_node_set_cookie(a, "b@127.0.0.1", "secret"), 0);
-	ck_assert_int_eq(spawn("counter", "[1]", NULL, &pid), 0);
-	cnode_info info;
-	ck_assert_int_eq(cnode_monitor_node(cnode_mailbox_process(mb), "b@127.0.0.1", true), 0);
-	ck_assert_int_eq(cnode_disconnect(a, "b@127.0.0.1"), 0);
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
-	ck_assert_int_eq(cnode_node_set_cookie(a, "b@127.0.0.1", "another"), 0);
-	ck_assert_int_ne(spawn("counter", "[1]", NULL, &pid), 0);
-	ck_assert_int_eq(cnode_node_set_cookie(b, "a@127.0.0.1", "another"), 0);
-	ck_assert_int_eq(spawn("counter", "[1]", NULL, &pid), 0);
-	close_nodes();
-}
-END_TEST
-
 /*
  * How many threads of this program that are called "cnode" are about to do something by themselves: they are in no call,
  * or in another one than waiting for the network or, without a time, for a condition. What a thread waits in is on one
@@ -697,90 +484,14 @@ START_TEST(an_idle_node_has_no_thread_that_wakes_every_few_milliseconds)
 }
 END_TEST
 
-/* ---- block_calls ---- */
-
-static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t gate_opened = PTHREAD_COND_INITIALIZER;
-static bool gate_open;
-
-static int pass_gate(cnode_process *self, void *context, cnode_term args, cnode_term *result)
-{
-	int64_t n;
-	(void)self;
-	(void)context;
-	if (cnode_scan(args, "[~q]", &n) != 0)
-		return CNODE_EBADARG;
-	pthread_mutex_lock(&gate_lock);
-	while (!gate_open)
-		pthread_cond_wait(&gate_opened, &gate_lock);
-	pthread_mutex_unlock(&gate_lock);
-	return cnode_format(result, "~q", n);
-}
-
-START_TEST(block_calls_wait_in_line_and_the_line_has_an_end)
-{
-	enum { LINE = 10000, MORE = 3 };        /* WAITING_MAX of rex.c; one more runs */
-	cnode_process *self = cnode_mailbox_process(mb);
-	cnode_pid me = cnode_self(self);
-	cnode_info m = { .size = sizeof m };
-	int64_t tag, value;
-	ck_assert_int_eq(cnode_function_export(b, "gate", "pass", 1, pass_gate, NULL, CNODE_ALL_NODES), 0);
-	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", WAIT), 0);
-	for (int64_t i = 0; i <= LINE + MORE; i++)
-		ck_assert_int_eq(cnode_send_name(self, "rex", "b@127.0.0.1", "{'$gen_call',{~p,~q},{block_call,gate,pass,[~q],~p}}", me, i, i, me), 0);
-	for (int64_t i = LINE + 1; i <= LINE + MORE; i++) {
-		ck_assert_int_eq(cnode_receive(mb, &m, WAIT), 0);
-		ck_assert_int_eq(cnode_scan(m.message, "{~q,{badrpc,{'EXIT',system_limit}}}", &tag), 0);
-		ck_assert_int_eq(tag, i);
-	}
-	pthread_mutex_lock(&gate_lock);
-	gate_open = true;
-	pthread_cond_broadcast(&gate_opened);
-	pthread_mutex_unlock(&gate_lock);
-	for (int64_t i = 0; i <= LINE; i++) {
-		ck_assert_int_eq(cnode_receive(mb, &m, WAIT), 0);
-		ck_assert_int_eq(cnode_scan(m.message, "{~q,~q}", &tag, &value), 0);
-		ck_assert_int_eq(tag, i);
-		ck_assert_int_eq(value, i);
-	}
-}
-END_TEST
-
-static int nothing(cnode_process *self, void *context, cnode_term args, cnode_term *result)
-{
-	(void)self; (void)context; (void)args; (void)result;
-	return 0;
-}
-
-START_TEST(a_function_without_a_result_is_an_error_to_who_calls_it)
-{
-	cnode_term list, reply;
-	ck_assert_int_eq(cnode_function_export(b, "empty", "f", 0, nothing, NULL, CNODE_ALL_NODES), 0);
-	ck_assert_int_eq(cnode_format(&list, "[]"), 0);
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "empty", "f", list, WAIT, &reply), CNODE_EEXITED);
-	cnode_term_drop(reply);
-	cnode_term_drop(list);
-	static const char *const ways[] = { "call", "block_call" };
-	for (int i = 0; i < 2; i++) {
-		int rc = cnode_call_name(mb, "rex", "b@127.0.0.1", 5000, &reply, "{~a,empty,f,[],user}", ways[i]);
-		ck_assert_msg(rc == 0, "%s: %s", ways[i], cnode_mailbox_error(mb));
-		ck_assert_int_eq(cnode_scan(reply, "{badrpc,{'EXIT',_}}"), 0);
-		cnode_term_drop(reply);
-	}
-}
-END_TEST
-
 static void add_common(TCase *tc)
 {
-	tcase_add_test(tc, a_function_without_a_result_is_an_error_to_who_calls_it);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, pings_a_node_step_by_step);
 	tcase_add_test(tc, spawns_by_factory_and_calls);
 	tcase_add_test(tc, refuses_spawns_with_the_reason);
 	tcase_add_test(tc, monitors_tell_the_reason_once);
 	tcase_add_test(tc, links_end_a_remote_process_and_come_back);
-	tcase_add_test(tc, calls_functions_by_rpc);
-	tcase_add_test(tc, functions_are_opened_and_closed_by_name_while_the_node_runs);
 	tcase_add_test(tc, the_list_of_a_factory_is_told_as_it_can_be_set);
 	tcase_add_test(tc, an_unknown_name_is_noproc);
 	tcase_add_test(tc, what_waits_for_a_connection_that_cannot_take_it_is_answered);
@@ -817,16 +528,10 @@ int main(void)
 	add_common(tc);
 	tcase_add_test(tc, an_idle_node_has_no_thread_that_wakes_every_few_milliseconds);
 	tcase_add_test(tc, a_multi_call_that_cannot_be_sent_to_all_says_to_whom);
-	tcase_add_test(tc, block_calls_wait_in_line_and_the_line_has_an_end);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("without threads");
 	tcase_add_checked_fixture(tc, open_without_threads, close_nodes);
 	add_common(tc);
-	suite_add_tcase(s, tc);
-	tc = tcase_create("cookies");
-	tcase_set_timeout(tc, 60);
-	tcase_add_test(tc, another_cookie_is_told_from_a_node_that_is_not_there);
-	tcase_add_test(tc, a_cookie_may_be_for_one_node_alone);
 	suite_add_tcase(s, tc);
 	return tap_run(s);
 }

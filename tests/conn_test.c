@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "tests/alloc_fail.h"
@@ -82,6 +83,26 @@ START_TEST(closes_when_it_is_not_let_in)
 	ck_assert_int_eq(begin(fd, &cn_stream_plain), 0);
 	UNTIL(a.downs == 3 && b.downs == 3);
 	ck_assert_int_eq(b.error, CNODE_ESYSLIMIT);
+}
+END_TEST
+
+/* That it has gone is seen when the answer is written; until then it is no reason to look again and again. */
+START_TEST(a_peer_that_leaves_while_its_old_link_is_ended_keeps_nobody_awake)
+{
+	int fd[2];
+	join(fd, &cn_stream_plain);
+	b.status = CN_STATUS_ALIVE;
+	b.replace_later = true;
+	a.alive = true;
+	ck_assert_int_eq(begin(fd, &cn_stream_plain), 0);
+	UNTIL(b.replaces == 1);
+	cn_net_finish(a.net, 0);
+	UNTIL(a.downs == 2 && b.downs == 1);    /* of the new one b has not heard */
+	step();
+	struct pollfd p = { .fd = cn_loop_fd(b.loop), .events = POLLIN };
+	ck_assert_int_eq(poll(&p, 1, 0), 0);
+	cn_conn_replaced(b.replacing);
+	UNTIL(b.downs == 2);
 }
 END_TEST
 
@@ -437,6 +458,7 @@ int main(void)
 	tcase_add_test(pair, closes_when_the_cookies_differ);
 	tcase_add_test(pair, closes_when_it_is_not_let_in);
 	tcase_add_test(pair, replaces_a_link_that_the_peer_has_given_up);
+	tcase_add_test(pair, a_peer_that_leaves_while_its_old_link_is_ended_keeps_nobody_awake);
 	tcase_add_test(pair, gives_up_a_silent_stranger_after_seven_seconds);
 	tcase_add_test(pair, lets_one_address_have_few_pending_handshakes_unless_it_is_loopback);
 	tcase_add_test(pair, does_not_care_how_the_stream_is_cut_into_pieces);

@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loop: lead, tasks, deadlines, descriptors, sockets, names. */
+/* The loop: lead, tasks, deadlines, descriptors, sockets. */
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "cnode/loop/loop.h"
-#include "tests/alloc_fail.h"
-#include "tests/tap.h"
+#include "tests/loop_rounds.h"
 
-static struct cn_loop *loop;
 static uint64_t fake_now;
 
 static uint64_t fake_clock(void *context)
@@ -18,34 +15,12 @@ static uint64_t fake_clock(void *context)
 	return fake_now;
 }
 
-static void setup(void)
-{
-	ck_assert_int_eq(cn_loop_new(NULL, &loop), 0);
-	cn_lead_take(loop);
-}
-
 static void setup_fake(void)
 {
 	fake_now = CN_NS_PER_S;
 	ck_assert_int_eq(cn_loop_new(&(struct cn_loop_config){ .now = fake_clock }, &loop), 0);
 	cn_lead_take(loop);
 }
-
-static void teardown(void)
-{
-	cn_lead_release(loop);
-	cn_loop_free(loop);
-}
-
-/* Rounds until cond holds; fails after ten seconds. */
-#define UNTIL(cond) \
-	do { \
-		uint64_t end_ = cn_now() + 10 * CN_NS_PER_S; \
-		while (!(cond)) { \
-			ck_assert_msg(cn_now() < end_, "never: " #cond); \
-			cn_loop_poll(loop, end_); \
-		} \
-	} while (0)
 
 /* ---- lead ---- */
 
@@ -660,135 +635,13 @@ START_TEST(accepts_again_after_descriptors_ran_out)
 }
 END_TEST
 
-/* ---- addresses and names ---- */
-
-START_TEST(reads_and_writes_addresses)
-{
-	struct cn_address a;
-	char text[CN_ADDRESS_TEXT], host[64];
-	uint16_t port = 9;
-	ck_assert(cn_address_parse("10.1.2.3", 4369, &a));
-	ck_assert_str_eq(cn_address_text(&a, text), "10.1.2.3:4369");
-	ck_assert(cn_address_parse("::1", 1, &a));
-	ck_assert_str_eq(cn_address_text(&a, text), "[::1]:1");
-	ck_assert(cn_address_is_loopback(&a));
-	ck_assert(cn_address_parse("::ffff:127.0.0.2", 1, &a));
-	ck_assert_int_eq(a.family, 4);
-	ck_assert(cn_address_is_loopback(&a));
-	ck_assert(!cn_address_parse("localhost", 1, &a));
-	ck_assert(!cn_address_parse("1.2.3", 1, &a));
-	ck_assert(!cn_address_parse("fe80::1%", 1, &a));
-
-	static const struct { const char *text, *host; int port, rc; } rows[] = {
-		{ "a.b", "a.b", 9, 0 }, { "a.b:80", "a.b", 80, 0 }, { ":80", "", 80, 0 }, { "[::1]:80", "::1", 80, 0 },
-		{ "[::1]", "::1", 9, 0 }, { "::1", "::1", 9, 0 }, { "", "", 9, 0 },
-		{ "a:", "", 0, CNODE_EBADARG }, { "a:65536", "", 0, CNODE_EBADARG }, { "a:1x", "", 0, CNODE_EBADARG },
-		{ "[::1", "", 0, CNODE_EBADARG }, { "[::1]80", "", 0, CNODE_EBADARG },
-	};
-	for (size_t i = 0; i < CN_ARRAY_SIZE(rows); i++) {
-		port = 9;
-		ck_assert_int_eq(cn_address_split(rows[i].text, host, sizeof host, &port), rows[i].rc);
-		if (rows[i].rc == 0) {
-			ck_assert_str_eq(host, rows[i].host);
-			ck_assert_int_eq(port, rows[i].port);
-		}
-	}
-	ck_assert_int_eq(cn_address_split("abc", host, 3, &port), CNODE_EBADARG);
-}
-END_TEST
-
-static int resolved, resolve_rc;
-static void on_resolved(struct cn_resolve *r, int rc)
-{
-	(void)r;
-	resolved++;
-	resolve_rc = rc;
-}
-
-START_TEST(resolves_numeric_addresses_at_once_and_hosts_from_the_file)
-{
-	struct cn_resolve r;
-	resolved = 0;
-	cn_resolve_start(&r, loop, "192.0.2.1", 0, 7, on_resolved);
-	ck_assert_int_eq(resolved, 0);
-	cn_loop_poll(loop, CN_NEVER);
-	ck_assert_int_eq(resolved, 1);
-	ck_assert_int_eq(resolve_rc, 0);
-	ck_assert_uint_eq(r.count, 1);
-	ck_assert_int_eq(r.found[0].port, 7);
-
-	cn_resolve_start(&r, loop, "192.0.2.1", 6, 7, on_resolved);
-	UNTIL(resolved == 2);
-	ck_assert_int_eq(resolve_rc, CNODE_EHOST);
-
-	cn_resolve_start(&r, loop, "localhost", 4, 7, on_resolved);
-	ck_assert_int_eq(resolved, 2);
-	UNTIL(resolved == 3);
-	ck_assert_int_eq(resolve_rc, 0);
-	ck_assert_int_eq(r.found[0].ip[0], 127);
-	ck_assert_int_eq(r.found[0].port, 7);
-}
-END_TEST
-
-START_TEST(says_that_a_name_does_not_exist)
-{
-	struct cn_resolve r;
-	resolved = 0;
-	cn_resolve_start(&r, loop, "nobody.invalid", 0, 7, on_resolved);
-	UNTIL(resolved == 1);
-	ck_assert(resolve_rc == CNODE_EHOST || resolve_rc == CNODE_ETIMEOUT);
-	cn_resolve_start(&r, loop, "", 0, 7, on_resolved);
-	UNTIL(resolved == 2);
-	ck_assert(resolve_rc != 0);
-}
-END_TEST
-
-START_TEST(calls_nobody_after_a_question_was_cancelled)
-{
-	struct cn_resolve r = { 0 };
-	cn_resolve_cancel(&r);
-	resolved = 0;
-	cn_resolve_start(&r, loop, "192.0.2.1", 0, 7, on_resolved);
-	cn_resolve_cancel(&r);
-	cn_resolve_cancel(&r);
-	cn_resolve_start(&r, loop, "nobody.invalid", 0, 7, on_resolved);
-	cn_resolve_cancel(&r);
-	cn_loop_poll(loop, 0);
-	ck_assert_int_eq(resolved, 0);
-}
-END_TEST
-
-static void scenario(void)
-{
-	struct cn_loop *l;
-	if (cn_loop_new(NULL, &l) != 0)
-		return;
-	cn_lead_take(l);
-	struct cn_resolve r;
-	resolved = 0;
-	cn_resolve_start(&r, l, "localhost", 0, 7, on_resolved);
-	for (int i = 0; i < 10000 && !resolved; i++)
-		cn_loop_poll(l, cn_now() + CN_NS_PER_S);
-	ck_assert_int_eq(resolved, 1);
-	ck_assert(resolve_rc == 0 || resolve_rc == CNODE_ENOMEM || resolve_rc == CNODE_ETIMEOUT);
-	cn_lead_release(l);
-	cn_loop_free(l);
-}
-
-START_TEST(survives_every_failed_allocation)
-{
-	alloc_fail_each(scenario);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *s = suite_create("loop");
-	TCase *real = tcase_create("real time"), *fake = tcase_create("given time"), *alone = tcase_create("memory");
+	TCase *real = tcase_create("real time"), *fake = tcase_create("given time");
 	tcase_add_checked_fixture(real, setup, teardown);
 	tcase_add_checked_fixture(fake, setup_fake, teardown);
 	tcase_set_timeout(real, 90);
-	tcase_set_timeout(alone, 90);
 	tcase_add_test(real, has_one_leader_at_a_time);
 	tcase_add_test(real, runs_tasks_in_the_order_they_were_posted);
 	tcase_add_test(real, runs_a_task_that_posts_itself_in_the_next_round_without_waiting);
@@ -807,13 +660,7 @@ int main(void)
 	tcase_add_test(real, listens_on_both_families_at_once);
 	tcase_add_test(real, tells_why_it_cannot_listen_or_connect);
 	tcase_add_test(real, accepts_again_after_descriptors_ran_out);
-	tcase_add_test(real, reads_and_writes_addresses);
-	tcase_add_test(real, resolves_numeric_addresses_at_once_and_hosts_from_the_file);
-	tcase_add_test(real, says_that_a_name_does_not_exist);
-	tcase_add_test(real, calls_nobody_after_a_question_was_cancelled);
-	tcase_add_test(alone, survives_every_failed_allocation);
 	suite_add_tcase(s, real);
 	suite_add_tcase(s, fake);
-	suite_add_tcase(s, alone);
 	return tap_run(s);
 }

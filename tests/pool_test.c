@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pools over three nodes in one program: a has the pool, b and c have workers. */
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +27,17 @@ static int worker_call(cnode_process *self, void *state, cnode_from *from, cnode
 
 static const cnode_behaviour worker = { CNODE_BEHAVIOUR_INIT, .handle_call = worker_call };
 
+static void route(int from, int to)
+{
+	char address[64];
+	snprintf(address, sizeof address, "127.0.0.1:%u", (unsigned)cnode_node_port(nodes[to]));
+	ck_assert_int_eq(cnode_node_route(nodes[from], names[to], address), 0);
+}
+
+/*
+ * All find each other: they are told of one another by global, and two that cannot connect would have it
+ * close a connection that the pool uses.
+ */
 static void open_node(int i, const char *listen)
 {
 	cnode_config cfg = loopback_config(names[i]);
@@ -33,18 +45,17 @@ static void open_node(int i, const char *listen)
 	ck_assert_msg(cnode_node_new(&cfg, &nodes[i]) == 0, "%s", cnode_node_error(nodes[i]));
 	ck_assert_int_eq(cnode_factory_add(nodes[i], "worker", &worker, NULL, names[A]), 0);
 	ck_assert_msg(cnode_node_start(nodes[i]) == 0, "%s", cnode_node_error(nodes[i]));
+	for (int j = 0; j < NODES; j++)
+		if (j != i && nodes[j]) {
+			route(i, j);
+			route(j, i);
+		}
 }
 
 static void open_nodes(void)
 {
-	for (int i = NODES; i-- > 0;) {
+	for (int i = NODES; i-- > 0;)
 		open_node(i, "127.0.0.1");
-		for (int j = i + 1; j < NODES; j++) {
-			char address[64];
-			snprintf(address, sizeof address, "127.0.0.1:%u", (unsigned)cnode_node_port(nodes[j]));
-			ck_assert_int_eq(cnode_node_route(nodes[i], names[j], address), 0);
-		}
-	}
 	ck_assert_int_eq(cnode_mailbox_open(nodes[A], NULL, &mb), 0);
 }
 
@@ -293,6 +304,102 @@ START_TEST(a_pool_that_ends_takes_its_workers_along)
 }
 END_TEST
 
+/* A worker that goes as its node does. */
+static int fragile_info(cnode_process *self, void *state, const cnode_info *info)
+{
+	(void)state;
+	return info->kind == CNODE_MESSAGE ? cnode_stop(self, "shutdown") : 0;
+}
+
+static const cnode_behaviour fragile = { CNODE_BEHAVIOUR_INIT, .handle_info = fragile_info };
+
+/* Each loss has the pool look for empty places, and there are more of them each time. */
+START_TEST(losing_all_workers_costs_less_than_starting_them)
+{
+	enum { MANY = 10000 };
+	cnode_pool_options o = CNODE_POOL_INIT;
+	o.factory = "fragile";
+	o.workers = MANY;
+	o.retry_ms = CNODE_INFINITY;
+	ck_assert_int_eq(cnode_factory_add(nodes[A], "fragile", &fragile, NULL, names[A]), 0);
+	double begin = tap_cpu_seconds();
+	ck_assert_int_eq(cnode_pool_start(nodes[A], "pool", &o, NULL), 0);
+	await_workers(MANY);
+	double up = tap_cpu_seconds();
+	cnode_term list = ask("workers");
+	cnode_reader r = cnode_read(list);
+	for (size_t n; (n = cnode_read_list(&r)) > 0;)
+		while (n--)
+			ck_assert_int_eq(cnode_send(cnode_mailbox_process(mb), cnode_read_pid(&r), "go"), 0);
+	cnode_term_drop(list);
+	await_workers(0);
+	double down = tap_cpu_seconds();
+	ck_assert_msg(down - up < up - begin, "%.2f s, and %.2f to start them", down - up, up - begin);
+}
+END_TEST
+
+START_TEST(a_node_may_be_left_alone_for_ever)
+{
+	cnode_pool_options o = CNODE_POOL_INIT;
+	o.factory = "worker";
+	o.workers = 1;
+	o.nodes = "d@127.0.0.1, b@127.0.0.1";
+	o.placement = CNODE_PLACE_NODE;
+	o.retry_ms = CNODE_INFINITY;
+	ck_assert_int_eq(cnode_node_route(nodes[A], "d@127.0.0.1", "127.0.0.1:1"), 0);
+	ck_assert_int_eq(cnode_pool_start(nodes[A], "pool", &o, NULL), 0);
+	await_workers(1);               /* the first that is not left alone */
+	ck_assert_int_eq(stat("failed"), 1);
+}
+END_TEST
+
+/* A worker that begins when the gate is open. */
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_moved = PTHREAD_COND_INITIALIZER;
+static bool gate_open;
+static int at_gate;
+
+static int held_init(cnode_process *self, void *state, const cnode_start *how)
+{
+	(void)self;
+	(void)state;
+	(void)how;
+	pthread_mutex_lock(&gate_lock);
+	at_gate++;
+	pthread_cond_broadcast(&gate_moved);
+	while (!gate_open)
+		pthread_cond_wait(&gate_moved, &gate_lock);
+	pthread_mutex_unlock(&gate_lock);
+	return 0;
+}
+
+static const cnode_behaviour held = { CNODE_BEHAVIOUR_INIT, .init = held_init, .handle_call = worker_call };
+
+START_TEST(a_pool_that_shrinks_ends_workers_that_begin_later)
+{
+	cnode_pool_options o = CNODE_POOL_INIT;
+	o.factory = "held";
+	o.workers = 3;
+	o.nodes = names[B];
+	ck_assert_int_eq(cnode_factory_add(nodes[B], "held", &held, NULL, names[A]), 0);
+	ck_assert_int_eq(cnode_pool_start(nodes[A], "pool", &o, NULL), 0);
+	pthread_mutex_lock(&gate_lock);
+	while (at_gate < 3)
+		pthread_cond_wait(&gate_moved, &gate_lock);
+	pthread_mutex_unlock(&gate_lock);
+	cnode_term_drop(ask("{resize,1}"));
+	pthread_mutex_lock(&gate_lock);
+	gate_open = true;
+	pthread_cond_broadcast(&gate_moved);
+	pthread_mutex_unlock(&gate_lock);
+	await_workers(1);
+	for (uint64_t left = 0; left != 1;) {
+		left = 0;
+		ck_assert_int_eq(cnode_factory_list(nodes[B], sum_processes, &left), 0);
+	}
+}
+END_TEST
+
 START_TEST(a_pool_without_any_node_says_so)
 {
 	cnode_pool_options o = CNODE_POOL_INIT;
@@ -306,6 +413,45 @@ START_TEST(a_pool_without_any_node_says_so)
 	cnode_term_drop(reply);
 	while (stat("failed") == 0)
 		continue;
+}
+END_TEST
+
+/* A pool may end what it has started, and whoever can say something to it may not use it to end something else. */
+START_TEST(an_answer_to_nothing_that_was_asked_ends_nobody)
+{
+	cnode_process *self = cnode_mailbox_process(mb);
+	cnode_term none, reply;
+	cnode_pid victim, to;
+	cnode_ref ref;
+	POOL(.workers = 1);
+	ck_assert_int_eq(cnode_format(&none, "[]"), 0);
+	ck_assert_int_eq(cnode_process_start(nodes[A], NULL, &worker, NULL, none, &victim), 0);
+	cnode_term_drop(none);
+	ck_assert_int_eq(cnode_whereis(nodes[A], "pool", &to), 0);
+	ck_assert_int_eq(cnode_make_ref(self, &ref), 0);
+	ck_assert_int_eq(cnode_send(self, to, "{spawn_reply,~r,ok,~p}", ref, victim), 0);
+	ck_assert_int_eq(stat("workers"), 1);           /* it has read that */
+	ck_assert_msg(cnode_call(mb, victim, WAIT, &reply, "hello") == 0, "%s", cnode_mailbox_error(mb));
+	cnode_term_drop(reply);
+}
+END_TEST
+
+/* Whatever stands between the names, each has its room. */
+START_TEST(names_of_nodes_may_have_blanks_tabs_and_commas_between_them)
+{
+	enum { MANY = 400 };
+	char text[MANY * 20], *at = text;
+	for (int i = 0; i < MANY; i++)
+		at += sprintf(at, "b%d@127.0.0.1%s", i, i % 100 ? "\t" : " ,\t ");
+	cnode_pool_options o = CNODE_POOL_INIT;
+	o.factory = "worker";
+	o.workers = 1;
+	o.nodes = text;
+	ck_assert_int_eq(cnode_pool_start(nodes[A], "pool", &o, NULL), 0);
+	cnode_term list = ask("nodes");
+	cnode_reader r = cnode_read(list);
+	ck_assert_uint_eq(cnode_read_list(&r), MANY);
+	cnode_term_drop(list);
 }
 END_TEST
 
@@ -350,6 +496,11 @@ int main(void)
 	tcase_add_test(tc, a_pool_grows_and_shrinks);
 	tcase_add_test(tc, a_pool_that_ends_takes_its_workers_along);
 	tcase_add_test(tc, a_pool_without_any_node_says_so);
+	tcase_add_test(tc, losing_all_workers_costs_less_than_starting_them);
+	tcase_add_test(tc, a_node_may_be_left_alone_for_ever);
+	tcase_add_test(tc, a_pool_that_shrinks_ends_workers_that_begin_later);
+	tcase_add_test(tc, an_answer_to_nothing_that_was_asked_ends_nobody);
+	tcase_add_test(tc, names_of_nodes_may_have_blanks_tabs_and_commas_between_them);
 	tcase_add_test(tc, bad_options_are_refused);
 	suite_add_tcase(s, tc);
 	return tap_run(s);

@@ -87,6 +87,24 @@ START_TEST(a_closed_factory_is_not_opened_by_another_one_that_gets_its_name)
 }
 END_TEST
 
+/* Options are the caller's: who may not spawn does not get any read. */
+START_TEST(options_are_looked_at_for_those_only_who_may_spawn)
+{
+	static const char *const asked[][2] = { { "[closed,[],[no_option]]", "not_allowed" }, { "[probe,[],[no_option]]", "badopt" } };
+	for (int i = 0; i < 2; i++) {
+		cnode_term list = args(asked[i][0]);
+		cnode_ref ref;
+		cnode_info info;
+		cnode_atom why;
+		ck_assert_int_eq(cnode_spawn_request(self(), B, "cnode", "spawn", list, 0, &ref), 0);
+		cnode_term_drop(list);
+		ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+		ck_assert_int_eq(cnode_scan(info.message, "{spawn_reply,_,error,~a}", &why), 0);
+		ck_assert_str_eq(why.text, asked[i][1]);
+	}
+}
+END_TEST
+
 START_TEST(a_refusal_is_logged_with_peer_factory_and_reason)
 {
 	cnode_pid pid;
@@ -645,6 +663,7 @@ int main(void)
 	tcase_add_test(tc, the_global_switch_refuses_and_always_answers);
 	tcase_add_test(tc, a_list_that_changes_holds_for_the_next_request);
 	tcase_add_test(tc, a_closed_factory_is_not_opened_by_another_one_that_gets_its_name);
+	tcase_add_test(tc, options_are_looked_at_for_those_only_who_may_spawn);
 	tcase_add_test(tc, a_refusal_is_logged_with_peer_factory_and_reason);
 	tcase_add_test(tc, a_refused_name_does_not_exist_for_calls_monitors_and_messages);
 	tcase_add_test(tc, a_list_for_all_names_leaves_the_nodes_services_alone);

@@ -225,6 +225,9 @@ void cn_conn_watch(struct cn_conn *c)
 		events = CN_WRITE;
 		break;
 	case CN_CONN_HANDSHAKE:
+		/* What comes while an answer of ours is awaited stays in the socket. */
+		events |= c->handshake->event == CN_HANDSHAKE_MORE ? CN_READ : 0;
+		break;
 	case CN_CONN_LEAVING:
 		events |= CN_READ;
 		break;

@@ -77,8 +77,8 @@ struct cn_hello {
 
 /*
  * What the room above does. All under the lead except drained; none may block, run user code,
- * or free the net. Any may call cn_conn_close on any connection: `down` comes later, never
- * from inside of the call. `context` is the net's; cn_conn_user(c) is the connection's.
+ * or free the net. Any but step may call cn_conn_close on any connection: `down` comes later,
+ * never from inside of the call. `context` is the net's; cn_conn_user(c) is the connection's.
  */
 struct cn_conn_ops {
 	/* Acceptor: the peer has claimed hs->peer (nothing is proved); fill *answer. */
@@ -103,7 +103,7 @@ struct cn_conn_ops {
 	void (*down)(void *context, struct cn_conn *c, int error, const char *text);
 	/*
 	 * May be NULL. Dialling got on: 1 the host has an address, 2 the port is known, 3 TCP is
-	 * connected. text says the same with its value, borrowed.
+	 * connected. text says the same with its value, borrowed. Does not close the connection.
 	 */
 	void (*step)(void *context, struct cn_conn *c, int step, const char *text);
 };

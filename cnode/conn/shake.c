@@ -204,7 +204,6 @@ void cn_shake_ready(struct cn_conn *c, unsigned events)
 {
 	struct cn_stream *s = &c->half.stream;
 	struct cn_handshake *hs = c->handshake;
-	/* What comes while an answer of ours is awaited stays in the socket. */
 	if ((events & CN_READ) && hs->event == CN_HANDSHAKE_MORE) {
 		uint8_t *room = cn_buf_reserve(&c->in, READ_STEP);
 		if (!room) {

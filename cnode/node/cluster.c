@@ -616,6 +616,11 @@ int cn_cluster_disconnect(struct cn_cluster *cluster, const char *text)
 		cn_conn_close(peer->conn, 0, "this node disconnects");
 	else if (peer->dialling)
 		cn_conn_close(peer->dialling, CNODE_ENOCONNECTION, "the attempt was called off");
+	else if (peer->state == CN_PEER_DIALLING)
+		/* The peer's own attempt was waited for, by the timer that has been stopped. */
+		cn_peer_ended(peer, CNODE_ENOCONNECTION, "the attempt was called off");
+	else
+		cn_peer_forget_idle(peer);
 	return 0;
 }
 

@@ -66,13 +66,15 @@ static int foresee_loss(struct cn_order *order)
 	return order->lost ? 0 : CNODE_ENOMEM;
 }
 
-/* Takes the order out; NULL: unknown. */
-static struct cn_order *take(struct cn_cluster *cluster, const cnode_ref *ref)
+/* Takes the order for this node (0: for any) out; NULL: unknown. */
+static struct cn_order *take(struct cn_cluster *cluster, const cnode_ref *ref, cnode_name node)
 {
 	struct cn_order *order = NULL;
 	cn_mutex_lock(&cluster->lock);
 	if (cluster->orders)
 		HASH_FIND(hh, cluster->orders, ref, REF_KEY, order);
+	if (order && node && order->node != node)
+		order = NULL;
 	if (order)
 		HASH_DEL(cluster->orders, order);
 	cn_mutex_unlock(&cluster->lock);
@@ -212,7 +214,7 @@ int cn_cluster_spawn(struct cn_cluster *cluster, const struct cn_spawn_order *o,
 	if (added) {
 		rc = cn_peer_send(cluster, o->node, epoch, &c, o->args, 0);
 		/* Unless it could not be sent, it waits, or was answered already. */
-		order = rc < 0 ? take(cluster, ref) : NULL;
+		order = rc < 0 ? take(cluster, ref, 0) : NULL;
 	} else if (rc == 0) {
 		tell(cluster, order, (cnode_pid){ 0 }, "notsup");
 	}
@@ -247,7 +249,7 @@ static bool ask_again(struct cn_cluster *cluster, struct cn_peer *peer, struct c
 	bool sent = added && cn_peer_send(cluster, peer->name, peer->epoch, &c, again->args, 0) >= 0;
 	again_free(again);
 	/* Else the caller of this still has the order. */
-	return sent || (added && take(cluster, &ref) != order);
+	return sent || (added && take(cluster, &ref, 0) != order);
 }
 
 /* What a relation with the new process is made by: as if it had linked to us itself. */
@@ -269,7 +271,8 @@ int cn_orders_answered(struct cn_cluster *cluster, struct cn_peer *peer, const s
 	key.words = c->ref.words;
 	for (uint32_t i = 0; i < key.words && i < 5; i++)
 		key.id[i] = c->ref.id[i];
-	struct cn_order *order = take(cluster, &key);
+	/* References are no secrets: who was not asked has nothing to answer. */
+	struct cn_order *order = take(cluster, &key, peer->name);
 	if (!order)
 		return 0;
 	int rc = 0;
@@ -332,7 +335,7 @@ void cn_orders_unable(struct cn_peer *peer)
 
 void cn_orders_failed(struct cn_cluster *cluster, const cnode_ref *ref, int code)
 {
-	struct cn_order *order = take(cluster, ref);
+	struct cn_order *order = take(cluster, ref, 0);
 	/* Who waits in this library tells it from a reason of the peer's. */
 	if (order && !order->abandoned)
 		tell(cluster, order, (cnode_pid){ 0 },

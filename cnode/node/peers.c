@@ -332,6 +332,7 @@ void cn_peer_up(struct cn_peer *peer, struct cn_conn *conn)
 	peer->tries = 0;
 	peer->told = 0;
 	peer->ended = 0;
+	peer->again_due = false;
 	cn_mutex_lock(&cluster->lock);
 	peer->wanted = false;
 	peer->conn = cn_conn_ref(conn);

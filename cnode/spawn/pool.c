@@ -48,6 +48,8 @@ struct pool {
 	uint32_t size;
 	size_t turn;                /* round robin: of nodes */
 	size_t next;                /* of workers */
+	struct slot *withdrawn;     /* places that are gone, whose requests are answered yet */
+	uint32_t withdrawn_count;
 	uint64_t started, lost, failed, given;
 	bool retry_set;
 	cnode_ref retry, refresh;   /* timers */
@@ -148,11 +150,18 @@ static int retry_later(cnode_process *self, struct pool *p)
 	return rc;
 }
 
+/* retry_ms after this moment, which may be never. */
+static uint64_t retry_after(const struct pool *p, uint64_t moment)
+{
+	uint64_t ms = p->setup->options.retry_ms;
+	return ms > (UINT64_MAX - moment) / CN_NS_PER_MS ? UINT64_MAX : moment + ms * CN_NS_PER_MS;
+}
+
 /* The node has failed: the others are asked, until it has been left alone for long enough. */
 static void leave_alone(struct pool *p, size_t node)
 {
 	struct place *n = &p->setup->nodes[node];
-	n->alone_until = cn_now() + p->setup->options.retry_ms * CN_NS_PER_MS;
+	n->alone_until = retry_after(p, cn_now());
 	n->processes = CNODE_INFINITY;
 }
 
@@ -160,20 +169,23 @@ static void leave_alone(struct pool *p, size_t node)
 static int fill(cnode_process *self, struct pool *p)
 {
 	struct cn_pool_setup *s = p->setup;
+	uint64_t now = cn_now();
+	bool later = false;
 	for (uint32_t i = 0; i < p->size; i++) {
 		struct slot *slot = &p->slots[i];
 		while (slot->state == SLOT_EMPTY) {
-			bool later = slot->at > cn_now() || !place_worker(p, &slot->node);
-			int rc = later ? retry_later(self, p) : 0;
-			if (rc != 0)
-				return rc;
-			if (later)
+			if (slot->at > now) {
+				later = true;
 				break;
+			}
+			/* Nowhere for this one is nowhere for the others. */
+			if (!place_worker(p, &slot->node))
+				return retry_later(self, p);
 			struct place *n = &s->nodes[slot->node];
 			cnode_spawn_options o = CNODE_SPAWN_INIT;
 			o.link = o.monitor = true;
 			o.timeout_ms = s->options.spawn_timeout_ms;
-			rc = cnode_spawn_request_options(self, n->local ? NULL : n->name, s->factory, s->args, &o, &slot->ref);
+			int rc = cnode_spawn_request_options(self, n->local ? NULL : n->name, s->factory, s->args, &o, &slot->ref);
 			if (rc == CNODE_ENOMEM || rc == CNODE_EEXITED)
 				return rc;
 			if (rc != 0) {
@@ -188,7 +200,7 @@ static int fill(cnode_process *self, struct pool *p)
 				n->processes++;
 		}
 	}
-	return 0;
+	return later ? retry_later(self, p) : 0;
 }
 
 static struct slot *slot_of(struct pool *p, const cnode_ref *ref)
@@ -206,13 +218,34 @@ static void vacate(struct pool *p, struct slot *slot)
 	p->setup->nodes[slot->node].workers--;
 }
 
+static bool is_at(const struct place *n, cnode_pid pid)
+{
+	cnode_name name;
+	return cnode_name_of(n->name, &name) == 0 && pid.node == name;
+}
+
+/* The answer for a place that is gone, as the pool is smaller now: there is one. */
+static int replied_late(cnode_process *self, struct pool *p, const cnode_ref *ref, const cnode_pid *started)
+{
+	uint32_t i = 0;
+	while (i < p->withdrawn_count && !cnode_ref_equal(p->withdrawn[i].ref, *ref))
+		i++;
+	if (i == p->withdrawn_count || (started && !is_at(&p->setup->nodes[p->withdrawn[i].node], *started)))
+		return 0;
+	p->withdrawn[i] = p->withdrawn[--p->withdrawn_count];
+	return started ? cnode_exit(self, *started, "shutdown") : 0;
+}
+
+/* An answer is a message like any other: what it ends, or makes a worker, is what was asked for, whoever says so. */
 static int replied(cnode_process *self, struct pool *p, const cnode_ref *ref, cnode_term result)
 {
 	struct slot *slot = slot_of(p, ref);
 	cnode_pid pid;
 	bool started = cnode_scan(result, "~p", &pid) == 0;
-	if (!slot)              /* its place is gone: the pool is smaller now */
-		return started ? cnode_exit(self, pid, "shutdown") : 0;
+	if (!slot)
+		return replied_late(self, p, ref, started ? &pid : NULL);
+	if (slot->state != SLOT_ASKED || (started && !is_at(&p->setup->nodes[slot->node], pid)))
+		return 0;
 	if (started) {
 		slot->state = SLOT_UP;
 		slot->at = cn_now();
@@ -238,7 +271,7 @@ static int ended(cnode_process *self, struct pool *p, const cnode_info *info)
 		leave_alone(p, slot->node);
 	}
 	/* One that ended as soon as it was there would do so again at once. */
-	uint64_t soonest = slot->at + p->setup->options.retry_ms * CN_NS_PER_MS;
+	uint64_t soonest = retry_after(p, slot->at);
 	bool was_up = slot->state == SLOT_UP;
 	vacate(p, slot);
 	if (was_up && !with_node)
@@ -371,8 +404,26 @@ static int tell_stats(struct pool *p, cnode_from *from)
 			   (uint64_t)p->size, up, p->started, p->lost, p->failed, p->given);
 }
 
+/* Room for the places from `size` on whose requests are not answered. */
+static int expect_withdrawn(struct pool *p, uint32_t size)
+{
+	size_t count = p->withdrawn_count;
+	for (uint32_t i = size; i < p->size; i++)
+		count += p->slots[i].state == SLOT_ASKED;
+	if (count == p->withdrawn_count)
+		return 0;
+	struct slot *withdrawn = cn_realloc(p->withdrawn, count * sizeof *withdrawn);
+	if (!withdrawn)
+		return CNODE_ENOMEM;
+	p->withdrawn = withdrawn;
+	return 0;
+}
+
 static int resize(cnode_process *self, struct pool *p, uint32_t size)
 {
+	int room = expect_withdrawn(p, size);
+	if (room != 0)
+		return room;
 	for (uint32_t i = size; i < p->size; i++) {
 		struct slot *slot = &p->slots[i];
 		if (slot->state == SLOT_UP) {
@@ -382,6 +433,8 @@ static int resize(cnode_process *self, struct pool *p, uint32_t size)
 			if (rc != 0)
 				return rc;
 		}
+		if (slot->state == SLOT_ASKED)
+			p->withdrawn[p->withdrawn_count++] = *slot;
 		if (slot->state != SLOT_EMPTY)
 			vacate(p, slot);
 	}
@@ -489,6 +542,7 @@ static void pool_release(void *state)
 	struct pool *p = state;
 	setup_free(p->setup);
 	cn_free(p->slots);
+	cn_free(p->withdrawn);
 }
 
 static const cnode_behaviour pool = {
@@ -500,18 +554,29 @@ static const cnode_behaviour pool = {
 	.release = pool_release,
 };
 
-/* "a@h, b@h" into s->nodes. */
+/* The next name in "a@h, b@h": its size; 0: there is none. */
+static size_t next_name(const char **at)
+{
+	static const char between[] = " \t,";
+	*at += strspn(*at, between);
+	return strcspn(*at, between);
+}
+
+static size_t count_names(const char *nodes)
+{
+	size_t count = 0;
+	for (size_t size; (size = next_name(&nodes)) > 0; nodes += size)
+		count++;
+	return count;
+}
+
+/* They have room in s->nodes. */
 static int read_nodes(struct cn_pool_setup *s, const char *nodes, const char *own)
 {
-	while (*nodes) {
-		size_t size;
-		nodes += strspn(nodes, " \t,");
-		size = strcspn(nodes, " \t,");
-		if (size == 0)
-			break;
+	for (size_t size; (size = next_name(&nodes)) > 0; nodes += size) {
 		struct place *n = &s->nodes[s->node_count];
 		cnode_name name;
-		if (s->node_count >= NODES_MAX || size >= sizeof n->name)
+		if (size >= sizeof n->name)
 			return CNODE_EBADNAME;
 		memcpy(n->name, nodes, size);
 		n->name[size] = 0;
@@ -520,7 +585,6 @@ static int read_nodes(struct cn_pool_setup *s, const char *nodes, const char *ow
 		n->local = strcmp(n->name, own) == 0;
 		n->processes = CNODE_INFINITY;
 		s->node_count++;
-		nodes += size;
 	}
 	return s->node_count > 0 ? 0 : CNODE_EBADNAME;
 }
@@ -528,9 +592,7 @@ static int read_nodes(struct cn_pool_setup *s, const char *nodes, const char *ow
 static int setup_make(struct cn_factories *f, const cnode_pool_options *o, const char *own, struct cn_pool_setup **made)
 {
 	const char *nodes = o->nodes ? o->nodes : own;
-	size_t count = 1;
-	for (const char *c = nodes; *c; c++)
-		count += *c == ',' || *c == ' ';
+	size_t count = count_names(nodes);
 	if (count > NODES_MAX)
 		return CNODE_EBADARG;
 	struct cn_pool_setup *s = cn_calloc(1, sizeof *s + count * sizeof s->nodes[0]);

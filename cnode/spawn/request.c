@@ -13,6 +13,7 @@
 struct wanted {
 	const char *module, *function;
 	cnode_term args;
+	cnode_term options;         /* those among the arguments of {cnode, spawn, 3}; zeroed: none */
 	uint32_t arity;
 	struct cn_wishes wishes;
 	cnode_atom module_text, function_text;
@@ -118,10 +119,9 @@ static void started(void *ctx, cnode_pid pid, int code, cnode_term reason)
 /* The arguments of {cnode, spawn, 3} or {proc_lib, init_p, 5} in place of what stands around them. 0, CNODE_EBADARG. */
 static int unwrap(struct wanted *w)
 {
-	cnode_term options = { 0 };
 	int rc;
 	if (strcmp(w->module, "cnode") == 0 && strcmp(w->function, "spawn") == 0) {
-		rc = cnode_scan(w->args, "[~a,~t,~t]", &w->module_text, &w->args, &options);
+		rc = cnode_scan(w->args, "[~a,~t,~t]", &w->module_text, &w->args, &w->options);
 		w->function = "start";
 	} else if (strcmp(w->module, "proc_lib") == 0 && strcmp(w->function, "init_p") == 0) {
 		rc = cnode_scan(w->args, "[_,_,~a,~a,~t]", &w->module_text, &w->function_text, &w->args);
@@ -135,7 +135,14 @@ static int unwrap(struct wanted *w)
 	w->module = w->module_text.text;
 	cnode_reader r = cnode_read(w->args);
 	w->arity = (uint32_t)cnode_read_list(&r);
-	return options.size_ == 0 || cn_wishes_read(&w->wishes, options) ? 0 : CNODE_ENOENT;
+	return 0;
+}
+
+/* All its options. False: badopt. */
+static bool read_wishes(struct wanted *w, cnode_term options)
+{
+	return (cn_term_is_none(w->options) || cn_wishes_read(&w->wishes, w->options)) && cn_wishes_read(&w->wishes, options) &&
+	       cn_wishes_fit(&w->wishes);
 }
 
 /* The service for a request; NULL: none. */
@@ -331,16 +338,17 @@ void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, cons
 	w.module = q->module;
 	w.function = q->function;
 	w.args = q->args;
+	w.options = (cnode_term){ 0 };
 	w.arity = q->arity;
 	memset(&w.wishes, 0, offsetof(struct cn_wishes, name));
 	w.wishes.name.size = w.wishes.application.size = 0;
 	struct cn_gen_spec gen = { 0 };
 	const char *word = NULL;
 	int rc = unwrap(&w);
-	if (rc == CNODE_ENOENT)
-		word = "badopt";
-	if (rc == 0 && (rc = choose(f, q->peer, &w, &gen, &at_hand)) == 0 &&
-	    (!cn_wishes_read(&w.wishes, q->options) || !cn_wishes_fit(&w.wishes)))
+	if (rc == 0)
+		rc = choose(f, q->peer, &w, &gen, &at_hand);
+	/* Who may not spawn has none of his options looked at: this is the lead, and there can be any number of them. */
+	if (rc == 0 && !read_wishes(&w, q->options))
 		word = "badopt";
 	/* Nobody is told things by us in the name of a peer. */
 	if (rc == 0 && !word && w.wishes.failure_to.words && w.wishes.failure_to.node != q->peer_name)

@@ -91,7 +91,7 @@ in_arguments(#{nut := Nut} = T) ->
     {Q, M} = spawn_opt(Nut, cnode, spawn, [starter, [{stop, bye}], []], [monitor]),
     cf:same({Q, bye}, cf_live:down(M, cf:ms(8000))),
     [cf:same({error, Why}, reply(req([Nut, cnode, spawn, A, []])))
-     || {A, Why} <- [{[no_such_factory, [], []], undef}, {[closed, [], []], not_allowed}, {[starter, [], [no_option]], badopt}, {[starter, no_list, []], badarg}, {[starter], badarg}]],
+     || {A, Why} <- [{[no_such_factory, [], []], undef}, {[closed, [], []], not_allowed}, {[closed, [], [no_option]], not_allowed}, {[starter, [], [no_option]], badopt}, {[starter, no_list, []], badarg}, {[starter], badarg}]],
     stop(P).
 
 link_and_monitor(T) ->
