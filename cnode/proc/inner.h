@@ -215,6 +215,7 @@ struct cnode_process {
 	uint64_t init_ns;
 	uint32_t max_messages;          /* 0: no limit */
 	bool drops;
+	bool opened;                    /* by cn_process_open */
 	_Atomic int log_level;          /* -1: the node's */
 	cn_started_fn *started;
 	void *started_ctx;
@@ -261,7 +262,7 @@ struct cn_procs {
 	cnode_node *handle;
 	uint64_t seed;
 	_Atomic bool closed;
-	_Atomic uint32_t count, prompt_count;
+	_Atomic uint32_t count, spawned, prompt_count;
 	_Atomic uint64_t next_number;
 	_Atomic uint64_t next_ref;
 	struct cn_log_gate slow_gate, crash_gate, full_gate;

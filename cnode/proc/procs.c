@@ -502,6 +502,11 @@ uint32_t cn_procs_count_prompt(const struct cn_procs *procs)
 	return atomic_load(&procs->prompt_count);
 }
 
+uint32_t cn_procs_count_spawned(const struct cn_procs *procs)
+{
+	return atomic_load(&procs->spawned);
+}
+
 uint32_t cn_procs_count(const struct cn_procs *procs)
 {
 	return atomic_load(&procs->count);
