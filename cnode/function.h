@@ -18,7 +18,7 @@ extern "C" {
 #endif
 
 /*
- * One function. `args` is the list of arguments, borrowed. On success it sets *result,
+ * One function. `args` is the proper list of arguments, borrowed. On success it sets *result,
  * which libcnode takes, and returns 0; a result that is not set, or that the caller's node does
  * not take, is an exit to the caller. It may return cnode_raise(…), or another negative
  * code: CNODE_EBADARG is seen as error:badarg, others as error:{cnode, Code, Text}.

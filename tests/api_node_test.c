@@ -220,6 +220,90 @@ START_TEST(a_callback_that_stays_keeps_no_caller_waiting_and_is_left_behind)
 }
 END_TEST
 
+/* ---- a mailbox that closes while the node stops ---- */
+
+static bool begun, in_free, free_goes_on;
+static _Thread_local bool closes;
+
+/* Of a mailbox that closes the memory of its process is the first that is freed: it is gone then, and the mailbox is not. */
+static void blocking_free(void *p)
+{
+	if (p && closes) {
+		closes = false;
+		set(&in_free);
+		wait_for(&free_goes_on);
+	}
+	free(p);
+}
+
+static void *close_mailbox(void *box)
+{
+	closes = true;
+	cnode_mailbox_close(box);
+	return NULL;
+}
+
+static int takes_leave_init(cnode_process *self, void *state, const cnode_start *how)
+{
+	(void)state;
+	(void)how;
+	cnode_trap_exit(self, true);
+	set(&begun);
+	return 0;
+}
+
+static void takes_leave(cnode_process *self, void *state, cnode_term reason)
+{
+	(void)state;
+	(void)reason;
+	set(&inside);
+	wait_for(&opened);
+	ck_assert(!cnode_cancelled(self));
+	ck_assert_int_eq(cnode_send(self, cnode_self(self), "late"), 0);
+	releases++;
+}
+
+static const cnode_behaviour leaver = {
+	CNODE_BEHAVIOUR_INIT, .state_size = 1, .init = takes_leave_init, .terminate = takes_leave,
+};
+
+START_TEST(a_mailbox_that_closes_meanwhile_ends_no_stage_of_a_stop_early)
+{
+	static const cnode_allocator blocking = { malloc, realloc, blocking_free };
+	cnode_config cfg = CNODE_CONFIG_INIT;
+	cnode_mailbox *closing;
+	cnode_term none, reply;
+	cnode_pid pid;
+	pthread_t closer;
+	cnode_allocator_set(&blocking);
+	ck_assert_int_eq(cnode_node_new(&cfg, &a), 0);
+	ck_assert_int_eq(cnode_format(&none, "[]"), 0);
+	ck_assert_int_eq(cnode_process_start(a, NULL, &leaver, NULL, none, &pid), 0);
+	cnode_term_drop(none);
+	start(a);
+	wait_for(&begun);
+	ck_assert_int_eq(cnode_mailbox_open(a, NULL, &mb), 0);
+	cnode_trap_exit(cnode_mailbox_process(mb), true);
+	ck_assert_int_eq(cnode_mailbox_open(a, NULL, &closing), 0);
+	ck_assert_int_eq(pthread_create(&closer, NULL, close_mailbox, closing), 0);
+	wait_for(&in_free);
+	cnode_node_stop(a);
+	wait_for(&inside);
+	/* Whoever still runs needs the services: they end in the next stage, each answer took a turn in which it could have come. */
+	for (int i = 0; i < 50; i++) {
+		int rc = cnode_call_name(mb, "net_kernel", NULL, WAIT, &reply, "{is_auth,x}");
+		ck_assert_msg(rc == 0, "%d: %s", i, cnode_mailbox_error(mb));
+	}
+	set(&free_goes_on);
+	pthread_join(closer, NULL);
+	set(&opened);
+	ck_assert_int_eq(cnode_node_wait(a), 0);
+	ck_assert_int_eq(releases, 1);
+	cnode_mailbox_close(mb);
+	cnode_node_free(a);
+}
+END_TEST
+
 /* ---- the cookie file ---- */
 
 #define MAKERS 8
@@ -300,6 +384,7 @@ int main(void)
 	tcase_add_test(tc, the_stop_descriptor_is_readable_once_the_node_is_asked_to_stop);
 	tcase_add_test(tc, a_module_is_told_what_its_section_says);
 	tcase_add_test(tc, a_callback_that_stays_keeps_no_caller_waiting_and_is_left_behind);
+	tcase_add_test(tc, a_mailbox_that_closes_meanwhile_ends_no_stage_of_a_stop_early);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("processes");
 	tcase_set_timeout(tc, 60);

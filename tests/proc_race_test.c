@@ -274,6 +274,43 @@ START_TEST(a_connection_that_ends_takes_nothing_along_that_came_in_the_place_of_
 }
 END_TEST
 
+static void has_the_name_and_dies(void *arg)
+{
+	(void)arg;
+	while (!atomic_load(&stop)) {
+		struct cnode_process *self = hand("holder");
+		for (int i = 0; i < 20; i++)
+			sched_yield();
+		CHECK(cnode_unregister(self, "holder") == 0);
+		hand_exit(self, "done");
+	}
+}
+START_TEST(a_monitor_by_name_is_taken_back_while_its_process_ends_and_its_connection)
+{
+	struct cn_thread lead, holder;
+	atomic_store(&W.drop, true);
+	ck_assert_int_eq(cn_thread_start(&lead, "lead", connection_ends, NULL), 0);
+	ck_assert_int_eq(cn_thread_start(&holder, "holder", has_the_name_and_dies, NULL), 0);
+	for (uint32_t i = 0; i < 3000; i++) {
+		struct cn_signal monitor = FROM_PEER(MONITOR, remote(9), (cnode_pid){ 0 }, .to_name = "holder");
+		struct cn_signal demonitor = FROM_PEER(DEMONITOR, remote(9), (cnode_pid){ 0 }, .to_name = "holder");
+		for (uint32_t k = 0; k < 16; k++) {
+			monitor.ref = remote_ref(i * 16 + k);
+			CHECK(cn_procs_deliver(W.procs, &monitor) == 0);
+		}
+		for (uint32_t k = 0; k < 16; k++) {
+			demonitor.ref = remote_ref(i * 16 + k);
+			CHECK(cn_procs_deliver(W.procs, &demonitor) == 0);
+		}
+	}
+	atomic_store(&stop, true);
+	cn_thread_join(&holder);
+	cn_thread_join(&lead);
+	ck_assert_int_eq(atomic_load(&failures), 0);
+	ck_assert_uint_eq(cn_procs_count(W.procs), 0);
+}
+END_TEST
+
 /* ---- order: nothing behind the EXIT, and the EXIT behind everything ---- */
 
 static struct {
@@ -691,6 +728,7 @@ int main(void)
 	tcase_add_test(t, four_threads_get_exactly_one_down_and_one_exit_for_each);
 	tcase_add_test(t, each_relation_ends_once_when_connections_flap);
 	tcase_add_test(t, a_connection_that_ends_takes_nothing_along_that_came_in_the_place_of_what_had_to_do_with_it);
+	tcase_add_test(t, a_monitor_by_name_is_taken_back_while_its_process_ends_and_its_connection);
 	tcase_add_test(t, exit_and_down_come_behind_all_messages_and_nothing_behind_them);
 	tcase_add_test(t, an_ack_is_never_overtaken_by_a_new_link);
 	tcase_add_test(t, a_process_runs_on_one_thread_at_a_time_and_pairs_keep_their_order);

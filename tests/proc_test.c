@@ -301,6 +301,42 @@ START_TEST(sends_one_down_for_each_monitor_after_the_exit)
 }
 END_TEST
 
+START_TEST(demonitor_by_name_finds_the_process_that_had_the_name)
+{
+	ck_assert_int_eq(cnode_unregister(A, "a"), 0);
+	struct cn_process_info info;
+	for (unsigned holder = 0; holder < 2; holder++) {       /* nobody, or another process, has the name by then */
+		ck_assert_int_eq(cnode_register(A, "a"), 0);
+		for (uint32_t n = 1; n <= 40; n++) {
+			struct cn_signal monitor = FROM_PEER(MONITOR, remote(n % 3 + 1), (cnode_pid){ 0 }, .to_name = "a", .ref = remote_ref(n));
+			ck_assert_int_eq(deliver(&monitor), 0);
+		}
+		ck_assert_int_eq(cnode_unregister(A, "a"), 0);
+		if (holder)
+			ck_assert_int_eq(cnode_register(B, "a"), 0);
+		for (uint32_t n = 1; n <= 40; n++) {
+			struct cn_signal demonitor = FROM_PEER(DEMONITOR, remote(n % 3 + 1), (cnode_pid){ 0 }, .to_name = "a", .ref = remote_ref(n));
+			if (n == 7)
+				demonitor.from = remote(8);     /* not his */
+			else if (n == 8)
+				demonitor.epoch++;              /* not of this connection */
+			ck_assert_int_eq(deliver(&demonitor), 0);
+		}
+		cn_procs_info(W.procs, PA, &info);
+		ck_assert_uint_eq(info.monitored_by, 2);
+		for (uint32_t n = 7; n <= 8; n++) {
+			struct cn_signal demonitor = FROM_PEER(DEMONITOR, remote(n % 3 + 1), (cnode_pid){ 0 }, .to_name = "b", .ref = remote_ref(n));
+			deliver(&demonitor);            /* the name says nothing at all */
+		}
+		cn_procs_info(W.procs, PA, &info);
+		ck_assert_uint_eq(info.monitored_by, 0);
+	}
+	hand_exit(A, "boom");
+	A = NULL;
+	ck_assert_str_eq(sent(), "");
+}
+END_TEST
+
 START_TEST(no_peer_can_take_the_reference_of_another)
 {
 	cnode_pid thief = { .node = W.other, .id = 66, .creation = 2 };
@@ -597,6 +633,7 @@ int main(void)
 	tcase_add_test(t, exit_does_not_overtake_the_send_that_a_kill_hits);
 	tcase_add_test(t, answers_monitor_of_missing_stale_or_unregistered_with_noproc);
 	tcase_add_test(t, sends_one_down_for_each_monitor_after_the_exit);
+	tcase_add_test(t, demonitor_by_name_finds_the_process_that_had_the_name);
 	tcase_add_test(t, no_peer_can_take_the_reference_of_another);
 	tcase_add_test(t, own_monitors_fire_once_and_only_from_their_node);
 	tcase_add_test(t, demonitor_flush_takes_the_down_out);

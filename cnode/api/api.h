@@ -86,7 +86,6 @@ struct cnode_node {
 	struct cn_pool *pool;
 	struct cn_threads *threads; /* own.h; NULL: threadless */
 	_Atomic bool stop;          /* asked to stop */
-	_Atomic uint32_t mailboxes; /* open ones */
 	int stop_fd;                /* set by cnode_node_stop, also in a signal handler */
 	struct cn_io stop_io;
 	bool stop_at_eof;           /* standard input is watched */

@@ -91,10 +91,8 @@ int cnode_mailbox_open(cnode_node *node, const char *name, cnode_mailbox **made)
 	cn_mailbox_init(mb, node);
 	struct cn_process_spec spec = { .class = &mailbox_class, .state_size = sizeof(struct mailbox_state), .arg = mb,
 					.name = name, .leader = cn_kernel_user_pid(node->kernel) };
-	atomic_fetch_add(&node->mailboxes, 1);
 	int rc = cn_process_open(node->procs, &spec, &mb->self);
 	if (rc != 0) {
-		atomic_fetch_sub(&node->mailboxes, 1);
 		cn_mailbox_fini(mb);
 		cn_free(mb);
 		return cn_api_fail(node, rc, "mailbox %s cannot be opened: %s", name ? name : "without name", cnode_strerror(rc));
@@ -118,9 +116,6 @@ void cnode_mailbox_close(cnode_mailbox *mb)
 	static const uint8_t normal[] = { CN_SMALL_ATOM_UTF8, 6, 'n', 'o', 'r', 'm', 'a', 'l' };
 	cn_mailbox_let_go(mb);
 	cn_process_exit(mb->self, cn_term_static(normal, sizeof normal));
-	atomic_fetch_sub(&mb->node->mailboxes, 1);
-	if (atomic_load(&mb->node->stop))
-		cn_wake_post(mb->node->loop, &mb->node->look);
 	cn_mailbox_fini(mb);
 	cn_free(mb);
 }

@@ -86,9 +86,7 @@ bool cn_api_turn(void *ctx)
 	if (!atomic_load_explicit(&node->stop, memory_order_relaxed))
 		return false;
 	uint64_t now = cn_loop_clock(node->loop);
-	uint32_t left = cn_procs_count(node->procs);
-	uint32_t mailboxes = atomic_load(&node->mailboxes);
-	left = left > mailboxes ? left - mailboxes : 0;
+	uint32_t left = cn_procs_count_spawned(node->procs);    /* mailboxes end when their threads close them */
 	switch (cn_api_life(node)) {
 	case CN_LIFE_NEW:
 	case CN_LIFE_STARTING:
@@ -111,7 +109,7 @@ bool cn_api_turn(void *ctx)
 		if (left > 0 && now < node->deadline && !node->left_behind)
 			return false;
 		/* Whoever trapped the exits and went on waiting waits no longer: nothing will come any more. */
-		if (left > 0 || mailboxes > 0)
+		if (cn_procs_count(node->procs) > 0)
 			exit_all(node, cn_term_static(kill_atom, sizeof kill_atom), true);
 		begin_stage(node, CN_LIFE_LEAVING, LEAVE_NS);
 		cn_cluster_leave(node->cluster, LEAVE_NS);

@@ -193,9 +193,9 @@ static void put_field(struct cn_buf *out, const struct control *c, const uint8_t
 	put_pad(out, c->pad, c->width < 0 ? pad : 0);
 }
 
-static bool put_term(struct cn_buf *out, const struct control *c, cnode_term term, bool plain)
+static bool put_term(struct cn_buf *out, const struct control *c, cnode_term term, bool plain, uint32_t depth)
 {
-	char *text = plain ? cn_term_plain_text(term) : cnode_term_text(term);
+	char *text = cn_term_text_to(term, plain, depth);
 	if (!text) {
 		out->err = CNODE_ENOMEM;
 		return true;
@@ -206,6 +206,16 @@ static bool put_term(struct cn_buf *out, const struct control *c, cnode_term ter
 	else
 		cn_put(out, text, strlen(text));
 	cn_free(text);
+	return true;
+}
+
+/* That of ~P and ~W: any integer; below 0 there is no limit. */
+static bool read_depth(cnode_term term, uint32_t *depth)
+{
+	int64_t n = -1;
+	if (cnode_term_type(term) != CNODE_TYPE_INTEGER)
+		return false;
+	*depth = cnode_scan(term, "~q", &n) == 0 && n >= 0 && n < CN_ANY_DEPTH ? (uint32_t)n : CN_ANY_DEPTH;
 	return true;
 }
 
@@ -234,50 +244,27 @@ static bool put_string(struct cn_buf *out, const struct control *c, cnode_term t
 }
 
 /* Sign, prefix and digits. */
-static void put_number(struct cn_buf *out, const struct control *c, bool negative, const struct cn_buf *prefix, const char *digits,
-		       size_t size)
+static bool put_integer(struct cn_buf *out, const struct control *c, cnode_term term, const struct cn_buf *prefix)
 {
-	struct cn_buf text;
-	cn_buf_init(&text, 0);
+	struct cn_buf digits, text;
+	unsigned base = c->precision < 0 ? 10 : (unsigned)c->precision;
+	bool upper = c->letter == 'B' || c->letter == 'X' || c->letter == '#', negative = false;
+	if (base < 2 || base > 36)
+		return false;
+	cn_buf_init(&digits, out->limit);
+	cn_buf_init(&text, out->limit);
+	bool good = cn_term_digits(&digits, term, base, upper, &negative) == 0;
 	if (negative)
 		cn_put_u8(&text, '-');
 	cn_put(&text, prefix->data, prefix->size);
-	cn_put(&text, digits, size);
-	if (text.err == 0)
+	cn_put(&text, digits.data, digits.size);
+	if (digits.err || text.err)
+		out->err = digits.err ? digits.err : text.err;
+	else if (good)
 		put_field(out, c, text.data, text.size, false);
-	else
-		out->err = text.err;
+	cn_buf_fini(&digits);
 	cn_buf_fini(&text);
-}
-
-static bool put_integer(struct cn_buf *out, const struct control *c, cnode_term term, const struct cn_buf *prefix)
-{
-	char digits[80];
-	size_t n = sizeof digits;
-	int64_t v;
-	unsigned base = c->precision < 0 ? 10 : (unsigned)c->precision;
-	bool upper = c->letter == 'B' || c->letter == 'X' || c->letter == '#';
-	if (base < 2 || base > 36)
-		return false;
-	if (cnode_scan(term, "~q", &v) != 0) {
-		/* A big number: in base 10 its text is what is wanted. */
-		if (cnode_term_type(term) != CNODE_TYPE_INTEGER || base != 10)
-			return false;
-		char *text = cn_term_plain_text(term);
-		if (text)
-			put_number(out, c, *text == '-', prefix, text + (*text == '-'), strlen(text) - (*text == '-'));
-		else
-			out->err = CNODE_ENOMEM;
-		cn_free(text);
-		return true;
-	}
-	uint64_t u = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
-	do {
-		unsigned d = (unsigned)(u % base);
-		digits[--n] = (char)(d < 10 ? '0' + d : (upper ? 'A' : 'a') + d - 10);
-	} while (u /= base);
-	put_number(out, c, v < 0, prefix, digits + n, sizeof digits - n);
-	return true;
+	return good;
 }
 
 /* As ~e writes it: the exponent has no leading zeros. */
@@ -321,6 +308,7 @@ static bool put_control(struct cn_buf *out, const struct control *c, struct argu
 {
 	cnode_term term, more;
 	int64_t n = c->width > 0 ? c->width : 1, code;
+	uint32_t depth;
 	struct cn_buf text;
 	bool good = true;
 	switch (c->letter) {
@@ -342,12 +330,13 @@ static bool put_control(struct cn_buf *out, const struct control *c, struct argu
 	case 's':
 		return next_argument(a, &term) && put_string(out, c, term);
 	case 'p':
-		return next_argument(a, &term) && put_term(out, c, term, false);
+		return next_argument(a, &term) && put_term(out, c, term, false, CN_ANY_DEPTH);
 	case 'w':
-		return next_argument(a, &term) && put_term(out, c, term, true);
+		return next_argument(a, &term) && put_term(out, c, term, true, CN_ANY_DEPTH);
 	case 'P':
 	case 'W':
-		return next_argument(a, &term) && next_argument(a, &more) && put_term(out, c, term, c->letter == 'W');
+		return next_argument(a, &term) && next_argument(a, &more) && read_depth(more, &depth) &&
+		       put_term(out, c, term, c->letter == 'W', depth);
 	case 'b':
 	case 'B':
 		cn_buf_init(&text, 0);

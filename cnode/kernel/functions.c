@@ -13,6 +13,9 @@
 
 #define NAME_TEXT_SIZE 1024u       /* more than an atom has, and the name of a list */
 
+#define MAX_ARITY 255
+#define NO_ARITY (-2)               /* of arguments that are no list */
+
 struct function {
 	struct function *next;
 	char *module, *name;
@@ -126,7 +129,7 @@ static struct function *find(struct cn_functions *fs, const char *module, const 
 			continue;
 		if (f->arity == arity)
 			return f;
-		if (f->arity == CNODE_ANY_ARITY && !exact)
+		if (f->arity == CNODE_ANY_ARITY && !exact && arity >= 0 && arity <= MAX_ARITY)
 			any = f;
 	}
 	return any;
@@ -137,7 +140,7 @@ int cn_function_export(struct cn_functions *fs, const char *module, const char *
 {
 	if (!valid_name(module) || !valid_name(name))
 		return CNODE_EBADNAME;
-	if (!function || arity < CNODE_ANY_ARITY || arity > 255 || !who || cn_access_check(who, NULL) != 0)
+	if (!function || arity < CNODE_ANY_ARITY || arity > MAX_ARITY || !who || cn_access_check(who, NULL) != 0)
 		return CNODE_EBADARG;
 	int rc;
 	cn_mutex_lock(&fs->lock);
@@ -237,23 +240,31 @@ int cn_function_list(struct cn_functions *fs, int (*each)(void *context, const c
 /* ---- who may ---- */
 
 struct call {
-	cnode_atom module, name;
-	cnode_term args;            /* borrowed */
+	cnode_term m, f, args;      /* as they came; borrowed */
+	bool sound;                 /* erlang:apply/3 would take them: two atoms and a proper list */
+	cnode_atom module, name;    /* if it is sound, as arity: of more than MAX_ARITY there is no function */
 	int arity;
 };
+
+/* How many elements a proper list has; NO_ARITY: it is none. */
+static int arity_of(cnode_term args)
+{
+	cnode_reader r = cnode_read(args);
+	size_t n, count = 0;
+	while ((n = cnode_read_list(&r)) > 0)
+		for (count += n; n > 0; n--)
+			(void)cnode_read_term(&r);
+	return r.error ? NO_ARITY : count > MAX_ARITY ? MAX_ARITY + 1 : (int)count;
+}
 
 /* Reads the last three arguments of execute_call and execute_cast. */
 static int read_call(cnode_term args, bool with_ref, struct call *c)
 {
-	int rc = with_ref ? cnode_scan(args, "[_,~a,~a,~t]", &c->module, &c->name, &c->args)
-			  : cnode_scan(args, "[~a,~a,~t]", &c->module, &c->name, &c->args);
-	if (rc != 0)
+	if ((with_ref ? cnode_scan(args, "[_,~t,~t,~t]", &c->m, &c->f, &c->args)
+		      : cnode_scan(args, "[~t,~t,~t]", &c->m, &c->f, &c->args)) != 0)
 		return CNODE_EBADARG;
-	cnode_reader r = cnode_read(c->args);
-	size_t count = cnode_read_list(&r);
-	if (r.error || count > 255)
-		return CNODE_EBADARG;
-	c->arity = (int)count;
+	c->arity = arity_of(c->args);
+	c->sound = cnode_scan(c->m, "~a", &c->module) == 0 && cnode_scan(c->f, "~a", &c->name) == 0 && c->arity != NO_ARITY;
 	return 0;
 }
 
@@ -281,7 +292,10 @@ bool cn_function_is_exported(struct cn_functions *fs, const char *module, const 
 /* module:name/arity, for the log. */
 static void call_name(const struct call *c, char *text, size_t size)
 {
-	snprintf(text, size, "%.50s:%.50s/%d", c->module.text, c->name.text, c->arity);
+	if (c->sound)
+		snprintf(text, size, "%.50s:%.50s/%d", c->module.text, c->name.text, c->arity);
+	else
+		snprintf(text, size, "erlang:apply/3");
 }
 
 static int may(struct cn_functions *fs, const char *peer, cnode_term args, bool with_ref)
@@ -290,7 +304,8 @@ static int may(struct cn_functions *fs, const char *peer, cnode_term args, bool 
 	int rc = read_call(args, with_ref, &c);
 	if (rc != 0)
 		return rc;
-	rc = cn_functions_may(fs, peer, c.module.text, c.name.text, c.arity);
+	/* What apply/3 does not take is no function's: the process ends with badarg. */
+	rc = c.sound ? cn_functions_may(fs, peer, c.module.text, c.name.text, c.arity) : 0;
 	if (rc == 0)
 		return 0;
 	char name[128];
@@ -377,6 +392,8 @@ static void execution_release(void *state)
 static int execute(cnode_process *self, struct execution *e, const struct call *c, cnode_term *result)
 {
 	*result = (cnode_term){ 0 };
+	if (!c->sound)
+		return CNODE_EBADARG;
 	cn_mutex_lock(&e->functions->lock);
 	struct function *f = find(e->functions, c->module.text, c->name.text, c->arity, false);
 	cn_mutex_unlock(&e->functions->lock);
@@ -389,7 +406,7 @@ int cn_function_run(struct cn_functions *fs, cnode_process *self, const char *mo
 	*result = (cnode_term){ 0 };
 	cnode_reader r = cnode_read(args);
 	size_t arity = cnode_read_list(&r);
-	if (r.error || arity > 255)
+	if (r.error || arity > MAX_ARITY)
 		return CNODE_EBADARG;
 	cn_mutex_lock(&fs->lock);
 	struct function *f = find(fs, module, name, (int)arity, false);
@@ -403,6 +420,8 @@ static int finish_call(cnode_process *self, cnode_term ref, const struct call *c
 	const char *m = c->module.text, *f = c->name.text;
 	cnode_atom class_;
 	cnode_term reason;
+	if (!c->sound)
+		return cnode_stop(self, "{~t,error,badarg,[{erlang,apply,[~t,~t,~t],[]}]}", ref, c->m, c->f, c->args);
 	if (rc == 0)
 		return cnode_stop(self, CN_MUTANT(erpc_result_thrown) ? "{~t,throw,~t}" : "{~t,return,~t}", ref, result);
 	if (rc == CNODE_ERAISED && cnode_scan(result, "{~a,~t}", &class_, &reason) == 0) {
@@ -441,6 +460,8 @@ static int value_of(const struct call *c, int rc, cnode_term result, cnode_term 
 	const char *m = c->module.text, *f = c->name.text;
 	cnode_atom class_;
 	cnode_term reason;
+	if (!c->sound)
+		return cnode_format(value, "{badrpc,{'EXIT',{badarg,[{erlang,apply,[~t,~t,~t],[]}]}}}", c->m, c->f, c->args);
 	if (rc == 0)
 		return cnode_term_keep(result, value);
 	if (rc == CNODE_ERAISED && cnode_scan(result, "{~a,~t}", &class_, &reason) == 0) {

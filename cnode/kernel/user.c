@@ -49,7 +49,7 @@ static const char *put_call(struct request *q, const char *module, const char *f
 	if ((strcmp(function, "format") == 0 || strcmp(function, "fwrite") == 0) && cnode_scan(args, "[~t,~t]", &format, &values) == 0) {
 		good = cn_io_format(&b, format, values);
 	} else if (strcmp(function, "write") == 0 && cnode_scan(args, "[~t]", &values) == 0) {
-		char *text = cn_term_plain_text(values);
+		char *text = cn_term_text_to(values, true, CN_ANY_DEPTH);
 		good = true;
 		b.limit = 0;            /* a term's text is no larger than what it came in makes it */
 		if (text)

@@ -94,8 +94,7 @@ static void emit_one(struct cnode_process *p, struct rel *r, struct work *w)
 		break;
 	case REL_WATCH:
 		if (r->watched) {
-			struct cn_target to = { .pid = pid_of_number(procs, r->watched) };
-			drop_watched(procs, &to, p->pid, &sig.ref);
+			drop_watched(procs, pid_of_number(procs, r->watched), p->pid, &sig.ref);
 		} else if (rel_node(r) != procs->node) {
 			sig.kind = CN_SIG_DEMONITOR;
 			sig.to_name = r->about.name;

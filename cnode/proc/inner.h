@@ -45,6 +45,15 @@ struct rel {
 	uint8_t emit;                   /* enum cn_signal_kind, while it waits to be emitted */
 };
 
+/*
+ * A WATCHED by name. A peer takes it back with the name again, which may be another process's by then, or nobody's:
+ * it is found by its reference among those of the peer's node.
+ */
+struct named {
+	struct rel rel;
+	struct named *next, **at;       /* in its bucket, while it is listed; under the lock of the shard */
+};
+
 struct timer {
 	struct rel rel;                 /* REL_TIMER; msg.term is the message */
 	struct cn_heap_node node;
@@ -74,6 +83,8 @@ struct rel *rel_find_pid(struct cnode_process *p, cnode_pid pid);           /* L
 struct rel *rel_find_ref(struct cnode_process *p, enum rel_type type, const cnode_ref *ref);
 /* WATCHED: the pid belongs to the key, so that no peer can take a reference of another. */
 struct rel *rel_find_watched(struct cnode_process *p, const cnode_ref *ref, cnode_pid by);
+/* The process that the peer watches by a name, whoever has the name now. Counted; NULL: there is none on this connection. */
+struct cnode_process *rel_find_named(struct cn_procs *procs, const cnode_ref *ref, cnode_pid by, uint64_t epoch);
 /* A relation with the name copied behind it; not in any table yet. NULL: out of memory. */
 struct rel *rel_new(enum rel_type type, const char *name);
 /* Adds it to its owner's table and, if `node` is another one, to the list of that node. Under the owner's lock. 0, CNODE_ENOMEM, CNODE_ESTALE. */
@@ -98,6 +109,9 @@ struct peer {
 	struct peer *next;              /* in its bucket */
 	cnode_name name;
 	struct rel *first[NODE_LISTS], *last[NODE_LISTS];  /* by growing epoch */
+	struct named **named;           /* WATCHED by name: a hash table, or one bucket */
+	struct named *one;
+	uint32_t named_mask, named_count;
 };
 
 #define PEER_SHARDS 16
@@ -111,6 +125,7 @@ struct peer_shard {
 struct peer **peer_find(struct cn_procs *procs, cnode_name node, struct cn_mutex **lock);
 void peer_unlist(struct peer *peer, struct rel *r);
 void peer_free_if_empty(struct peer **at);
+void peer_free(struct peer *peer);
 
 /* ---- processes ---- */
 
@@ -200,6 +215,7 @@ struct cnode_process {
 	uint64_t init_ns;
 	uint32_t max_messages;          /* 0: no limit */
 	bool drops;
+	bool opened;                    /* by cn_process_open */
 	_Atomic int log_level;          /* -1: the node's */
 	cn_started_fn *started;
 	void *started_ctx;
@@ -246,7 +262,7 @@ struct cn_procs {
 	cnode_node *handle;
 	uint64_t seed;
 	_Atomic bool closed;
-	_Atomic uint32_t count, prompt_count;
+	_Atomic uint32_t count, spawned, prompt_count;
 	_Atomic uint64_t next_number;
 	_Atomic uint64_t next_ref;
 	struct cn_log_gate slow_gate, crash_gate, full_gate;
@@ -329,7 +345,7 @@ void deliver_exit(struct cn_procs *procs, cnode_pid to, cnode_pid from, cnode_te
 int deliver_exit2(struct cn_procs *procs, const struct cn_target *to, cnode_pid from, cnode_name peer, cnode_term reason,
 		  struct work *w);
 void deliver_down(struct cn_procs *procs, cnode_pid to, const cnode_ref *ref, cnode_term reason, struct work *w);
-void drop_watched(struct cn_procs *procs, const struct cn_target *to, cnode_pid by, const cnode_ref *ref);
+void drop_watched(struct cn_procs *procs, cnode_pid of, cnode_pid by, const cnode_ref *ref);
 /* What a refused spawn leaves with a parent of ours: goes without a signal. */
 void forget_link(struct cn_procs *procs, cnode_pid of, cnode_pid with);
 void forget_watch(struct cn_procs *procs, cnode_pid of, const cnode_ref *ref);

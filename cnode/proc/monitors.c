@@ -146,8 +146,7 @@ int cnode_demonitor(cnode_process *self, cnode_ref ref, unsigned flags)
 		rel_remove(self, r);
 	cn_mutex_unlock(&self->lock);
 	if (r && r->watched) {
-		struct cn_target to = { .pid = pid_of_number(self->procs, r->watched) };
-		drop_watched(self->procs, &to, self->pid, &ref);
+		drop_watched(self->procs, pid_of_number(self->procs, r->watched), self->pid, &ref);
 	} else if (r && rel_node(r) != self->procs->node) {
 		struct cn_target to = { .pid = r->about.pid, .name = r->about.name };
 		struct cn_signal sig = target_signal(CN_SIG_DEMONITOR, self->pid, &to, rel_node(r));

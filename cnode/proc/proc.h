@@ -192,6 +192,8 @@ cnode_name cn_procs_node(const struct cn_procs *procs);
 uint32_t cn_procs_creation(const struct cn_procs *procs);
 /* Processes whose state is not freed yet, dead ones too: 0 after a shutdown that is complete. */
 uint32_t cn_procs_count(const struct cn_procs *procs);
+/* Those of them that were spawned; the others (cn_process_open) end when their threads say so. */
+uint32_t cn_procs_count_spawned(const struct cn_procs *procs);
 /* max_processes of the config. */
 uint32_t cn_procs_limit(const struct cn_procs *procs);
 /* The prompt ones and the last ones among them: what cn_procs_exit_all spares. */

@@ -454,7 +454,7 @@ void cn_procs_free(struct cn_procs *procs)
 		for (size_t b = 0; b < PEER_BUCKETS; b++)
 			for (struct peer *q = procs->peers[i].buckets[b], *next; q; q = next) {
 				next = q->next;
-				cn_free(q);
+				peer_free(q);
 			}
 		cn_mutex_fini(&procs->peers[i].lock);
 	}
@@ -500,6 +500,11 @@ uint32_t cn_procs_limit(const struct cn_procs *procs)
 uint32_t cn_procs_count_prompt(const struct cn_procs *procs)
 {
 	return atomic_load(&procs->prompt_count);
+}
+
+uint32_t cn_procs_count_spawned(const struct cn_procs *procs)
+{
+	return atomic_load(&procs->spawned);
 }
 
 uint32_t cn_procs_count(const struct cn_procs *procs)

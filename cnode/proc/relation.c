@@ -70,6 +70,55 @@ struct rel *rels_pop(struct rels *t, uint32_t *from)
 	return NULL;
 }
 
+/* ---- what a node watches by name ---- */
+
+static struct named *named_of(struct rel *r)
+{
+	return r->type == REL_WATCHED && r->about.name ? CN_CONTAINER(r, struct named, rel) : NULL;
+}
+
+static void named_link(struct named **bucket, struct named *n)
+{
+	n->next = *bucket;
+	n->at = bucket;
+	if (n->next)
+		n->next->at = &n->next;
+	*bucket = n;
+}
+
+/* Four times the buckets; without memory for them the chains grow instead. */
+static void named_grow(struct peer *peer)
+{
+	uint32_t mask = peer->named_mask * 4 + 3, old_mask = peer->named_mask;
+	struct named **old = peer->named, **buckets = cn_calloc((size_t)mask + 1, sizeof *buckets);
+	if (!buckets)
+		return;
+	for (uint32_t i = 0; i <= old_mask; i++)
+		for (struct named *n = old[i], *next; n; n = next) {
+			next = n->next;
+			named_link(&buckets[n->rel.hash & mask], n);
+		}
+	if (old != &peer->one)
+		cn_free(old);
+	peer->named = buckets;
+	peer->named_mask = mask;
+}
+
+static void named_put(struct peer *peer, struct named *n)
+{
+	if (peer->named_count++ > peer->named_mask * 2)
+		named_grow(peer);
+	named_link(&peer->named[n->rel.hash & peer->named_mask], n);
+}
+
+static void named_take(struct peer *peer, struct named *n)
+{
+	*n->at = n->next;
+	if (n->next)
+		n->next->at = n->at;
+	peer->named_count--;
+}
+
 /* ---- the lists of a node ---- */
 
 static struct peer_shard *peer_shard(struct cn_procs *procs, cnode_name node)
@@ -105,6 +154,9 @@ cnode_name rel_node(const struct rel *r)
 void peer_unlist(struct peer *peer, struct rel *r)
 {
 	unsigned l = peer_list(r);
+	struct named *n = named_of(r);
+	if (n)
+		named_take(peer, n);
 	*(r->node_prev ? &r->node_prev->node_next : &peer->first[l]) = r->node_next;
 	*(r->node_next ? &r->node_next->node_prev : &peer->last[l]) = r->node_prev;
 	r->node_prev = r->node_next = NULL;
@@ -118,6 +170,13 @@ void peer_free_if_empty(struct peer **at)
 		if (peer->first[l])
 			return;
 	*at = peer->next;
+	peer_free(peer);
+}
+
+void peer_free(struct peer *peer)
+{
+	if (peer->named != &peer->one)
+		cn_free(peer->named);
 	cn_free(peer);
 }
 
@@ -133,6 +192,8 @@ static int peer_add(struct cnode_process *p, struct rel *r, cnode_name node, uin
 		rc = procs->ops->epoch(procs->ctx, node, &epoch);
 	if (rc == 0 && !peer) {
 		peer = cn_calloc(1, sizeof *peer);
+		if (peer)
+			peer->named = &peer->one;
 		rc = peer ? 0 : CNODE_ENOMEM;
 	}
 	if (rc != 0) {
@@ -150,6 +211,9 @@ static int peer_add(struct cnode_process *p, struct rel *r, cnode_name node, uin
 	r->node_next = after ? after->node_next : peer->first[l];
 	*(after ? &after->node_next : &peer->first[l]) = r;
 	*(r->node_next ? &r->node_next->node_prev : &peer->last[l]) = r;
+	struct named *n = named_of(r);
+	if (n)
+		named_put(peer, n);
 	atomic_store_explicit(&r->listed, true, memory_order_relaxed);
 	cn_mutex_unlock(lock);
 	return 0;
@@ -170,7 +234,8 @@ static void peer_remove(struct cn_procs *procs, struct rel *r)
 
 struct rel *rel_new(enum rel_type type, const char *name)
 {
-	size_t base = type == REL_TIMER ? sizeof(struct timer) : sizeof(struct rel);
+	size_t base = type == REL_TIMER ? sizeof(struct timer)
+		: type == REL_WATCHED && name ? sizeof(struct named) : sizeof(struct rel);
 	size_t size = name ? strlen(name) + 1 : 0;
 	struct rel *r = cn_malloc(base + size);
 	if (!r)
@@ -273,6 +338,24 @@ struct rel *rel_find_watched(struct cnode_process *p, const cnode_ref *ref, cnod
 		     !cnode_pid_equal(r->about.pid, by)))
 		r = r->chain;
 	return r;
+}
+
+struct cnode_process *rel_find_named(struct cn_procs *procs, const cnode_ref *ref, cnode_pid by, uint64_t epoch)
+{
+	uint64_t hash = hash_watched(procs, ref, by);
+	struct cnode_process *p = NULL;
+	struct cn_mutex *lock;
+	struct peer *peer = *peer_find(procs, by.node, &lock);
+	const struct named *n = peer ? peer->named[hash & peer->named_mask] : NULL;
+	while (n && (n->rel.hash != hash || n->rel.epoch != epoch || !cnode_ref_equal(n->rel.about.ref, *ref) ||
+		     !cnode_pid_equal(n->rel.about.pid, by)))
+		n = n->next;
+	if (n) {
+		p = n->rel.owner;
+		process_ref(p);
+	}
+	cn_mutex_unlock(lock);
+	return p;
 }
 
 bool rel_is_in(struct cnode_process *p, const struct rel *wanted, uint64_t hash, bool by_ref)

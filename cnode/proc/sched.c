@@ -181,6 +181,8 @@ void process_remains(struct cnode_process *p)
 	if (p->class->flags & (CN_PROC_PROMPT | CN_PROC_LAST))
 		atomic_fetch_sub(&procs->prompt_count, 1);
 	atomic_fetch_sub(&procs->count, 1);
+	if (!p->opened)
+		atomic_fetch_sub(&procs->spawned, 1);
 	if (procs->ops->gone)
 		procs->ops->gone(procs->ctx, p->pid, p->origin);
 	process_unref(p);

@@ -28,7 +28,7 @@ static struct rel *find_alias(struct cnode_process *p, const cnode_ref *ref)
 }
 
 /* An alias that ends with this message: true if the monitor that goes with it is a local one, still to be ended. */
-static bool use_alias(struct cnode_process *p, struct rel *r, struct cn_target *watched)
+static bool use_alias(struct cnode_process *p, struct rel *r, cnode_pid *watched)
 {
 	bool once = r->type == REL_ALIAS ? r->mode != 0 : r->mode == CN_ALIAS_REPLY;
 	if (!once || CN_MUTANT(alias_answers_twice))
@@ -45,7 +45,7 @@ static bool use_alias(struct cnode_process *p, struct rel *r, struct cn_target *
 	}
 	uint64_t number = r->watched;
 	if (number)
-		watched->pid = pid_of_number(p->procs, number);
+		*watched = pid_of_number(p->procs, number);
 	rel_free(r);
 	return number != 0;
 }
@@ -61,7 +61,7 @@ int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_te
 		return CNODE_ENOMEM;
 	}
 	bool ready = false, ended = false;
-	struct cn_target watched = { .pid = { 0 } };
+	cnode_pid watched = { 0 };
 	cnode_ref ref;
 	cn_mutex_lock(&p->lock);
 	struct rel *alias = NULL;
@@ -86,7 +86,7 @@ int deliver_message(struct cn_procs *procs, const struct cn_target *to, cnode_te
 	if (ready)
 		run_ready(p, w);
 	if (ended)
-		drop_watched(procs, &watched, p->pid, &ref);
+		drop_watched(procs, watched, p->pid, &ref);
 	process_unref(p);
 	return 0;
 }
@@ -293,9 +293,9 @@ int cn_procs_adopt_monitor(struct cn_procs *procs, cnode_pid watcher, cnode_pid 
 	return rc;
 }
 
-void drop_watched(struct cn_procs *procs, const struct cn_target *to, cnode_pid by, const cnode_ref *ref)
+/* Takes a count of p, which may be NULL. */
+static void drop_watched_of(struct cnode_process *p, cnode_pid by, const cnode_ref *ref)
 {
-	struct cnode_process *p = resolve(procs, to);
 	if (!p)
 		return;
 	cn_mutex_lock(&p->lock);
@@ -305,6 +305,11 @@ void drop_watched(struct cn_procs *procs, const struct cn_target *to, cnode_pid 
 	cn_mutex_unlock(&p->lock);
 	rel_free(r);
 	process_unref(p);
+}
+
+void drop_watched(struct cn_procs *procs, cnode_pid of, cnode_pid by, const cnode_ref *ref)
+{
+	drop_watched_of(process_find(procs, of), by, ref);
 }
 
 void forget_watch(struct cn_procs *procs, cnode_pid of, const cnode_ref *ref)
@@ -378,6 +383,15 @@ static int relate(struct cn_procs *procs, const struct cn_signal *sig)
 unref:
 	process_unref(p);
 	return rc;
+}
+
+/* Of a monitor by name: the process that had the name when it was made, which the reference tells (dist.c, orig_name_monitors). */
+static void demonitor(struct cn_procs *procs, const struct cn_signal *sig)
+{
+	struct cnode_process *p = !sig->to_name ? process_find(procs, sig->to)
+		: CN_MUTANT(demonitor_asks_the_name) ? process_find_name(procs, sig->to_name)
+		: rel_find_named(procs, &sig->ref, sig->from, sig->epoch);
+	drop_watched_of(p, sig->from, &sig->ref);
 }
 
 static int unlink_from(struct cn_procs *procs, const struct cn_signal *sig)
@@ -478,7 +492,7 @@ int cn_procs_deliver(struct cn_procs *procs, const struct cn_signal *sig)
 	case CN_SIG_DEMONITOR:
 		if (CN_MUTANT(demonitor_ignored))
 			break;
-		drop_watched(procs, &to, sig->from, &sig->ref);
+		demonitor(procs, sig);
 		break;
 	case CN_SIG_DOWN:
 		down(procs, sig->to, &sig->ref, sig->node, sig->term, &w);

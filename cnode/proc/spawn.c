@@ -119,6 +119,8 @@ static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool
 	if (spec->name && name_check(spec->name) != 0)
 		return CNODE_EBADNAME;
 	int rc = CNODE_ESYSLIMIT;
+	if (!own_thread)
+		atomic_fetch_add(&procs->spawned, 1);
 	if (atomic_fetch_add(&procs->count, 1) >= procs->max_processes)
 		goto undo_count;
 	rc = CNODE_ENOMEM;
@@ -140,6 +142,7 @@ static int make(struct cn_procs *procs, const struct cn_process_spec *spec, bool
 	p->init_ns = spec->init_ns;
 	p->max_messages = spec->max_messages;
 	p->drops = spec->drops;
+	p->opened = own_thread;
 	atomic_init(&p->log_level, spec->log_level ? (int)*spec->log_level : -1);
 	p->start_by = CN_NEVER;
 	p->holds = spec->held;
@@ -187,6 +190,8 @@ undo_process:
 	process_unref(p);
 undo_count:
 	atomic_fetch_sub(&procs->count, 1);
+	if (!own_thread)
+		atomic_fetch_sub(&procs->spawned, 1);
 	return rc;
 }
 

@@ -2,8 +2,6 @@
 /* Integers of more than 64 bits, from and to text. Magnitudes are little endian, as on the wire. */
 #include "cnode/term/text.h"
 
-#include <stdio.h>
-
 /* Digits of a base that is no power of two: reading them takes time that grows with the square. */
 #define MAX_DIGITS 20000u
 
@@ -86,45 +84,96 @@ int cn_big_parse(const char *digits, size_t size, unsigned base, struct cn_buf *
 	return rc;
 }
 
-static void print_hex(const uint8_t *magnitude, size_t size,
-		      void (*put)(void *, const char *, size_t), void *to)
+/* The digits of one 32-bit part, at least `least` of them, to the end of text; where they begin. */
+static char *part_digits(char *end, uint32_t part, unsigned base, bool upper, unsigned least)
 {
-	char text[3];
-	put(to, "16#", 3);
-	for (size_t i = size; i; i--) {
-		int n = snprintf(text, sizeof text, i == size ? "%X" : "%02X", magnitude[i - 1]);
-		put(to, text, (size_t)n);
+	for (unsigned n = 0; n < least || part; n++, part /= base) {
+		unsigned d = part % base;
+		*--end = (char)(d < 10 ? '0' + d : (upper ? 'A' : 'a') + d - 10);
+	}
+	return end;
+}
+
+/* In a base that is a power of two: its digits are bits beside each other. */
+static void print_bits(const uint8_t *magnitude, size_t size, unsigned base, bool upper, cn_big_put *put, void *to)
+{
+	unsigned width = (unsigned)__builtin_ctz(base);
+	size_t bits = size * 8 - ((unsigned)__builtin_clz(magnitude[size - 1]) - 24);
+	char text[64], *at = text;
+	for (size_t i = (bits + width - 1) / width; i; i--) {
+		size_t bit = (i - 1) * width, byte = bit / 8;
+		unsigned two = magnitude[byte] | (byte + 1 < size ? (unsigned)magnitude[byte + 1] << 8 : 0);
+		part_digits(at + 1, two >> bit % 8 & (base - 1), base, upper, 1);
+		if (++at == text + sizeof text || i == 1) {
+			put(to, text, (size_t)(at - text));
+			at = text;
+		}
 	}
 }
 
-void cn_big_print(const uint8_t *magnitude, size_t size, void (*put)(void *, const char *, size_t),
-		  void *to)
+void cn_big_print(const uint8_t *magnitude, size_t size, unsigned base, bool upper, cn_big_put *put, void *to)
 {
-	/* 10^9 per division: 4,096 bytes have at most 9,865 digits. */
-	uint32_t words[CN_BIG_DECIMAL / 4] = { 0 };
-	uint32_t parts[CN_BIG_DECIMAL / 4 * 33 / 29 + 2];
+	/* Several digits per division, at least 27 bits: 24^6 is the least power that the next one does not fit behind. */
+	uint32_t words[CN_BIG_SLOW / 4] = { 0 };
+	uint32_t parts[CN_BIG_SLOW / 4 * 32 / 27 + 2];
 	size_t count = 0;
-	char text[10];
+	char text[32];
 
-	if (size > CN_BIG_DECIMAL) {
-		print_hex(magnitude, size, put, to);
+	if ((base & (base - 1)) == 0) {
+		print_bits(magnitude, size, base, upper, put, to);
 		return;
 	}
+	if (size > CN_BIG_SLOW) {
+		put(to, "16#", 3);
+		print_bits(magnitude, size, 16, true, put, to);
+		return;
+	}
+	uint32_t factor = base;
+	unsigned width = 1;
+	for (; factor <= UINT32_MAX / base; factor *= base)
+		width++;
 	for (size_t i = 0; i < size; i++)
 		words[i / 4] |= (uint32_t)magnitude[i] << i % 4 * 8;
 	for (size_t used = (size + 3) / 4; used;) {
 		uint64_t rest = 0;
 		for (size_t i = used; i; i--) {
 			rest = rest << 32 | words[i - 1];
-			words[i - 1] = (uint32_t)(rest / 1000000000u);
-			rest %= 1000000000u;
+			words[i - 1] = (uint32_t)(rest / factor);
+			rest %= factor;
 		}
 		parts[count++] = (uint32_t)rest;
 		while (used && words[used - 1] == 0)
 			used--;
 	}
 	for (size_t i = count; i; i--) {
-		int n = snprintf(text, sizeof text, i == count ? "%u" : "%09u", parts[i - 1]);
-		put(to, text, (size_t)n);
+		char *first = part_digits(text + sizeof text, parts[i - 1], base, upper, i == count ? 1 : width);
+		put(to, first, (size_t)(text + sizeof text - first));
 	}
+}
+
+static void put_buf(void *to, const char *text, size_t size)
+{
+	cn_put(to, text, size);
+}
+
+int cn_term_digits(struct cn_buf *out, cnode_term term, unsigned base, bool upper, bool *negative)
+{
+	if (cnode_term_type(term) != CNODE_TYPE_INTEGER)
+		return CNODE_EBADARG;
+	struct cn_int i = cn_int_at(cn_real(term.bytes_));
+	uint8_t few[8];
+	*negative = i.negative;
+	if (i.big) {
+		cn_big_print(i.digits, i.size, base, upper, put_buf, out);
+		return 0;
+	}
+	if (i.magnitude == 0) {
+		cn_put_u8(out, '0');
+		return 0;
+	}
+	size_t size = 0;
+	for (uint64_t m = i.magnitude; m; m >>= 8)
+		few[size++] = (uint8_t)m;
+	cn_big_print(few, size, base, upper, put_buf, out);
+	return 0;
 }

@@ -18,7 +18,14 @@ struct out {
 	const struct cn_atoms *atoms;
 	bool brief;                 /* what does not fit is not looked at */
 	bool plain;                 /* numbers where text could stand, as ~w */
+	uint32_t depth;             /* of the term that comes next; CN_ANY_DEPTH: no limit */
 };
+
+/* Each element of a compound is one deeper than the one before it. */
+static inline uint32_t deeper(uint32_t depth)
+{
+	return depth == CN_ANY_DEPTH ? depth : depth - 1;
+}
 
 /* Nothing more is wanted: where a term ends does not matter any longer, either. */
 static inline bool is_full(const struct out *o)
@@ -164,10 +171,10 @@ static __attribute__((noinline)) void put_number(struct out *o, const uint8_t *p
 		 * Of a huge one only the first digits: they are hexadecimal, each byte stands for
 		 * itself.
 		 */
-		size_t skip = o->brief && i.size > CN_BIG_DECIMAL + o->room
-				      ? i.size - CN_BIG_DECIMAL - o->room
+		size_t skip = o->brief && i.size > CN_BIG_SLOW + o->room
+				      ? i.size - CN_BIG_SLOW - o->room
 				      : 0;
-		cn_big_print(i.digits + skip, i.size - skip, put_piece, o);
+		cn_big_print(i.digits + skip, i.size - skip, 10, false, put_piece, o);
 	}
 	else
 		put_format(o, "%llu", (unsigned long long)i.magnitude);
@@ -193,6 +200,35 @@ static enum { AS_BYTES, AS_LATIN1, AS_UTF8 } text_of(const uint8_t *bytes, size_
 	return size ? AS_LATIN1 : AS_BYTES;
 }
 
+/*
+ * The same within a depth, which four bytes of text each go by: *size is how many are shown. Text that ends behind at least
+ * as many characters as the depth lets through is shown so far (io_lib_pretty.erl, printable_bin0).
+ */
+static int text_within(const struct out *o, const uint8_t *bytes, size_t *size)
+{
+	size_t whole = *size, room = o->depth == CN_ANY_DEPTH ? whole : (size_t)(o->depth - 1) * 4, at = 0;
+	if (room == 0)
+		return AS_BYTES;
+	if (whole <= room) {
+		int as = text_of(bytes, whole);
+		if (as != AS_BYTES || o->depth == CN_ANY_DEPTH)
+			return as;
+		room = whole;
+	}
+	bool utf8 = cn_utf8_length(bytes, whole) != SIZE_MAX;
+	while (at < room) {
+		uint32_t c = bytes[at];
+		size_t next = at + (utf8 ? cn_utf8_get(bytes + at, &c) : 1);
+		if (next > room || !is_printable(c))
+			break;
+		at = next;
+	}
+	if (at < o->depth - 1)
+		return AS_BYTES;
+	*size = at;
+	return utf8 && cn_utf8_length(bytes, at) != at ? AS_UTF8 : AS_LATIN1;
+}
+
 static __attribute__((noinline)) void put_binary(struct out *o, const uint8_t *p)
 {
 	struct cn_bits bits = cn_bits_at(p);
@@ -203,24 +239,33 @@ static __attribute__((noinline)) void put_binary(struct out *o, const uint8_t *p
 			bits.size--;
 		bits.last = 8;
 	}
-	int as = bits.last == 8 && !o->plain ? text_of(bits.bytes, bits.size) : AS_BYTES;
+	size_t shown = bits.size;
+	int as = bits.last == 8 && !o->plain ? text_within(o, bits.bytes, &shown) : AS_BYTES;
 	put(o, "<<", 2);
 	if (as == AS_BYTES) {
-		for (size_t i = 0; i < bits.size && !is_full(o); i++) {
+		uint32_t depth = o->depth;
+		for (size_t i = 0; i < bits.size && !is_full(o); i++, depth = deeper(depth)) {
 			bool part = i + 1 == bits.size && bits.last != 8;
-			put_format(o, i ? ",%u" : "%u",
-				   part ? bits.bytes[i] >> (8 - bits.last) : bits.bytes[i]);
+			if (i)
+				put(o, ",", 1);
+			if (depth == 1) {
+				put(o, "...", 3);
+				break;
+			}
+			put_format(o, "%u", part ? bits.bytes[i] >> (8 - bits.last) : bits.bytes[i]);
 			if (part)
 				put_format(o, ":%u", bits.last);
 		}
 	} else {
 		put(o, "\"", 1);
-		for (const uint8_t *q = bits.bytes, *end = q + bits.size; q < end && !is_full(o);) {
+		for (const uint8_t *q = bits.bytes, *end = q + shown; q < end && !is_full(o);) {
 			uint32_t c = *q;
 			q += as == AS_UTF8 ? cn_utf8_get(q, &c) : 1;
 			put_char(o, c, '"');
 		}
 		put_string(o, as == AS_UTF8 ? "\"/utf8" : "\"");
+		if (shown < bits.size)
+			put(o, "...", 3);
 	}
 	put(o, ">>", 2);
 }
@@ -308,17 +353,45 @@ static __attribute__((noinline)) bool put_charlist(struct out *o, const uint8_t 
 
 static const uint8_t *put_term(struct out *o, const uint8_t *p);
 
+/* The rest of a compound, which begins at p and is so many terms, is not shown. Where it ends. */
+static const uint8_t *cut(struct out *o, const uint8_t *p, uint64_t terms, const char *text, uint32_t depth)
+{
+	put_string(o, text);
+	o->depth = depth;
+	return cn_skip_terms(p, terms);
+}
+
+static bool is_compound(const struct cn_head *h)
+{
+	return h->type == CNODE_TYPE_LIST || ((h->type == CNODE_TYPE_TUPLE || h->type == CNODE_TYPE_MAP) && h->count > 0);
+}
+
+/* What stands for a compound that is too deep. */
+static __attribute__((noinline)) const uint8_t *put_depth(struct out *o, const uint8_t *p, enum cnode_type type)
+{
+	const char *text = o->depth == 0 ? "..."
+		: type == CNODE_TYPE_LIST ? "[...]"
+		: type == CNODE_TYPE_TUPLE ? "{...}"
+		: type == CNODE_TYPE_MAP && o->plain ? "#{}" : "#{...}";
+	return cut(o, p, 1, text, o->depth);
+}
+
 static const uint8_t *put_list(struct out *o, const uint8_t *p)
 {
 	struct cn_list l;
 	const uint8_t *item, *end;
+	uint32_t depth = o->depth;
 	if (!o->plain && put_charlist(o, p, &end))
 		return end;
 	put(o, "[", 1);
 	cn_list_init(&l, p);
 	for (bool first = true; (item = cn_list_peek(&l)); first = false) {
+		if (!first && o->depth == 1)
+			return l.string ? cut(o, l.at + l.left, 0, "|...]", depth)
+					: cut(o, l.at, l.left + 1, "|...]", depth);
 		if (!first)
 			put(o, ",", 1);
+		o->depth = deeper(o->depth);
 		const uint8_t *next = put_term(o, item);
 		if (is_full(o))
 			return p;
@@ -326,9 +399,13 @@ static const uint8_t *put_list(struct out *o, const uint8_t *p)
 	}
 	end = l.string ? l.at : l.at + 1;
 	if (!l.string && *l.at != CN_NIL) {
+		if (o->depth == 1)
+			return cut(o, l.at, 1, "|...]", depth);
 		put(o, "|", 1);
+		o->depth = deeper(o->depth);
 		end = put_term(o, l.at);
 	}
+	o->depth = depth;
 	put(o, "]", 1);
 	return end;
 }
@@ -347,6 +424,8 @@ static const uint8_t *put_record(struct out *o, const uint8_t *p)
 	if (is_full(o))
 		return p;
 	const uint8_t *value = cn_skip_terms(name, count);
+	uint32_t depth = o->depth;
+	o->depth = deeper(depth);
 	for (uint32_t i = 0; i < count && !is_full(o); i++) {
 		if (i)
 			put(o, ",", 1);
@@ -355,6 +434,7 @@ static const uint8_t *put_record(struct out *o, const uint8_t *p)
 		value = put_term(o, value);
 		name += cn_atom_size(name);
 	}
+	o->depth = depth;
 	put(o, "}", 1);
 	return value;
 }
@@ -365,6 +445,9 @@ static const uint8_t *put_term(struct out *o, const uint8_t *p)
 	p = cn_real(p);
 	struct cn_head h = cn_head_at(p);
 	const uint8_t *q = p + h.size;
+	uint32_t depth;
+	if (o->depth == 0 || (o->depth == 1 && is_compound(&h)))
+		return put_depth(o, p, h.type);
 	switch (h.type) {
 	case CNODE_TYPE_INTEGER:
 	case CNODE_TYPE_FLOAT:
@@ -387,22 +470,34 @@ static const uint8_t *put_term(struct out *o, const uint8_t *p)
 	case CNODE_TYPE_FUN:
 		return put_fun(o, p);
 	case CNODE_TYPE_TUPLE:
+		depth = o->depth;
 		put(o, "{", 1);
 		for (uint64_t i = 0; i < h.count && !is_full(o); i++) {
+			if (i && o->depth == 1)
+				return cut(o, q, h.count - i, ",...}", depth);
 			if (i)
 				put(o, ",", 1);
+			o->depth = deeper(o->depth);
 			q = put_term(o, q);
 		}
+		o->depth = depth;
 		put(o, "}", 1);
 		return q;
 	case CNODE_TYPE_MAP:
+		/* All pairs have the same depth; how many there are of them goes by it, too. */
+		depth = o->depth;
+		o->depth = deeper(depth);
 		put_string(o, "#{");
 		for (uint64_t i = 0; i < h.count && !is_full(o); i++) {
+			if (i && i % 2 == 0 && i / 2 + 1 == depth)
+				return cut(o, q, h.count - i, ",...}", depth);
 			if (i)
 				put_string(o, i % 2 ? " => " : ",");
 			q = put_term(o, q);
 		}
-		put(o, "}", 1);
+		o->depth = depth;
+		/* ~W does not look whether there are more. */
+		put_string(o, o->plain && h.count / 2 + 1 == depth && h.count ? ",...}" : "}");
 		return q;
 	default:
 		put_id(o, p, h.type);
@@ -412,7 +507,7 @@ static const uint8_t *put_term(struct out *o, const uint8_t *p)
 
 size_t cn_term_brief(cnode_term term, char *text, size_t size)
 {
-	struct out o = { text, size ? size - 1 : 0, 0, term.atoms_, true, false };
+	struct out o = { text, size ? size - 1 : 0, 0, term.atoms_, true, false, CN_ANY_DEPTH };
 	if (size < 8)
 		return cnode_term_print((cnode_term){ 0 }, text, size);
 	if (!cn_term_is_none(term))
@@ -429,9 +524,9 @@ size_t cn_term_brief(cnode_term term, char *text, size_t size)
 	return at + 3;
 }
 
-static size_t print(cnode_term term, char *text, size_t size, bool plain)
+static size_t print(cnode_term term, char *text, size_t size, bool plain, uint32_t depth)
 {
-	struct out o = { text, size ? size - 1 : 0, 0, term.atoms_, false, plain };
+	struct out o = { text, size ? size - 1 : 0, 0, term.atoms_, false, plain, depth };
 	if (!cn_term_is_none(term))
 		put_term(&o, term.bytes_);
 	if (size)
@@ -441,27 +536,22 @@ static size_t print(cnode_term term, char *text, size_t size, bool plain)
 
 size_t cnode_term_print(cnode_term term, char *text, size_t size)
 {
-	return print(term, text, size, false);
+	return print(term, text, size, false, CN_ANY_DEPTH);
 }
 
-static char *text_as(cnode_term term, bool plain)
+char *cn_term_text_to(cnode_term term, bool plain, uint32_t depth)
 {
 	char small[256];
-	size_t size = print(term, small, sizeof small, plain);
+	size_t size = print(term, small, sizeof small, plain, depth);
 	if (size < sizeof small)
 		return cn_strndup(small, size);
 	char *text = cn_malloc(size + 1);
 	if (text)
-		print(term, text, size + 1, plain);
+		print(term, text, size + 1, plain, depth);
 	return text;
 }
 
 char *cnode_term_text(cnode_term term)
 {
-	return text_as(term, false);
-}
-
-char *cn_term_plain_text(cnode_term term)
-{
-	return text_as(term, true);
+	return cn_term_text_to(term, false, CN_ANY_DEPTH);
 }

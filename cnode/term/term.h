@@ -220,8 +220,17 @@ const char *cn_term_atom(cnode_term t, size_t *size);
  * Returns the bytes written.
  */
 size_t cn_term_brief(cnode_term t, char *text, size_t size);
-/* As cnode_term_text, but lists and binaries are never shown as text: io_lib's ~tw. */
-char *cn_term_plain_text(cnode_term term);
+/*
+ * As cnode_term_text, to a depth: io_lib's ~P, where what lies deeper or further behind is "..."; `plain`: its ~W, lists and
+ * binaries are never shown as text.
+ */
+#define CN_ANY_DEPTH UINT32_MAX
+char *cn_term_text_to(cnode_term term, bool plain, uint32_t depth);
+/*
+ * The digits of an integer of any size in a base of 2 to 36, without a sign: io_lib's ~.16b. Beyond 4096 bytes, in a base
+ * that is no power of two, it is 16#…, as in cnode_term_text. 0, CNODE_EBADARG: no integer. out->err: CNODE_ENOMEM.
+ */
+int cn_term_digits(struct cn_buf *out, cnode_term term, unsigned base, bool upper, bool *negative);
 /*
  * Unpacks; CNODE_EBADARG if it is none, CNODE_EBADNAME if its node is not name@host, CNODE_ENOMEM.
  */

@@ -44,11 +44,11 @@ bool cn_text_word(struct cn_text *t, const char **name, size_t *size);
  */
 int cn_big_parse(const char *digits, size_t size, unsigned base, struct cn_buf *magnitude);
 /*
- * A magnitude of more than 64 bits as text: decimal, or 16#… when it has more than CN_BIG_DECIMAL
- * bytes, because decimal takes time that grows with the square. Calls put with pieces of text.
+ * A magnitude other than 0 as digits of a base (2..36); 16#… when it has more than CN_BIG_SLOW bytes and the base
+ * is no power of two, because that takes time that grows with the square. Calls put with pieces of text.
  */
-#define CN_BIG_DECIMAL 4096u
-void cn_big_print(const uint8_t *magnitude, size_t size,
-		  void (*put)(void *to, const char *text, size_t size), void *to);
+#define CN_BIG_SLOW 4096u
+typedef void cn_big_put(void *to, const char *text, size_t size);
+void cn_big_print(const uint8_t *magnitude, size_t size, unsigned base, bool upper, cn_big_put *put, void *to);
 
 #endif

@@ -175,6 +175,7 @@ user_formats(T) ->
      [{"~w ~p ~W ~P", ["ab", "ab", "abcdef", 3, "abcdef", 3]}, {"~s ~ts ~10s ~-10s| ~5.2s ~5.2.*s", ["a", [8364], "b", c, <<"def">>, $x, "ghi"]},
       {"~c ~3c ~tc", [$a, $b, 8364]}, {"~b ~B ~8b ~.16b ~.16B ~8.16.0b", [1, -2, 3, 255, 255, 255]}, {"~.16# ~.16+", [255, 255]},
       {"~x ~X", [17, "0x", 255, "16#"]}, {"~f ~.2f ~e ~g ~10.3f", [1.5, 2.25, 3.5, 4.5, 5.125]}, {"~i~~~3~~2n", [ignored]},
+      {"~.16b ~.36B ~.7x ~.2#", [1 bsl 80, -(1 bsl 80), 1 bsl 80, "0", 1 bsl 64]}, {"~W ~P", [{a, #{b => [c, d]}}, -1, [<<"abcdefgh">>, {x, y}], 0]},
       {"~*s ~-*s|", [5, "a", 5, "b"]}, {"~tp ~tw ~0p", ["abc", 'atom here', #{a => [1, 2.0]}]}, {<<"binary ~p">>, [self()]}]].
 
 user_write(T) ->
@@ -186,7 +187,7 @@ user_bad_format(T) ->
          {error, badarg} -> ok;
          {error, format} -> ok;
          Other -> cf:fail("~p with ~p gave ~p", [F, A, Other])
-     end || {F, A} <- [{"~p ~p~n", [1]}, {"~p~n", [1, 2]}, {"~b~n", [atom]}, {"~c~n", [x]}]],
+     end || {F, A} <- [{"~p ~p~n", [1]}, {"~p~n", [1, 2]}, {"~b~n", [atom]}, {"~c~n", [x]}, {"~P~n", [a, b]}]],
     cf:same(ok, io:put_chars(at(T), "still there\n")).
 
 request(T, Request) ->

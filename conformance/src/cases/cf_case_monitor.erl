@@ -44,6 +44,8 @@ cases() ->
       {'monitor.wire_ref_5_words', "a reference of five words is echoed", ?WIRE, [], [raw, {from, 24}], fun(T) -> wire_ref(T, 5) end},
       {'monitor.wire_once', "two ends, one DOWN: nothing more comes after it", ?WIRE, [], [raw], fun wire_once/1},
       {'monitor.wire_demonitor', "after DEMONITOR_P the end sends nothing", ?WIRE, [], [raw], fun wire_demonitor/1},
+      {'monitor.wire_demonitor_name_gone', "DEMONITOR_P by a name that nobody has any more ends the monitor", ?WIRE, [register], [raw], fun wire_demonitor_name_gone/1},
+      {'monitor.wire_demonitor_name_moved', "DEMONITOR_P by a name that another process has now ends the monitor of the one that had it", ?WIRE, [register], [raw], fun wire_demonitor_name_moved/1},
       {'monitor.wire_exit_21', "MONITOR_P_EXIT (21) is understood although EXIT_PAYLOAD was negotiated", "dist.c hopeful data", [], [raw], fun(T) -> wire_exit(T, fun(Me, P, R) -> {{21, Me, P, R, why}, none} end) end},
       {'monitor.wire_exit_28', "PAYLOAD_MONITOR_P_EXIT (28) is understood", ?WIRE, [], [raw], fun(T) -> wire_exit(T, fun(Me, P, R) -> {{28, Me, P, R}, why} end) end},
       {'monitor.wire_exit_from_third', "a DOWN by name counts from the node that was monitored only (OTP believes any node)", ?WIRE, [], [raw, {otp_fails, [23, 25, 27, 29]}], fun wire_exit_from_third/1},
@@ -233,6 +235,23 @@ wire_demonitor(T) ->
     cf_fake:send(C, {19, Me, P, Ref}),
     cf_fake:send(C, {20, Me, P, Ref}),
     cf_fake:call(C, P, exit, [bye]),
+    cf_fake:fence(C),
+    cf:same([], downs(C, Ref)).
+
+wire_demonitor_name_gone(T) -> demonitor_name(T, fun(_, _) -> ok end).
+wire_demonitor_name_moved(T) ->
+    demonitor_name(T, fun(C, Name) -> Q = cf_fake:call(C, spawn, []), true = cf_fake:call(C, Q, register, [Name]) end).
+
+demonitor_name(T, Then) ->
+    {C, P, Me} = pair(T), Ref = cf_fake:ref(C), Kept = cf_fake:ref(C), Name = cf:unique("name"),
+    true = cf_fake:call(C, P, register, [Name]),
+    cf_fake:send(C, {19, Me, Name, Ref}),
+    cf_fake:send(C, {19, Me, Name, Kept}),
+    true = cf_fake:call(C, P, unregister, [Name]),
+    Then(C, Name),
+    cf_fake:send(C, {20, Me, Name, Ref}),
+    cf_fake:call(C, P, exit, [bye]),
+    cf:same({Name, Me, bye}, down(C, Kept)),
     cf_fake:fence(C),
     cf:same([], downs(C, Ref)).
 

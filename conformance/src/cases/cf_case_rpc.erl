@@ -30,6 +30,11 @@ cases() ->
       {'erpc.noconnection', "erpc:call to a node that has gone: {erpc, noconnection}", ?ERPC, [erpc], [raw, fresh], fun enoconnection/1},
       {'erpc.wire', "reply with monitor, then DOWN with {ResRef, return, Value}", ?ERPC, [erpc], [raw], fun wire/1},
       {'erpc.wire_cast', "execute_cast is answered by a reply too", ?ERPC, [erpc], [raw], fun wire_cast/1},
+      {'rpc.no_list', "what apply/3 does not take (arguments that are no proper list, or no atoms) is badarg of erlang:apply/3", ?RPC, [rpc], [?ALL], fun no_list/1},
+      {'erpc.no_list', "the same for erpc:call, and an erpc:cast of it does no harm", ?ERPC, [erpc], [], fun eno_list/1},
+      {'rex.no_list', "the same for all calls that rex takes", "rpc.erl", [rex, rpc], [], fun rex_no_list/1},
+      {'erpc.wire_no_list', "the same for a request that no erpc.erl would make", ?ERPC, [erpc], [raw], fun wire_no_list/1},
+      {'erpc.too_many', "a function of 256 arguments is undef", ?ERPC, [rpc, erpc], [], fun too_many/1},
       {'rpc.out', "its rpc:call here gives the value", ?RPC, [rpc_out], [?ALL], fun out/1},
       {'rpc.out_undef', "its rpc:call of an unknown function here: {badrpc, {'EXIT', {undef, _}}}", ?RPC, [rpc_out], [], fun out_undef/1},
       {'rpc.out_nodedown', "its rpc:call to a node that is not there: {badrpc, nodedown}", ?RPC, [rpc_out], [], fun out_nodedown/1},
@@ -102,12 +107,53 @@ ecast(#{nut := Nut} = T) -> ok = erpc:cast(Nut, erlang, node, []), cf_live:fence
 enoconnection(T) -> N = gone(T), {error, {erpc, noconnection}} = caught(fun() -> erpc:call(N, erlang, node, []) end).
 
 wire(T) ->
-    C = cf_fake:dial(T, #{}), Me = cf_fake:pid(C), Req = cf_fake:ref(C), Res = cf_fake:ref(C),
-    cf_fake:send(C, {29, Req, Me, Me, {erpc, execute_call, 4}, [monitor]}, [Res, erlang, node, []]),
+    C = cf_fake:dial(T, #{}),
+    cf:same({return, maps:get(nut, T)}, executed(C, erlang, node, [])).
+
+executed(C, M, Fun, A) ->
+    Me = cf_fake:pid(C), Req = cf_fake:ref(C), Res = cf_fake:ref(C),
+    cf_fake:send(C, {29, Req, Me, Me, {erpc, execute_call, 4}, [monitor]}, [Res, M, Fun, A]),
     P = cf_fake:take(C, fun({signal, {31, R, To, 2, X}, none, _}) when R =:= Req, To =:= Me -> X end),
     Why = cf_fake:take(C, fun({signal, {21, F, To, R, W}, _, _}) when F =:= P, To =:= Me, R =:= Req -> W;
                              ({signal, {28, F, To, R}, W, _}) when F =:= P, To =:= Me, R =:= Req -> W end),
-    cf:same({Res, return, maps:get(nut, T)}, Why).
+    case Why of
+        {Res, return, Value} -> {return, Value};
+        {Res, error, Reason, Stack} -> {Reason, Stack};
+        _ -> cf:fail("it ended with ~p", [Why])
+    end.
+
+%% OTP has more to say of the place since 24: {error_info, _}.
+of_apply({badarg, [{erlang, apply, A, _} | _]}) -> A.
+of_apply_exit({badrpc, {'EXIT', Why}}) -> of_apply(Why).
+
+no_list(#{nut := Nut}) ->
+    A = [conformance | x], cf:same([erlang, whereis, A], of_apply_exit(rpc:call(Nut, erlang, whereis, A))).
+
+eno_list(#{nut := Nut} = T) ->
+    A = [[a | b] | c], ok = erpc:cast(Nut, erlang, whereis, A),
+    {error, {exception, Why, Stack}} = caught(fun() -> erpc:call(Nut, erlang, whereis, A, cf:ms(8000)) end),
+    cf:same([erlang, whereis, A], of_apply({Why, Stack})),
+    cf_live:fence(T).
+
+rex_no_list(#{nut := Nut}) ->
+    [begin
+         cf:same([M, F, A], of_apply_exit(gen_server:call({rex, Nut}, {Op, M, F, A, group_leader()}, cf:ms(8000)))),
+         {rex, Nut} ! {self(), {call, M, F, A, group_leader()}},
+         cf:same([M, F, A], of_apply_exit(receive {rex, R} -> R after cf:ms(8000) -> none end))
+     end || Op <- [call, block_call],
+            {M, F, A} <- [{erlang, whereis, [conformance | x]}, {erlang, node, none}, {17, node, []}, {erlang, {node}, []}]].
+
+wire_no_list(T) ->
+    C = cf_fake:dial(T, #{}),
+    [cf:same([M, F, A], of_apply(executed(C, M, F, A)))
+     || {M, F, A} <- [{erlang, whereis, [conformance | x]}, {erlang, node, none}, {17, node, []}]],
+    %% A list may come in two parts, and counts as one.
+    {undef, [{erlang, whereis, [1, 2], _} | _]} = executed(C, erlang, whereis, {'$raw', <<108, 1:32, 97, 1, 108, 1:32, 97, 2, 106>>}).
+
+too_many(#{nut := Nut}) ->
+    A = lists:duplicate(256, a),
+    {badrpc, {'EXIT', {undef, [{erlang, whereis, A, _} | _]}}} = rpc:call(Nut, erlang, whereis, A),
+    {error, {exception, undef, [{erlang, whereis, A, _} | _]}} = caught(fun() -> erpc:call(Nut, erlang, whereis, A, cf:ms(8000)) end).
 
 wire_cast(T) ->
     C = cf_fake:dial(T, #{}), Me = cf_fake:pid(C), Req = cf_fake:ref(C),
