@@ -273,6 +273,7 @@ static int rules_extend(const struct cn_access_rules *old, bool allow, const cha
 
 void cn_access_init(struct cn_access *a)
 {
+	cn_mutex_init(&a->changing);
 	cn_mutex_init(&a->lock);
 	a->partial = false;
 	a->rules = NULL;
@@ -289,15 +290,18 @@ void cn_access_fini(struct cn_access *a)
 	rules_free(a->rules);
 	a->rules = NULL;
 	cn_mutex_fini(&a->lock);
+	cn_mutex_fini(&a->changing);
 }
 
 void cn_access_swap(struct cn_access *a, struct cn_access *b)
 {
+	cn_mutex_lock(&a->changing);
 	cn_mutex_lock(&a->lock);
 	struct cn_access_rules *rules = a->rules;
 	a->rules = b->rules;
 	b->rules = rules;
 	cn_mutex_unlock(&a->lock);
+	cn_mutex_unlock(&a->changing);
 }
 
 enum cn_access_answer cn_access_ask(struct cn_access *a, const char *node)
@@ -322,22 +326,24 @@ static int change(struct cn_access *a, bool from_nothing, bool allow, const char
 	int rc = cn_access_check(who, NULL);
 	if (rc != 0)
 		return rc;
-	struct cn_access_rules *made, *old = NULL, *nobody = NULL;
+	struct cn_access_rules *made, *nobody = NULL;
 	/* A partial list that is set says of all the others that they may not. */
 	if (from_nothing && a->partial && (rc = rules_extend(NULL, false, "*", true, &nobody)) != 0)
 		return rc;
-	cn_mutex_lock(&a->lock);
+	cn_mutex_lock(&a->changing);
 	rc = rules_extend(from_nothing ? nobody : a->rules, allow, who, a->partial, &made);
 	if (rc == 0 && made->count > CNODE_ACCESS_ENTRIES_MAX) {
 		rules_free(made);
 		rc = CNODE_EBADARG;
 	}
 	if (rc == 0) {
-		old = a->rules;
+		struct cn_access_rules *old = a->rules;
+		cn_mutex_lock(&a->lock);
 		a->rules = made;
+		cn_mutex_unlock(&a->lock);
+		rules_free(old);
 	}
-	cn_mutex_unlock(&a->lock);
-	rules_free(old);
+	cn_mutex_unlock(&a->changing);
 	rules_free(nobody);
 	return rc;
 }

@@ -53,9 +53,10 @@ struct cn_access_rules {
 };
 
 struct cn_access {
-	struct cn_mutex lock;
+	struct cn_mutex changing;           /* of whoever makes new rules of the old ones: who asks does not wait for that */
+	struct cn_mutex lock;               /* taken behind it */
 	bool partial;                       /* constant: without a rule it says nothing, instead of no */
-	struct cn_access_rules *rules;      /* replaced whole; NULL: nobody */
+	struct cn_access_rules *rules;      /* replaced whole, under both; NULL: nobody */
 };
 
 /* An empty list: nobody may. */
