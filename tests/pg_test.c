@@ -532,6 +532,43 @@ START_TEST(a_monitor_tells_of_every_change_after_the_list_it_gave)
 }
 END_TEST
 
+/* Each had a look at all the others, for each change here and for each that ended. */
+START_TEST(twenty_thousand_groups_are_watched_by_as_many)
+{
+	enum { MANY = 20000 };
+	static struct cnode_process *p[MANY];
+	static cnode_ref ref[MANY];
+	cnode_term g;
+	for (int i = 0; i < MANY; i++)
+		p[i] = hand(NULL);
+	double begin = tap_cpu_seconds();
+	for (int i = 0; i < MANY; i++) {
+		ck_assert_int_eq(cnode_format(&g, "{group,~i}", i), 0);
+		ck_assert_int_eq(cn_pg_monitor(P, p[i], "sc", g, &ref[i], NULL), 0);
+		cnode_pid pid = cnode_self(A);
+		if (i % 2)
+			run();
+		ck_assert_int_eq(cn_pg_join(P, "sc", &pid, 1, g), 0);
+		cnode_term_drop(g);
+		if (i % 3)
+			run();
+	}
+	run();
+	ck_assert_str_eq(heard(p[5]), "join {group,5} [<me@h.1.0>]");
+	/* The first half in the order in which they came, the second by their end. */
+	for (int i = 0; i < MANY / 2; i++)
+		ck_assert_int_eq(cn_pg_demonitor(P, p[i], "sc", ref[i]), 0);
+	run();
+	for (int i = 0; i < MANY; i++)
+		hand_exit(p[i], "normal");
+	run();
+	hand_exit(A, "normal");
+	A = NULL;
+	run();
+	ck_assert_double_lt(tap_cpu_seconds() - begin, 4);
+}
+END_TEST
+
 /* ---- stopping and starting ---- */
 
 START_TEST(a_scope_that_is_stopped_is_gone_and_can_be_started_again)
@@ -656,6 +693,7 @@ int main(void)
 	tcase_add_loop_test(t, a_large_sync_is_taken_in_slice_by_slice, 0, 3);
 	tcase_add_test(t, a_leave_of_everything_is_quick);
 	tcase_add_test(t, a_monitor_tells_of_every_change_after_the_list_it_gave);
+	tcase_add_test(t, twenty_thousand_groups_are_watched_by_as_many);
 	tcase_add_test(t, a_scope_that_is_stopped_is_gone_and_can_be_started_again);
 	tcase_add_test(t, a_server_that_has_ended_is_started_again);
 	tcase_add_test(t, a_taken_name_is_said);

@@ -406,6 +406,8 @@ static int watch(struct scope *s, struct watch *take_w, cnode_term name, cnode_t
 		rc = group ? change_members(group, now) : change_groups(s, now);
 	if (rc == 0) {
 		rc = wake(s);           /* the server watches the watcher */
+		if (rc == 0)
+			rc = watcher_add(s, take_w, group);
 		if (rc != 0 && now)
 			cnode_term_drop(*now);
 	}
@@ -413,15 +415,8 @@ static int watch(struct scope *s, struct watch *take_w, cnode_term name, cnode_t
 		if (group)
 			group_tidy(s, group);
 		cn_free(take_w);
-		return rc;
 	}
-	struct watch **list = group ? &group->watches : &s->watches;
-	take_w->group = group;
-	take_w->next = *list;
-	*list = take_w;
-	take_w->all_next = s->all;
-	s->all = take_w;
-	return 0;
+	return rc;
 }
 
 int cn_pg_monitor(struct cn_pg *pg, cnode_process *self, const char *scope, cnode_term group, cnode_ref *ref, cnode_term *now)
@@ -458,15 +453,11 @@ int cn_pg_demonitor(struct cn_pg *pg, cnode_process *self, const char *scope, cn
 	struct scope *s = open_scope(pg, scope);
 	if (!s)
 		return CNODE_ENOENT;
-	struct watch *w = s->all;
-	while (w && (w->gone || !cnode_ref_equal(w->ref, ref) || !cnode_pid_equal(w->pid, pid)))
-		w = w->all_next;
+	struct watch *w = watcher_find(s, pid, ref);
 	if (w) {
-		struct watch **at = w->group ? &w->group->watches : &s->watches;
-		while (*at != w)
-			at = &(*at)->next;
-		*at = w->next;
+		watcher_unlink(w);
 		w->gone = true;
+		watcher_due(s, w);
 		if (w->group)
 			group_tidy(s, w->group);
 		w->group = NULL;
