@@ -43,6 +43,7 @@ struct local {
 	bool watched;                   /* server: it has the monitor */
 	struct group **groups;          /* one for each join */
 	size_t count, room;
+	size_t joining;                 /* while a join is being made: how often it is in it */
 };
 
 /* The server of the same scope on another node. All but `parts` and `members` is our server's own. */

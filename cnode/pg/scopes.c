@@ -225,8 +225,11 @@ static void locals_tidy(struct scope *s, const cnode_pid *pids, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct local *l = local_find(s, pids[i]);
+		if (!l)
+			continue;
+		l->joining = 0;
 		/* With a monitor it is the server's to forget. */
-		if (l && l->count == 0 && !l->watched)
+		if (l->count == 0 && !l->watched)
 			local_forget(s, l);
 	}
 }
@@ -245,11 +248,11 @@ static int join_room(struct scope *s, cnode_term name, const cnode_pid *pids, si
 		return rc;
 	}
 	rc = pids_room(&(*part)->pids, count);
-	/* As much room in each as if all pids were the same one. */
+	/* One pid may be there more than once. */
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		rc = local_get(s, pids[i], &local);
 		if (rc == 0)
-			rc = local_room(local, count);
+			rc = local_room(local, ++local->joining);
 	}
 	return rc;
 }
@@ -273,6 +276,7 @@ static int join(struct scope *s, cnode_term name, const cnode_pid *pids, size_t 
 	for (size_t i = 0; i < count; i++) {
 		struct local *l = local_find(s, pids[i]);
 		l->groups[l->count++] = part->group;
+		l->joining = 0;
 	}
 	(void)change_join(s, part, pids, count);        /* it has the room */
 	note_add(s, note);
