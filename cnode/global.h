@@ -75,9 +75,12 @@ CNODE_API int cnode_global_send(cnode_process *self, cnode_term name, const char
  * call. Stops when each returns another than 0, and returns that. Any thread.
  */
 CNODE_API int cnode_global_names(cnode_node *node, int (*each)(void *context, cnode_term name, cnode_pid pid), void *context);
-/* Waits until the tables of all visible nodes that are connected now are one (global:sync/0). */
+/*
+ * Waits until the tables of all visible nodes that are connected now are one (global:sync/0). CNODE_ELIMIT: 10,000 calls wait for
+ * nodes that do not join, and this one was the oldest.
+ */
 CNODE_API int cnode_global_sync(cnode_mailbox *mailbox, uint64_t timeout_ms);
-/* done gets ok. */
+/* done gets ok; {error, system_limit} where the function above has CNODE_ELIMIT. */
 CNODE_API int cnode_global_sync_async(cnode_process *self, cnode_done_fn *done, void *context);
 /*
  * global:disconnect/0: leaves the cluster, all visible nodes at once: leaving one only looks to the others

@@ -3,6 +3,7 @@
  * global: the name server, the locker and the registrar of one node, with frames of BEAM nodes as they were recorded
  * in place of the network. Whole nodes are in global_nodes_test.c; what BEAM nodes make of it is conformance's matter.
  */
+#include "tests/alloc_fail.h"
 #include "tests/global_world.h"
 
 START_TEST(a_session_is_begun_acknowledged_and_finished)
@@ -210,6 +211,50 @@ START_TEST(locks_beyond_the_limit_are_not_granted)
 END_TEST
 
 /* What visible nodes register is the whole cluster's; a hidden one asks for itself, by rex or as here. */
+static void ask_sync(const char *node, uint32_t ref)
+{
+	at(node);
+	tell_server(node, "{'$gen_call',{~p,~r},{sync,['r1@vm']}}", remote(55), remote_ref(ref));
+}
+
+/* r1 is connected and does not join. */
+START_TEST(a_sync_waits_no_longer_than_who_asked_for_it)
+{
+	cnode_name h;
+	event("r1@vm", true);
+	ask_sync("h@vm", 1);
+	ask_sync("r2@vm", 2);
+	cnode_name_of("h@vm", &h);
+	ck_assert(cn_procs_nodedown(W.procs, h, UINT64_MAX, "noconnection", 1000));
+	run();
+	forget();
+	tell_server("r1@vm", "{'$gen_cast',{in_sync,'r1@vm',true}}");
+	ck_assert_ptr_nonnull(was_said("2>,ok}"));
+	ck_assert_ptr_null(was_said("1>,ok}"));
+}
+END_TEST
+
+START_TEST(of_more_syncs_than_may_wait_the_oldest_of_that_node_is_told_so)
+{
+	G->config.max_syncs = 3;
+	event("r1@vm", true);
+	ask_sync("r2@vm", 1);
+	ask_sync("h@vm", 2);
+	ask_sync("h@vm", 3);
+	ck_assert_ptr_null(was_said("{#Ref<"));
+	ask_sync("h@vm", 4);
+	ck_assert_ptr_nonnull(was_said("2>,{error,system_limit}"));
+	forget();
+	ask_sync("o27@vm", 5);          /* it has none: the oldest of all */
+	ck_assert_ptr_nonnull(was_said("1>,{error,system_limit}"));
+	forget();
+	tell_server("r1@vm", "{'$gen_cast',{in_sync,'r1@vm',true}}");
+	for (const char *const *ref = (const char *const[]){ "3>,ok}", "4>,ok}", "5>,ok}", NULL }; *ref; ref++)
+		ck_assert_ptr_nonnull(was_said(*ref));
+	ck_assert_ptr_null(was_said("system_limit"));
+}
+END_TEST
+
 START_TEST(a_hidden_node_has_no_name_that_the_list_refuses)
 {
 	cnode_pid pid;
@@ -429,6 +474,33 @@ static void remember_call(struct world *w, const struct cn_signal *sig)
 	if (sig->kind == CN_SIG_MESSAGE && cnode_scan(sig->term, "{'$gen_call',{_,~t},get_protocol_version}", &tag) == 0)
 		ck_assert(cnode_scan(tag, "~r", &call_ref) == 0 || cnode_scan(tag, "[alias|~r]", &call_ref) == 0);
 }
+
+/* Whichever allocation fails when it is looked at: the next time it is looked at again. */
+START_TEST(a_node_that_holds_the_lock_is_watched_also_when_memory_lacked)
+{
+	alloc_fail_install();
+	bool failed;
+	long k = 0;
+	do {
+		event("r1@vm", true);
+		at("r1@vm");
+		tell_server("r1@vm", "{'$gen_call',{~p,~r},{set_lock,{global,me}}}", remote(55), remote_ref(1));
+		ck_assert_uint_eq(looked().locks, 1);
+		alloc_fail_at(++k, 0);
+		pass(61);
+		failed = alloc_fail_never();
+		for (int i = 0; i < 3; i++) {
+			(void)cn_global_stalls(G, cn_now());
+			pass(61);
+		}
+		/* Without memory for itself the server begins anew, and closes all. */
+		ck_assert_msg(strstr(dropped, "r1@vm ") || strstr(dropped, "all "), "allocation %ld", k);
+		teardown();
+		setup();
+	} while (failed);
+	ck_assert_int_gt(k, 5);
+}
+END_TEST
 
 START_TEST(a_node_that_holds_the_lock_and_answers_is_at_work)
 {
@@ -693,6 +765,8 @@ int main(void)
 	tcase_add_test(t, any_number_of_processes_may_share_a_lock);
 	tcase_add_test(t, a_name_that_nobody_has_is_unregistered_without_asking_anybody);
 	tcase_add_test(t, locks_beyond_the_limit_are_not_granted);
+	tcase_add_test(t, a_sync_waits_no_longer_than_who_asked_for_it);
+	tcase_add_test(t, of_more_syncs_than_may_wait_the_oldest_of_that_node_is_told_so);
 	tcase_add_test(t, a_hidden_node_has_no_name_that_the_list_refuses);
 	tcase_add_test(t, without_a_lock_a_name_is_taken_unless_the_last_holder_was_lost);
 	tcase_add_test(t, a_name_ends_with_its_process_and_by_unregister);
@@ -702,6 +776,7 @@ int main(void)
 	tcase_add_test(t, a_flood_of_init_connects_is_put_off);
 	tcase_add_test(t, a_node_that_stalls_is_disconnected);
 	tcase_add_test(t, a_node_that_holds_the_lock_and_stalls_is_disconnected);
+	tcase_add_test(t, a_node_that_holds_the_lock_is_watched_also_when_memory_lacked);
 	tcase_add_test(t, a_node_that_holds_the_lock_and_answers_is_at_work);
 	tcase_add_test(t, a_node_whose_own_server_stalls_lets_all_go);
 	tcase_add_test(t, version_5_is_spoken_from_locker_to_locker);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Process groups: what a scope says, takes in and shows. Without memory, and at random: pg_model_test.c. */
+#include "cnode/memory.h"
 #include "tests/pg_world.h"
 
+#include <stdlib.h>
 #include <time.h>
 
 /* ---- discovery ---- */
@@ -471,6 +473,45 @@ START_TEST(a_leave_of_everything_is_quick)
 }
 END_TEST
 
+static size_t asked_for;
+
+static void *counting_malloc(size_t size)
+{
+	asked_for += size;
+	return malloc(size);
+}
+
+static void *counting_realloc(void *p, size_t size)
+{
+	asked_for += size;
+	return realloc(p, size);
+}
+
+/* What a join reserves does not grow with the square of those who join. */
+START_TEST(many_processes_join_at_once)
+{
+	enum { MANY = 5000 };
+	static cnode_pid pids[MANY + 2];
+	for (int i = 0; i < MANY; i++)
+		pids[i] = cnode_self(hand(NULL));
+	pids[MANY] = pids[MANY + 1] = pids[0];          /* three times */
+	cnode_term g = text_term("g");
+	static const cnode_allocator counting = { counting_malloc, counting_realloc, free };
+	size_t count;
+	cnode_allocator_set(&counting);
+	ck_assert_int_eq(cn_pg_join(P, "sc", pids, MANY + 2, g), 0);
+	cnode_allocator_set(NULL);
+	ck_assert_uint_lt(asked_for, (size_t)1000 * MANY);
+	run();
+	ck_assert_int_eq(cn_pg_members(P, "sc", true, g, NULL, 0, &count), 0);
+	ck_assert_uint_eq(count, MANY + 2);
+	ck_assert_int_eq(cn_pg_leave(P, "sc", pids, MANY + 2, g), 0);
+	ck_assert_int_eq(cn_pg_members(P, "sc", true, g, NULL, 0, &count), 0);
+	ck_assert_uint_eq(count, 0);
+	cnode_term_drop(g);
+}
+END_TEST
+
 /* ---- watching ---- */
 
 static const char *heard(struct cnode_process *p)
@@ -529,6 +570,43 @@ START_TEST(a_monitor_tells_of_every_change_after_the_list_it_gave)
 	say("{join,~p,g,~p}", R(9), R(24), NONE);
 	ck_assert(cn_procs_is_alive(W.procs, S));
 	cnode_term_drop(g);
+}
+END_TEST
+
+/* Each had a look at all the others, for each change here and for each that ended. */
+START_TEST(twenty_thousand_groups_are_watched_by_as_many)
+{
+	enum { MANY = 20000 };
+	static struct cnode_process *p[MANY];
+	static cnode_ref ref[MANY];
+	cnode_term g;
+	for (int i = 0; i < MANY; i++)
+		p[i] = hand(NULL);
+	double begin = tap_cpu_seconds();
+	for (int i = 0; i < MANY; i++) {
+		ck_assert_int_eq(cnode_format(&g, "{group,~i}", i), 0);
+		ck_assert_int_eq(cn_pg_monitor(P, p[i], "sc", g, &ref[i], NULL), 0);
+		cnode_pid pid = cnode_self(A);
+		if (i % 2)
+			run();
+		ck_assert_int_eq(cn_pg_join(P, "sc", &pid, 1, g), 0);
+		cnode_term_drop(g);
+		if (i % 3)
+			run();
+	}
+	run();
+	ck_assert_str_eq(heard(p[5]), "join {group,5} [<me@h.1.0>]");
+	/* The first half in the order in which they came, the second by their end. */
+	for (int i = 0; i < MANY / 2; i++)
+		ck_assert_int_eq(cn_pg_demonitor(P, p[i], "sc", ref[i]), 0);
+	run();
+	for (int i = 0; i < MANY; i++)
+		hand_exit(p[i], "normal");
+	run();
+	hand_exit(A, "normal");
+	A = NULL;
+	run();
+	ck_assert_double_lt(tap_cpu_seconds() - begin, 4);
 }
 END_TEST
 
@@ -655,7 +733,9 @@ int main(void)
 	tcase_add_test(t, of_many_servers_of_a_node_the_newest_count);
 	tcase_add_loop_test(t, a_large_sync_is_taken_in_slice_by_slice, 0, 3);
 	tcase_add_test(t, a_leave_of_everything_is_quick);
+	tcase_add_test(t, many_processes_join_at_once);
 	tcase_add_test(t, a_monitor_tells_of_every_change_after_the_list_it_gave);
+	tcase_add_test(t, twenty_thousand_groups_are_watched_by_as_many);
 	tcase_add_test(t, a_scope_that_is_stopped_is_gone_and_can_be_started_again);
 	tcase_add_test(t, a_server_that_has_ended_is_started_again);
 	tcase_add_test(t, a_taken_name_is_said);

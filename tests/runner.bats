@@ -9,6 +9,7 @@ setup_file() {
 	export suite=$top/conformance node=$BATS_FILE_TMPDIR/node
 	# With which release does not matter; 25 is the one that runs the runner itself, where it is.
 	export release; release=$("$suite/otp.sh" list | awk 'NR == 1 || $1 == 25 { r = $1 } END { print r }')
+	export beams=${CONFORMANCE_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/cnode/otp}/beams
 	# A node under test that says that it is there, and never ends by itself.
 	cat >"$node" <<-'END'
 		#!/bin/sh
@@ -27,24 +28,58 @@ teardown() {
 	for pid in $(left); do kill -KILL "$pid" 2>/dev/null || :; done
 }
 
-# ended SIGNAL STATUS [-]: sends the runner a signal while it waits for a node (-: its process group too, as a terminal does).
-ended() {
+# run_it: starts the runner, as $runner. A session of its own, and SIGINT as a shell in front of a person has it: what runs in
+# the background ignores it. RUNNER_PID is the runner's own pid, which it keeps.
+run_it() {
 	mkfifo "$BATS_TEST_TMPDIR/began" "$BATS_TEST_TMPDIR/never"
 	exec 7<>"$BATS_TEST_TMPDIR/began"
-	# A session of its own, and SIGINT as a shell in front of a person has it: what runs in the background ignores it.
-	setsid env --default-signal=INT RUNNER_TEST="$BATS_TEST_TMPDIR" "$suite/cnode-conformance" --node "$node" --release "$release" \
+	# shellcheck disable=SC2016
+	setsid env --default-signal=INT RUNNER_TEST="$BATS_TEST_TMPDIR" sh -c 'export RUNNER_PID=$$; exec "$@"' - \
+		"$suite/cnode-conformance" --node "$node" --release "$release" \
 		--only ping --report "$BATS_TEST_TMPDIR/report" >"$BATS_TEST_TMPDIR/out" 2>&1 3>&- 7>&- </dev/null &
-	local runner=$! status=0 word pids pid
+	runner=$!
+}
+
+# over STATUS: the runner ends with the status, and nothing of it is left.
+over() {
+	local status=0 pids pid
+	wait "$runner" || status=$?
+	test "$status" -eq "$1" || { echo "status $status"; cat "$BATS_TEST_TMPDIR/out"; return 1; }
+	while pids=$(left) && test -n "$pids"; do
+		for pid in $pids; do gone "$pid"; done
+	done
+}
+
+# ended SIGNAL STATUS [-]: sends the runner a signal while it waits for a node (-: its process group too, as a terminal does).
+ended() {
+	local word
+	run_it
 	read -r -t 300 word <&7 || { cat "$BATS_TEST_TMPDIR/out"; return 1; }
 	exec 7>&-
 	left | grep -qx "$runner"
 	test "$(left | wc -l)" -gt 4             # the runner, its driver, epmd, the node, and those that hold their leashes
 	kill "-$1" -- "${3-}$runner"
-	wait "$runner" || status=$?
-	test "$status" -eq "$2"
-	while pids=$(left) && test -n "$pids"; do
-		for pid in $pids; do gone "$pid"; done
-	done
+	over "$2"
+}
+
+# An erl that, as the runner's, sends the runner a SIGTERM: $1, a line of Erlang, is run when it has booted and the runner's own
+# code has not begun.
+booting() {
+	local real; real=$("$suite/otp.sh" erl "$release")
+	cat >"$BATS_TEST_TMPDIR/erl" <<-END
+		#!/bin/sh
+		case " \$* " in
+		*" -eval cf_run:main("*) exec "$real" -eval '$1' "\$@" ;;
+		*) exec "$real" "\$@" ;;
+		esac
+	END
+	chmod 755 "$BATS_TEST_TMPDIR/erl"
+	# No other is known to the runner, and what is compiled already is not compiled again.
+	mkdir "$BATS_TEST_TMPDIR/cache"
+	mkdir -p "$beams"
+	ln -s "$beams" "$BATS_TEST_TMPDIR/cache/beams"
+	export CONFORMANCE_CACHE=$BATS_TEST_TMPDIR/cache PATH=$BATS_TEST_TMPDIR:$PATH
+	unset CONFORMANCE_ERL
 }
 
 @test "SIGTERM ends the runner and all that it has started" { ended TERM 143; }
@@ -81,4 +116,17 @@ again() {
 	CONFORMANCE_AGAIN=1 again always
 	[ "$status" -eq 1 ]
 	[[ $output == *"not ok 1 - "*"tried again alone"* ]]
+}
+
+# The emulator has a way of its own to take a SIGTERM, until it is told another: it stops in good order, with status 0.
+@test "SIGTERM while its erl boots ends it, and not as a run that passed" {
+	booting 'os:cmd("kill -TERM " ++ os:getenv("RUNNER_PID")).'
+	run_it
+	over 143
+}
+
+@test "SIGTERM for its erl alone is no run that passed" {
+	booting 'os:cmd("kill -TERM " ++ os:getpid()), receive after infinity -> ok end.'
+	run_it
+	over 143
 }

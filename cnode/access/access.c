@@ -26,15 +26,6 @@ bool cn_access_match(const char *pattern, const char *text)
 	return *pattern == 0;
 }
 
-/*
- * Does `wide` match whatever `narrow` matches? Reading narrow as plain text is enough to
- * be sure: its '*' can then only be taken by a '*' of wide.
- */
-static bool covers(const char *wide, const char *narrow)
-{
-	return cn_access_match(wide, narrow);
-}
-
 /* Cuts the next entry off `who`; false at the end. */
 static bool next_entry(const char **who, const char **entry, size_t *size)
 {
@@ -106,7 +97,12 @@ static void rules_free(struct cn_access_rules *rules)
 	cn_free(rules);
 }
 
-/* ---- the index of rules: a hash table of the plain names, and a list of the patterns ---- */
+/*
+ * ---- the index of rules: a hash table of the plain names, and one of the patterns by their ends ----
+ *
+ * What a pattern matches begins as the pattern does, up to its first '*', and ends as it does behind the last. So for each
+ * pair of lengths that there is among the patterns, a name's own ends of these lengths say which may match it.
+ */
 
 /* Where in the table the name is, or would be put. */
 static uint32_t *slot_of(const struct cn_access_rules *rules, const char *name)
@@ -117,22 +113,77 @@ static uint32_t *slot_of(const struct cn_access_rules *rules, const char *name)
 	return &rules->names[i];
 }
 
+static struct cn_access_ends ends_of(const struct cn_access_rules *rules, const char *pattern)
+{
+	size_t head = strcspn(pattern, "*"), tail = strlen(strrchr(pattern, '*') + 1);
+	return (struct cn_access_ends){ (uint16_t)(head - head % rules->grain), (uint16_t)(tail - tail % rules->grain) };
+}
+
+/* The chain of what has the ends that this text has. */
+static uint32_t *chain_of(const struct cn_access_rules *rules, struct cn_access_ends ends, const char *text, size_t size)
+{
+	uint64_t hash = cn_hash_of(text, ends.head) + 3 * cn_hash_of(text + size - ends.tail, ends.tail);
+	return &rules->wide[(size_t)hash & rules->mask];
+}
+
+/* The greatest rule with a '*' that matches the text, if it is greater than `last`; else that. */
+static uint32_t last_wide(const struct cn_access_rules *rules, const char *text, uint32_t last)
+{
+	size_t size = strlen(text);
+	for (size_t k = 0; k < rules->ends_count; k++) {
+		if ((size_t)rules->ends[k].head + rules->ends[k].tail > size)
+			continue;
+		for (uint32_t i = *chain_of(rules, rules->ends[k], text, size); i; i = rules->next[i - 1])
+			if (i > last && cn_access_match(rules->at[i - 1].pattern, text))
+				last = i;
+	}
+	return last;
+}
+
+static bool has_ends(const struct cn_access_rules *rules, struct cn_access_ends ends)
+{
+	size_t k = 0;
+	while (k < rules->ends_count && (rules->ends[k].head != ends.head || rules->ends[k].tail != ends.tail))
+		k++;
+	return k < rules->ends_count;
+}
+
+/* Which ends there are. With grain 2048 all are 0. */
+static void ends_find(struct cn_access_rules *rules)
+{
+	rules->grain = 1;
+	for (size_t i = 0; i < rules->count; i++) {
+		if (!strchr(rules->at[i].pattern, '*'))
+			continue;
+		struct cn_access_ends ends = ends_of(rules, rules->at[i].pattern);
+		if (has_ends(rules, ends))
+			continue;
+		if (rules->ends_count < CN_ACCESS_ENDS) {
+			rules->ends[rules->ends_count++] = ends;
+			continue;
+		}
+		rules->grain *= 2;
+		rules->ends_count = 0;
+		i = (size_t)-1;         /* once more from the first */
+	}
+}
+
 static void index_add(struct cn_access_rules *rules, size_t i)
 {
 	const char *pattern = rules->at[i].pattern;
-	if (strchr(pattern, '*'))
-		rules->wide[rules->wide_count++] = (uint32_t)i + 1;
-	else
-		*slot_of(rules, pattern) = (uint32_t)i + 1;
+	uint32_t *slot = strchr(pattern, '*') ? chain_of(rules, ends_of(rules, pattern), pattern, strlen(pattern))
+					      : slot_of(rules, pattern);
+	rules->next[i] = *slot;         /* of a plain name: 0, or the same name */
+	*slot = (uint32_t)i + 1;
 }
 
-/* Does a rule that is in the index cover the pattern? */
+/*
+ * Does a rule that is in the index cover the pattern, that is match whatever it matches? Reading it as plain text is enough
+ * to be sure: its '*' can then only be taken by a '*' of the wider one.
+ */
 static bool is_covered(const struct cn_access_rules *rules, const char *pattern)
 {
-	for (size_t i = 0; i < rules->wide_count; i++)
-		if (covers(rules->at[rules->wide[i] - 1].pattern, pattern))
-			return true;
-	return *slot_of(rules, pattern) != 0;
+	return *slot_of(rules, pattern) != 0 || last_wide(rules, pattern, 0) != 0;
 }
 
 /* Room for `count` rules, in one piece with their index. */
@@ -142,11 +193,12 @@ static struct cn_access_rules *rules_new(size_t count)
 	while (slots < 2 * count)
 		slots *= 2;
 	struct cn_access_rules *rules =
-		cn_calloc(1, sizeof *rules + count * sizeof rules->at[0] + (slots + count) * sizeof rules->names[0]);
+		cn_calloc(1, sizeof *rules + count * sizeof rules->at[0] + (2 * slots + count) * sizeof rules->names[0]);
 	if (!rules)
 		return NULL;
 	rules->names = (uint32_t *)&rules->at[count];
 	rules->wide = rules->names + slots;
+	rules->next = rules->wide + slots;
 	rules->mask = slots - 1;
 	return rules;
 }
@@ -167,6 +219,7 @@ static int add_copy(struct cn_access_rules *rules, bool allow, const char *patte
 static void leave_out_covered(struct cn_access_rules *rules, bool partial)
 {
 	size_t kept = 0;
+	ends_find(rules);
 	for (size_t i = rules->count; i-- > 0;) {
 		if (!is_covered(rules, rules->at[i].pattern)) {
 			index_add(rules, i);
@@ -175,8 +228,8 @@ static void leave_out_covered(struct cn_access_rules *rules, bool partial)
 		cn_free(rules->at[i].pattern);
 		rules->at[i].pattern = NULL;
 	}
-	memset(rules->names, 0, (rules->mask + 1) * sizeof rules->names[0]);
-	rules->wide_count = 0;
+	/* Both tables. */
+	memset(rules->names, 0, 2 * (rules->mask + 1) * sizeof rules->names[0]);
 	for (size_t i = 0; i < rules->count; i++) {
 		struct cn_access_rule rule = rules->at[i];
 		/* A deny in front of every allow decides nothing where the answer without a rule is no. */
@@ -220,6 +273,7 @@ static int rules_extend(const struct cn_access_rules *old, bool allow, const cha
 
 void cn_access_init(struct cn_access *a)
 {
+	cn_mutex_init(&a->changing);
 	cn_mutex_init(&a->lock);
 	a->partial = false;
 	a->rules = NULL;
@@ -236,15 +290,18 @@ void cn_access_fini(struct cn_access *a)
 	rules_free(a->rules);
 	a->rules = NULL;
 	cn_mutex_fini(&a->lock);
+	cn_mutex_fini(&a->changing);
 }
 
 void cn_access_swap(struct cn_access *a, struct cn_access *b)
 {
+	cn_mutex_lock(&a->changing);
 	cn_mutex_lock(&a->lock);
 	struct cn_access_rules *rules = a->rules;
 	a->rules = b->rules;
 	b->rules = rules;
 	cn_mutex_unlock(&a->lock);
+	cn_mutex_unlock(&a->changing);
 }
 
 enum cn_access_answer cn_access_ask(struct cn_access *a, const char *node)
@@ -252,10 +309,7 @@ enum cn_access_answer cn_access_ask(struct cn_access *a, const char *node)
 	enum cn_access_answer answer = CN_ACCESS_UNSAID;
 	cn_mutex_lock(&a->lock);
 	const struct cn_access_rules *rules = a->rules;
-	uint32_t last = rules ? *slot_of(rules, node) : 0;
-	for (size_t i = rules ? rules->wide_count : 0; i-- > 0 && rules->wide[i] > last;)
-		if (cn_access_match(rules->at[rules->wide[i] - 1].pattern, node))
-			last = rules->wide[i];
+	uint32_t last = rules ? last_wide(rules, node, *slot_of(rules, node)) : 0;
 	if (last != 0)
 		answer = rules->at[last - 1].allow ? CN_ACCESS_YES : CN_ACCESS_NO;
 	cn_mutex_unlock(&a->lock);
@@ -272,22 +326,24 @@ static int change(struct cn_access *a, bool from_nothing, bool allow, const char
 	int rc = cn_access_check(who, NULL);
 	if (rc != 0)
 		return rc;
-	struct cn_access_rules *made, *old = NULL, *nobody = NULL;
+	struct cn_access_rules *made, *nobody = NULL;
 	/* A partial list that is set says of all the others that they may not. */
 	if (from_nothing && a->partial && (rc = rules_extend(NULL, false, "*", true, &nobody)) != 0)
 		return rc;
-	cn_mutex_lock(&a->lock);
+	cn_mutex_lock(&a->changing);
 	rc = rules_extend(from_nothing ? nobody : a->rules, allow, who, a->partial, &made);
 	if (rc == 0 && made->count > CNODE_ACCESS_ENTRIES_MAX) {
 		rules_free(made);
 		rc = CNODE_EBADARG;
 	}
 	if (rc == 0) {
-		old = a->rules;
+		struct cn_access_rules *old = a->rules;
+		cn_mutex_lock(&a->lock);
 		a->rules = made;
+		cn_mutex_unlock(&a->lock);
+		rules_free(old);
 	}
-	cn_mutex_unlock(&a->lock);
-	rules_free(old);
+	cn_mutex_unlock(&a->changing);
 	rules_free(nobody);
 	return rc;
 }

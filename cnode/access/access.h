@@ -33,20 +33,30 @@ struct cn_access_rule {
 	char *pattern;              /* a node name, '*' stands for any text */
 };
 
+/* How much of a pattern's beginning and end, up to its '*'s, is looked up. */
+struct cn_access_ends {
+	uint16_t head, tail;
+};
+#define CN_ACCESS_ENDS 32u          /* such pairs of one list; with more the ends are taken shorter, so that some are the same */
+
 /* Rules are numbered from 1 in the index; 0 is none. */
 struct cn_access_rules {
 	size_t count;
-	uint32_t *names;            /* a hash table of those without a '*', which are one name each; mask + 1 slots */
-	size_t mask;
-	uint32_t *wide;             /* those with one, in their order */
-	size_t wide_count;
+	size_t mask;                /* both tables have mask + 1 slots */
+	uint32_t *names;            /* a hash table of those without a '*', which are one name each */
+	uint32_t *wide;             /* one of those with a '*', by their ends; each slot begins a chain */
+	uint32_t *next;             /* in such a chain, for each rule */
+	size_t grain;               /* ends are multiples of it */
+	size_t ends_count;
+	struct cn_access_ends ends[CN_ACCESS_ENDS];
 	struct cn_access_rule at[];
 };
 
 struct cn_access {
-	struct cn_mutex lock;
+	struct cn_mutex changing;           /* of whoever makes new rules of the old ones: who asks does not wait for that */
+	struct cn_mutex lock;               /* taken behind it */
 	bool partial;                       /* constant: without a rule it says nothing, instead of no */
-	struct cn_access_rules *rules;      /* replaced whole; NULL: nobody */
+	struct cn_access_rules *rules;      /* replaced whole, under both; NULL: nobody */
 };
 
 /* An empty list: nobody may. */

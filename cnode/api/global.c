@@ -406,9 +406,11 @@ int cnode_global_sync(cnode_mailbox *mb, uint64_t timeout_ms)
 		return cn_mailbox_fail(mb, rc, "global sync: %s", cnode_strerror(rc));
 	rc = cnode_call_name(mb, SERVER, NULL, timeout_ms, &reply, "~t", request);
 	cnode_term_drop(request);
-	if (rc == 0)
-		cnode_term_drop(reply);
-	return rc;
+	if (rc != 0)
+		return rc;
+	bool done = cn_term_is_atom(reply, "ok");
+	cnode_term_drop(reply);
+	return done ? 0 : cn_mailbox_fail(mb, CNODE_ELIMIT, "global sync: too many wait for the same, and this one gave way");
 }
 
 int cnode_global_disconnect_async(cnode_process *self, cnode_done_fn *done, void *context)

@@ -44,6 +44,7 @@ struct cn_global_config {
 	enum cnode_overlap overlap;
 	uint64_t stall_ms;                  /* 0: CN_GLOBAL_STALL_MS */
 	uint32_t max_locks;                 /* holders in all; 0: CN_GLOBAL_MAX_LOCKS */
+	uint32_t max_syncs;                 /* 0: CN_GLOBAL_MAX_SYNCS */
 	const struct cn_global_ops *ops;
 	void *ctx;
 };
@@ -51,6 +52,8 @@ struct cn_global_config {
 #define CN_GLOBAL_STALL_MS 60000u
 #define CN_GLOBAL_MAX_NAMES 500000u         /* stops a peer that registers without end: each name is a monitor */
 #define CN_GLOBAL_MAX_LOCKS 200000u         /* stops a peer that locks without end: each holder is a monitor; more are refused (false) */
+/* {sync, Nodes} calls that wait: stops a peer that asks without end for a node that never joins; each is a monitor. */
+#define CN_GLOBAL_MAX_SYNCS 10000u
 #define CN_GLOBAL_MAX_NODES 10000u          /* stops a peer that tells of nodes without end: each is dialled */
 
 /* *global is yours. 0, CNODE_ENOMEM. */

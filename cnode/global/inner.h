@@ -38,8 +38,9 @@ struct watch {
 	UT_hash_handle hh;          /* by ref */
 	cnode_ref ref;
 	cnode_pid pid;
-	struct name *name;          /* one of the two */
+	struct name *name;          /* one of the three */
 	struct holder *holder;
+	struct syncer *syncer;
 };
 struct name {
 	struct item item;           /* key: the name */
@@ -117,12 +118,13 @@ struct server {
 	bool watching;              /* the watchdog looks at it later */
 	bool global_lock_down;      /* the last holder of `global` ended without deleting it */
 	struct node *nodes;         /* by name */
-	struct syncer *syncers;
+	struct syncer *syncers, **syncers_last;     /* the oldest first */
+	size_t syncer_count;
 	struct lost *lost;          /* by both nodes, the oldest first */
 	int64_t last_tag;
 	int64_t last_operation;
 	bool broken;                /* memory lacked for what others rely on: the process ends, and all begins anew */
-	struct cn_log_gate gate, limit_gate;
+	struct cn_log_gate gate, limit_gate, sync_gate;
 };
 
 /* Whose word an insertion follows, for the question whether the lock is still held. */
@@ -284,6 +286,8 @@ struct node {
 /* server.c */
 struct node *node_get(struct server *s, cnode_name name);        /* NULL: out of memory */
 struct node *node_find(struct server *s, cnode_name name);
+/* The node of a name in a message; NULL: none, or not one we have heard of. */
+struct node *node_named(struct server *s, cnode_term atom);
 void node_forget_idle(struct server *s, struct node *n);
 void server_publish(struct server *s);          /* the lists of known and connected nodes */
 void server_cut(struct server *s, struct node *n, const char *why);
@@ -292,8 +296,15 @@ void server_broken(struct server *s, const char *what);
 void tell(struct server *s, struct node *n, const char *format, ...);
 void cast(struct server *s, struct node *n, const char *format, ...);
 void tell_term(struct server *s, struct node *n, cnode_term message);
-void server_synced(struct server *s, cnode_name node);
 void server_unexpected(struct server *s, const char *what, cnode_term message);
+
+/* sync.c: calls of {sync, Nodes} that wait */
+int sync_call(struct server *s, cnode_from *from, cnode_term list);
+/* The node's table is ours, or it is gone: nobody waits for it any more. */
+void sync_reached(struct server *s, cnode_name node);
+/* The process that asked has ended. */
+void sync_ended(struct server *s, struct syncer *w);
+void sync_fini(struct server *s);       /* behind watch_fini */
 
 /* session.c: two tables become one */
 void session_nodeup(struct server *s, struct node *n);

@@ -320,6 +320,8 @@ static void watch_ended(struct server *s, struct watch *w)
 		release(s, w->holder, true);
 	else if (w->name && !CN_MUTANT(global_names_outlive_processes))
 		names_delete(s, w->name->item.key);
+	else if (w->syncer)
+		sync_ended(s, w->syncer);
 }
 
 void watch_down(struct server *s, cnode_ref ref)
@@ -340,14 +342,14 @@ void watch_forget_node(struct server *s, cnode_name node)
 {
 	struct watch *w, *next;
 	HASH_ITER(hh, s->watches, w, next) {
-		if (w->pid.node == node)
+		if (w->pid.node == node && !w->syncer)
 			watch_ended(s, w);
 	}
 }
 
 void watch_fini(struct server *s)
 {
-	/* The watches are inside of names and holders, which stay in their tables, as the holders do. */
+	/* The watches are inside of names, holders and syncers, which stay in their tables, as the holders do. */
 	HASH_CLEAR(hh, s->watches);
 	HASH_CLEAR(hh, s->holders);
 }

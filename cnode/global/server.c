@@ -11,13 +11,6 @@
 
 #define LINES_PER_SECOND 5u
 
-/* A {sync, Nodes} call that waits. */
-struct syncer {
-	struct syncer *next;
-	cnode_from *from;
-	struct node_list nodes;
-};
-
 /* ---- nodes ---- */
 
 struct node *node_find(struct server *s, cnode_name name)
@@ -82,8 +75,7 @@ static int ended(const struct server *s, int rc)
 	return rc == 0 && s->broken ? CNODE_ENOMEM : rc;
 }
 
-/* The node of a name in a message; NULL: none, or not one we have heard of. */
-static struct node *node_named(struct server *s, cnode_term atom)
+struct node *node_named(struct server *s, cnode_term atom)
 {
 	cnode_atom text;
 	cnode_name name;
@@ -168,54 +160,6 @@ void cast(struct server *s, struct node *n, const char *format, ...)
 	va_start(args, format);
 	send_format(s, n, true, format, args);
 	va_end(args);
-}
-
-/* ---- syncers ---- */
-
-static void syncer_free(struct syncer *w)
-{
-	cnode_from_drop(w->from);
-	nodes_fini(&w->nodes);
-	cn_free(w);
-}
-
-void server_synced(struct server *s, cnode_name node)
-{
-	for (struct syncer **at = &s->syncers; *at;) {
-		struct syncer *w = *at;
-		nodes_remove(&w->nodes, node);
-		if (w->nodes.count > 0) {
-			at = &w->next;
-			continue;
-		}
-		*at = w->next;
-		(void)cnode_reply(w->from, "ok");       /* who cannot be told any more does not wait */
-		syncer_free(w);
-	}
-}
-
-static int sync_call(struct server *s, cnode_from *from, cnode_term list)
-{
-	struct syncer *w = cn_calloc(1, sizeof *w);
-	cnode_reader r = cnode_read(list);
-	size_t count;
-	int rc = w ? 0 : CNODE_ENOMEM;
-	while (rc == 0 && (count = cnode_read_list(&r)) > 0)
-		while (count-- > 0 && rc == 0) {
-			struct node *n = node_named(s, cnode_read_term(&r));
-			if (n && n->connection && !n->synced)
-				rc = nodes_add(&w->nodes, n->name);
-		}
-	if (rc == 0 && w->nodes.count == 0)
-		rc = cnode_reply(from, "ok");
-	else if (rc == 0 && (rc = cnode_from_keep(from, &w->from)) == 0) {
-		w->next = s->syncers;
-		s->syncers = w;
-		return 0;
-	}
-	if (w)
-		syncer_free(w);
-	return rc;
 }
 
 /* ---- calls ---- */
@@ -475,7 +419,7 @@ static void nodedown(struct server *s, const cnode_info *info)
 	n->connection = 0;
 	n->restarts = 0;
 	overlap_down(s, n, GONE_LOST);
-	server_synced(s, n->name);
+	sync_reached(s, n->name);
 	server_publish(s);
 	node_forget_idle(s, n);
 }
@@ -489,7 +433,7 @@ static void not_joined(struct server *s, cnode_term node)
 	n->joining = false;
 	cn_log_line(s->g->config.log, CNODE_LOG_WARNING, "global: failed to connect to %s, of which another node told", n->text);
 	overlap_down(s, n, GONE_LOST);
-	server_synced(s, n->name);
+	sync_reached(s, n->name);
 	server_publish(s);
 	node_forget_idle(s, n);
 }
@@ -567,6 +511,7 @@ static int server_init(cnode_process *self, void *state, const cnode_start *how)
 	s->g = how->context;
 	s->self = self;
 	s->last_tag = s->g->first_tag;
+	s->syncers_last = &s->syncers;
 	int rc = cnode_trap_exit(self, true);
 	if (rc == 0)
 		rc = cnode_monitor_nodes(self, CNODE_NODES_VISIBLE, true);
@@ -590,13 +535,8 @@ static void server_release(void *state)
 		HASH_DEL(s->nodes, n);
 		node_free(n);
 	}
-	while (s->syncers) {
-		struct syncer *w = s->syncers;
-		s->syncers = w->next;
-		w->from = NULL;         /* freed with the process */
-		syncer_free(w);
-	}
 	watch_fini(s);
+	sync_fini(s);
 	overlap_fini(s);
 }
 

@@ -680,7 +680,7 @@ static void finish(struct server *s, struct node *n)
 	n->his_known = (cnode_term){ 0 };
 	each_node(s, known, join_third);
 	apply(s, n, (const cnode_term[]){ n->ops, n->resolved }, 2, n->his_external, lock);
-	server_synced(s, n->name);
+	sync_reached(s, n->name);
 	each_node(s, known, leave_off);
 	n->pending = -1;
 	session_cancel(s, n, n->my_tag, run);
@@ -733,5 +733,5 @@ void session_in_sync(struct server *s, struct node *n, cnode_term about)
 	session_cancel(s, n, n->my_tag, (cnode_term){ 0 });
 	session_reset(n);
 	n->restarts = 0;
-	server_synced(s, n->name);
+	sync_reached(s, n->name);
 }

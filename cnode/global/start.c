@@ -12,6 +12,8 @@ int cn_global_new(const struct cn_global_config *config, struct cn_global **glob
 		g->config.stall_ms = CN_GLOBAL_STALL_MS;
 	if (g->config.max_locks == 0)
 		g->config.max_locks = CN_GLOBAL_MAX_LOCKS;
+	if (!g->config.max_syncs)
+		g->config.max_syncs = CN_GLOBAL_MAX_SYNCS;
 	g->first_tag = 1;               /* 0 stands for no session */
 	g->self = cn_procs_node(config->procs);
 	cn_mutex_init(&g->lock);

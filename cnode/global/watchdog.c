@@ -26,8 +26,8 @@ static int look(cnode_process *self, void *state, void *context, const cnode_ans
 
 static int watch(struct server *s)
 {
+	/* Without memory for it the next beat tries again. */
 	s->watching = cnode_after(s->self, s->g->config.stall_ms, look, (void *)(uintptr_t)s->lock_turn) == 0;
-	/* Without memory for it the next lock is watched again. */
 	return 0;
 }
 
@@ -79,11 +79,14 @@ static int look(cnode_process *self, void *state, void *context, const cnode_ans
 		s->watching = true;
 		rc = multi_call(s->g, self, s, nodes.at, nodes.count, s->g->config.stall_ms, request, asked, NULL);
 		cnode_term_drop(request);
-	} else {
+	} else if (rc == 0) {
 		watch(s);
 	}
 	nodes_fini(&nodes);
-	return rc == CNODE_EEXITED ? rc : 0;
+	if (rc == CNODE_EEXITED)
+		return rc;
+	/* Nobody was asked for want of memory. */
+	return rc != 0 ? watch(s) : 0;
 }
 
 void watchdog_locked(struct server *s)
@@ -121,5 +124,7 @@ bool watchdog_message(struct server *s, cnode_term message)
 		return false;
 	/* More than one may be on its way behind a stall. */
 	atomic_store(&s->g->beaten, atomic_load(&s->g->beats));
+	if (!s->watching && locks_find_global(s->g))
+		watch(s);
 	return true;
 }

@@ -43,6 +43,7 @@ struct local {
 	bool watched;                   /* server: it has the monitor */
 	struct group **groups;          /* one for each join */
 	size_t count, room;
+	size_t joining;                 /* while a join is being made: how often it is in it */
 };
 
 /* The server of the same scope on another node. All but `parts` and `members` is our server's own. */
@@ -62,16 +63,19 @@ struct remote {
 	struct sync *sync;              /* of it, that is being taken in; NULL: none */
 };
 
-/* Who wants to hear of changes. */
+/* Who wants to hear of changes. The words of its references that are not used are 0: they are keys. */
 struct watch {
-	struct watch *next;             /* of the group, or of the scope's `watches` */
-	struct watch *all_next;
+	struct watch *next, **at;       /* of the group, or of the scope's `watches`; where the one before has it */
+	UT_hash_handle hh;              /* by ref, in `all` */
+	UT_hash_handle by_monitor;      /* in `watched` */
+	struct watch *due_next;
 	cnode_pid pid;
 	cnode_ref ref;
 	cnode_ref monitor;              /* server */
 	struct group *group;            /* NULL: all */
 	bool watched;                   /* server: it has the monitor */
 	bool gone;                      /* it hears no more: the server clears it away */
+	bool due;                       /* it is in `due` */
 };
 
 /* What the server is to tell the others, in the order in which it happened. */
@@ -106,6 +110,8 @@ struct scope {
 	struct remote *remotes;
 	struct watch *watches;          /* of the whole scope */
 	struct watch *all;              /* every watch */
+	struct watch *watched;          /* those that the server monitors, by that */
+	struct watch *due;              /* new ones, and those that are gone: for the server to look at */
 	struct note *notes, **notes_last;
 	uint64_t syncs;                 /* that came in, numbered */
 	cnode_term sync;                /* the groups of this node as a sync has them; none: they have changed since */
@@ -146,6 +152,19 @@ bool local_take(struct local *local, const struct group *group);
 void local_forget(struct scope *s, struct local *local);
 
 void table_free(struct scope *s);
+/* Puts a new one into the list and the tables; it is due. 0, CNODE_ENOMEM. */
+int watcher_add(struct scope *s, struct watch *w, struct group *group);
+/* Of this process; NULL: there is none, or it is gone. */
+struct watch *watcher_find(struct scope *s, cnode_pid pid, cnode_ref ref);
+/* Takes it off the list: it hears no more. Its group may be tidied away then. */
+void watcher_unlink(struct watch *w);
+void watcher_due(struct scope *s, struct watch *w);
+/* The server has a monitor of it. 0, CNODE_ENOMEM. */
+int watcher_monitored(struct scope *s, struct watch *w, cnode_ref monitor);
+struct watch *watcher_of_monitor(struct scope *s, cnode_ref monitor);     /* NULL */
+/* Off the list and not due: out of the tables. */
+void watcher_free(struct scope *s, struct watch *w);
+
 /* What other nodes have told, and what they were to be told: nothing of it is true for a new server. Of this node all stays. */
 void table_renew(struct scope *s);
 

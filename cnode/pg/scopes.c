@@ -225,8 +225,11 @@ static void locals_tidy(struct scope *s, const cnode_pid *pids, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
 		struct local *l = local_find(s, pids[i]);
+		if (!l)
+			continue;
+		l->joining = 0;
 		/* With a monitor it is the server's to forget. */
-		if (l && l->count == 0 && !l->watched)
+		if (l->count == 0 && !l->watched)
 			local_forget(s, l);
 	}
 }
@@ -245,11 +248,11 @@ static int join_room(struct scope *s, cnode_term name, const cnode_pid *pids, si
 		return rc;
 	}
 	rc = pids_room(&(*part)->pids, count);
-	/* As much room in each as if all pids were the same one. */
+	/* One pid may be there more than once. */
 	for (size_t i = 0; i < count && rc == 0; i++) {
 		rc = local_get(s, pids[i], &local);
 		if (rc == 0)
-			rc = local_room(local, count);
+			rc = local_room(local, ++local->joining);
 	}
 	return rc;
 }
@@ -273,6 +276,7 @@ static int join(struct scope *s, cnode_term name, const cnode_pid *pids, size_t 
 	for (size_t i = 0; i < count; i++) {
 		struct local *l = local_find(s, pids[i]);
 		l->groups[l->count++] = part->group;
+		l->joining = 0;
 	}
 	(void)change_join(s, part, pids, count);        /* it has the room */
 	note_add(s, note);
@@ -406,6 +410,8 @@ static int watch(struct scope *s, struct watch *take_w, cnode_term name, cnode_t
 		rc = group ? change_members(group, now) : change_groups(s, now);
 	if (rc == 0) {
 		rc = wake(s);           /* the server watches the watcher */
+		if (rc == 0)
+			rc = watcher_add(s, take_w, group);
 		if (rc != 0 && now)
 			cnode_term_drop(*now);
 	}
@@ -413,15 +419,8 @@ static int watch(struct scope *s, struct watch *take_w, cnode_term name, cnode_t
 		if (group)
 			group_tidy(s, group);
 		cn_free(take_w);
-		return rc;
 	}
-	struct watch **list = group ? &group->watches : &s->watches;
-	take_w->group = group;
-	take_w->next = *list;
-	*list = take_w;
-	take_w->all_next = s->all;
-	s->all = take_w;
-	return 0;
+	return rc;
 }
 
 int cn_pg_monitor(struct cn_pg *pg, cnode_process *self, const char *scope, cnode_term group, cnode_ref *ref, cnode_term *now)
@@ -458,15 +457,11 @@ int cn_pg_demonitor(struct cn_pg *pg, cnode_process *self, const char *scope, cn
 	struct scope *s = open_scope(pg, scope);
 	if (!s)
 		return CNODE_ENOENT;
-	struct watch *w = s->all;
-	while (w && (w->gone || !cnode_ref_equal(w->ref, ref) || !cnode_pid_equal(w->pid, pid)))
-		w = w->all_next;
+	struct watch *w = watcher_find(s, pid, ref);
 	if (w) {
-		struct watch **at = w->group ? &w->group->watches : &s->watches;
-		while (*at != w)
-			at = &(*at)->next;
-		*at = w->next;
+		watcher_unlink(w);
 		w->gone = true;
+		watcher_due(s, w);
 		if (w->group)
 			group_tidy(s, w->group);
 		w->group = NULL;

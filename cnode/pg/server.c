@@ -169,24 +169,37 @@ static void watch_locals(struct server *v, const struct note *n)
 	}
 }
 
+/* Under the lock. */
+static void watch_watch(struct server *v, struct watch *w)
+{
+	cnode_ref monitor;
+	if (w->watched)
+		return;
+	int rc = cnode_monitor(v->self, w->pid, &monitor);
+	if (rc == 0 && (rc = watcher_monitored(v->scope, w, monitor)) != 0)
+		unwatch(v, monitor);
+	if (rc != 0) {
+		watcher_due(v->scope, w);
+		server_later(v);
+	}
+}
+
 /* The same for those who watch groups. Under the lock. */
 static void watch_watches(struct server *v)
 {
 	struct scope *s = v->scope;
-	for (struct watch **at = &s->all, *w; (w = *at);) {
-		if (w->gone) {
-			*at = w->all_next;
-			if (w->watched)
-				unwatch(v, w->monitor);
-			cn_free(w);
+	struct watch *due = s->due;
+	s->due = NULL;
+	for (struct watch *w; (w = due);) {
+		due = w->due_next;
+		w->due = false;
+		if (!w->gone) {
+			watch_watch(v, w);
 			continue;
 		}
-		if (!w->watched) {
-			w->watched = cnode_monitor(v->self, w->pid, &w->monitor) == 0;
-			if (!w->watched)
-				server_later(v);
-		}
-		at = &w->all_next;
+		if (w->watched)
+			unwatch(v, w->monitor);
+		watcher_free(s, w);
 	}
 }
 
@@ -577,19 +590,13 @@ static void member_ended(struct server *v, struct local *l)
 	cnode_term_drop(message);
 }
 
-/* Who watched has ended. Under the lock, behind lock_even: what is gone is not in `all` any more. */
+/* Who watched has ended. Under the lock, behind lock_even: what is gone is in no table any more, and what is monitored not due. */
 static void watch_ended(struct scope *s, struct watch *ended)
 {
-	struct watch **at = ended->group ? &ended->group->watches : &s->watches;
-	while (*at != ended)
-		at = &(*at)->next;
-	*at = ended->next;
-	for (at = &s->all; *at != ended;)
-		at = &(*at)->all_next;
-	*at = ended->all_next;
+	watcher_unlink(ended);
 	if (ended->group)
 		group_tidy(s, ended->group);
-	cn_free(ended);
+	watcher_free(s, ended);
 }
 
 static void down(struct server *v, const cnode_info *info)
@@ -607,9 +614,7 @@ static void down(struct server *v, const cnode_info *info)
 		member_ended(v, l);     /* unlocks */
 		return;
 	}
-	struct watch *w = s->all;
-	while (w && !(w->watched && cnode_ref_equal(w->monitor, info->ref)))
-		w = w->all_next;
+	struct watch *w = watcher_of_monitor(s, info->ref);
 	if (w)
 		watch_ended(s, w);
 	unlock(v);

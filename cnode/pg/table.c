@@ -246,6 +246,91 @@ void local_forget(struct scope *s, struct local *local)
 	cn_free(local);
 }
 
+/* ---- watches ---- */
+
+#define REF_KEY (offsetof(cnode_ref, id) + sizeof((cnode_ref *)0)->id)
+
+static cnode_ref key_of(cnode_ref ref)
+{
+	cnode_ref key;
+	memset(&key, 0, sizeof key);
+	key.node = ref.node;
+	key.creation = ref.creation;
+	key.words = ref.words;
+	/* It may be any that a program has. */
+	size_t words = ref.words < CN_ARRAY_SIZE(key.id) ? ref.words : CN_ARRAY_SIZE(key.id);
+	memcpy(key.id, ref.id, words * sizeof ref.id[0]);
+	return key;
+}
+
+int watcher_add(struct scope *s, struct watch *w, struct group *group)
+{
+	bool added = true;
+	w->ref = key_of(w->ref);
+	HASH_ADD(hh, s->all, ref, REF_KEY, w);
+	if (!added)
+		return CNODE_ENOMEM;
+	struct watch **list = group ? &group->watches : &s->watches;
+	w->group = group;
+	w->at = list;
+	w->next = *list;
+	if (w->next)
+		w->next->at = &w->next;
+	*list = w;
+	watcher_due(s, w);
+	return 0;
+}
+
+struct watch *watcher_find(struct scope *s, cnode_pid pid, cnode_ref ref)
+{
+	struct watch *w;
+	cnode_ref key = key_of(ref);
+	HASH_FIND(hh, s->all, &key, REF_KEY, w);
+	return w && !w->gone && cnode_pid_equal(w->pid, pid) ? w : NULL;
+}
+
+void watcher_unlink(struct watch *w)
+{
+	*w->at = w->next;
+	if (w->next)
+		w->next->at = w->at;
+	w->next = NULL;
+}
+
+void watcher_due(struct scope *s, struct watch *w)
+{
+	if (w->due)
+		return;
+	w->due = true;
+	w->due_next = s->due;
+	s->due = w;
+}
+
+int watcher_monitored(struct scope *s, struct watch *w, cnode_ref monitor)
+{
+	bool added = true;
+	w->monitor = key_of(monitor);
+	HASH_ADD(by_monitor, s->watched, monitor, REF_KEY, w);
+	w->watched = added;
+	return added ? 0 : CNODE_ENOMEM;
+}
+
+struct watch *watcher_of_monitor(struct scope *s, cnode_ref monitor)
+{
+	struct watch *w;
+	cnode_ref key = key_of(monitor);
+	HASH_FIND(by_monitor, s->watched, &key, REF_KEY, w);
+	return w;
+}
+
+void watcher_free(struct scope *s, struct watch *w)
+{
+	if (w->watched)
+		HASH_DELETE(by_monitor, s->watched, w);
+	HASH_DEL(s->all, w);
+	cn_free(w);
+}
+
 /* ---- another server ---- */
 
 static void notes_free(struct scope *s)
@@ -274,8 +359,11 @@ void table_renew(struct scope *s)
 	for (size_t i = 0; i <= s->locals_mask; i++)
 		for (struct local *l = s->locals[i]; l; l = l->next)
 			l->watched = false;
-	for (struct watch *w = s->all; w; w = w->all_next)
+	HASH_CLEAR(by_monitor, s->watched);
+	for (struct watch *w = s->all; w; w = w->hh.next) {
 		w->watched = false;
+		watcher_due(s, w);
+	}
 	s->woken = false;
 	/* It has the server's pid. */
 	cnode_term_drop(s->sync);
@@ -308,13 +396,11 @@ void table_free(struct scope *s)
 		sync_drop(r);
 		cn_free(r);
 	}
-	for (struct watch *w = s->all; w; w = s->all) {
-		s->all = w->all_next;
-		cn_free(w);
-	}
+	while (s->all)
+		watcher_free(s, s->all);
 	notes_free(s);
 	s->own = NULL;
-	s->watches = NULL;
+	s->watches = s->due = NULL;
 	s->groups_count = s->locals_count = 0;
 	cnode_term_drop(s->sync);
 	s->sync = (cnode_term){ 0 };

@@ -1,19 +1,29 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% The runner: which jobs there are, two (or --jobs) at a time, results as TAP, JUnit and a summary.
 -module(cf_run).
--export([main/1]).
+-export([main/1, stopped/1]).
 
+-define(TERMINATED, 143).           % the status that a shell gives who was ended by SIGTERM
 -define(EYE_EPMD, 4369).            % in a network of its own
 
 main(Args) ->
     io:setopts([{encoding, unicode}]),
     process_flag(trap_exit, true),
-    %% A run that is ended is none that passed: the emulator would stop in good order, with status 0. (SIGINT: +Bd.)
+    %% A run that is ended is none that passed: the emulator would stop in good order, with status 0.
     ok = os:set_signal(sigterm, default),
+    spawn_link(fun held/0),
     case options(Args, defaults()) of
         #{list := true} = O -> io:put_chars(list(O)), halt(0);
         O -> halt(go(O))
     end.
+
+%% Kernel's shutdown_func, for a SIGTERM before that.
+stopped(_) -> halt(?TERMINATED).
+
+%% The shell that started us (cnode-conformance) has the other end of our standard input, and writes nothing: it has ended.
+held() ->
+    Port = open_port({fd, 0, 0}, [in, eof]),
+    receive {Port, eof} -> halt(?TERMINATED) end.
 
 defaults() ->
     #{node => os:getenv("CONFORMANCE_NODE", ""), releases => [], erls => [], only => [], list => false, junit => none,
