@@ -674,6 +674,49 @@ START_TEST(losses_are_told_only_as_configured)
 }
 END_TEST
 
+/* While the locker waits for the peer, what the peer says of sessions that there never were is nothing to keep. */
+START_TEST(words_of_sessions_that_are_over_do_not_pile_up)
+{
+	enum { MANY = 40000 };
+	double begin = tap_cpu_seconds();
+	begin_session();
+	frame("r1@vm", frame_lock_set_25);
+	ck_assert(locks_global_is_set(G));
+	for (int i = 0; i < MANY; i++)
+		tell_server("r1@vm", "{'$gen_cast',{exchange,'r1@vm',[],[],~i}}", i);
+	ck_assert_double_lt(tap_cpu_seconds() - begin, 2);
+	/* It goes on. */
+	frame("r1@vm", frame_exchange_25);
+	frame("r1@vm", frame_resolved_25);
+	cnode_pid pid;
+	ck_assert(is_registered("c_exit", &pid));
+	ck_assert(!locks_global_is_set(G));
+}
+END_TEST
+
+/* Of one peer some wait; those of another have their place, and get their answer. */
+START_TEST(a_flood_of_lock_sets_is_no_other_nodes_loss)
+{
+	enum { MANY = 11000 };
+	begin_session();
+	event("o27@vm", true);
+	frame("r1@vm", frame_lock_set_25);
+	at("r1@vm");
+	for (uint32_t i = 0; i < MANY; i++)
+		tell_server("r1@vm", "{'$gen_cast',{lock_set,~p,true,[]}}", remote(1000 + i));
+	at("o27@vm");
+	tell_server("o27@vm", "{'$gen_cast',{lock_set,~p,true,[]}}", remote(77));
+	frame("r1@vm", frame_exchange_25);
+	W.count = 0;
+	frame("r1@vm", frame_resolved_25);
+	ck_assert(!locks_global_is_set(G));
+	bool answered = false;
+	for (size_t i = 0; i < W.count; i++)
+		answered = answered || strstr(W.sent[i], " -> 77 {lock_set,");
+	ck_assert(answered);
+}
+END_TEST
+
 START_TEST(junk_is_survived_without_an_answer)
 {
 	static const char *const junk[] = {
@@ -786,6 +829,8 @@ int main(void)
 	tcase_add_test(t, a_lost_connection_is_obeyed_once_and_passed_on);
 	tcase_add_test(t, a_node_that_asks_for_it_is_disconnected);
 	tcase_add_test(t, losses_are_told_only_as_configured);
+	tcase_add_test(t, words_of_sessions_that_are_over_do_not_pile_up);
+	tcase_add_test(t, a_flood_of_lock_sets_is_no_other_nodes_loss);
 	tcase_add_test(t, junk_is_survived_without_an_answer);
 	tcase_add_test(t, a_name_of_a_megabyte_is_a_name);
 	tcase_add_test(t, pids_and_nodes_are_ordered_as_erlang_orders_them);
