@@ -65,7 +65,7 @@ echo "    cnoded is $build/cnode/cmd/cnoded"
 
 HOME=$tmp
 cookie=quickstart$$
-ERL_EPMD_PORT=$(erl -noshell -eval '{ok, S} = gen_tcp:listen(0, []), {ok, P} = inet:port(S), io:format("~b", [P]), halt().')
+ERL_EPMD_PORT=$(tests/free_port)
 export HOME ERL_EPMD_PORT
 (umask 077 && printf %s "$cookie" >"$tmp/cookie")
 epmd >"$tmp/epmd.log" 2>&1 &

@@ -5,13 +5,7 @@ top=$(cd "${srcdir:-.}" && pwd)
 bin=$(cd "${builddir:-.}" && pwd)/cnode/cmd
 
 # A port on which nobody answers.
-free_port() {
-	local port
-	while port=$((20000 + RANDOM % 12000)); do
-		(: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null || break
-	done
-	echo "$port"
-}
+free_port() { "$top/tests/free_port"; }
 
 # start VAR LINE COMMAND...: runs a program in the background and waits for a line of its
 # output that contains LINE (or for its end). The pid goes into VAR, the output into $VAR.out.

@@ -18,7 +18,7 @@ if [ -n "${CNODE_QUICK_TESTS:-}" ]; then
 fi
 HOME=$tmp
 CNODE_BUILD=$build
-ERL_EPMD_PORT=$(erl -noshell -eval '{ok, S} = gen_tcp:listen(0, []), {ok, P} = inet:port(S), io:format("~b", [P]), halt().')
+ERL_EPMD_PORT=$("$top/tests/free_port")
 export HOME CNODE_BUILD ERL_EPMD_PORT
 epmd >/dev/null 2>&1 </dev/null &
 epmd=$!

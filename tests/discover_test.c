@@ -8,6 +8,7 @@
 
 #include "cnode/cnode.h"
 #include "tests/dns_server.h"
+#include "tests/free_port.h"
 #include "tests/tap.h"
 
 #define WAIT 20000
@@ -88,7 +89,7 @@ static void route(const char *name, cnode_node *to)
 
 START_TEST(finds_the_nodes_of_an_epmd)
 {
-	uint16_t port = (uint16_t)(20000 + (unsigned)getpid() % 20000);
+	const uint16_t port = free_port();
 	b = node_at("b@127.0.0.1", "127.0.0.1", CNODE_EPMD_EMBEDDED, port);
 	c = node_at("other@127.0.0.1", "127.0.0.1", CNODE_EPMD_EXTERNAL, port);
 	a = node_at("a@127.0.0.1", "127.0.0.1", CNODE_EPMD_EXTERNAL, port);
@@ -161,7 +162,7 @@ END_TEST
 /* A service of epmd's port: the node's own port is epmd's to say. */
 START_TEST(finds_nodes_by_service_records_of_epmd)
 {
-	uint16_t port = (uint16_t)(20000 + ((unsigned)getpid() + 7) % 20000);
+	const uint16_t port = free_port();
 	dns_open();
 	row(0, "_epmd._tcp.app.test", 33, "app-0.app.test", port);
 	row(1, "app-0.app.test", 1, "127.0.0.1", 0);
@@ -213,19 +214,13 @@ START_TEST(stays_with_a_seed)
 {
 	a = node_at("a@127.0.0.1", "127.0.0.1", CNODE_EPMD_NONE, 0);
 	listen_to_nodes();
-	struct sockaddr_in free_port = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-	socklen_t size = sizeof free_port;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	ck_assert_int_eq(bind(fd, (struct sockaddr *)&free_port, sizeof free_port), 0);
-	getsockname(fd, (struct sockaddr *)&free_port, &size);
 	char peer[64], listen[64];
-	unsigned port = ntohs(free_port.sin_port);
+	const unsigned port = free_port();
 	snprintf(peer, sizeof peer, "b@127.0.0.1:%u", port);
 	snprintf(listen, sizeof listen, "127.0.0.1:%u", port);
 	ck_assert_int_eq(cnode_connect(a, peer), 0);
 	/* Refused at least once: the attempt is over when it is told. */
 	ck_assert_int_lt(cnode_connect_wait(mb, peer, WAIT), 0);
-	close(fd);
 	for (int i = 0; i < 2; i++) {
 		b = node_at("b@127.0.0.1", listen, CNODE_EPMD_NONE, 0);
 		ck_assert_str_eq(next_node(CNODE_NODEUP), "b@127.0.0.1");

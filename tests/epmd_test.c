@@ -11,6 +11,7 @@
 
 #include "cnode/conn/conn.h"
 #include "tests/alloc_fail.h"
+#include "tests/free_port.h"
 #include "tests/tap.h"
 
 extern char **environ;
@@ -334,17 +335,6 @@ static void enroll(struct owner *o, enum cn_epmd_mode mode, uint16_t epmd_port, 
 	ck_assert_int_eq(cn_registrar_new(&config, &o->registrar), 0);
 	ck_assert_int_eq(o->calls, 0);
 	UNTIL(o->calls == 1);
-}
-
-/* A port that is free now. */
-static uint16_t free_port(void)
-{
-	int fd;
-	struct cn_address at;
-	const struct cn_address any = cn_address_loopback(4, 0);
-	ck_assert_int_eq(cn_socket_listen(&any, &fd, &at), 0);
-	cn_socket_close(fd);
-	return at.port;
 }
 
 START_TEST(registers_and_comes_back_within_a_second)

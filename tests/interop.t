@@ -14,7 +14,7 @@ cleanup() {
 }
 trap cleanup EXIT
 HOME=$tmp
-ERL_EPMD_PORT=$(perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport')
+ERL_EPMD_PORT=$("$top/tests/free_port")
 export HOME ERL_EPMD_PORT
 epmd >/dev/null 2>&1 </dev/null &
 pids="$pids $!"

@@ -19,7 +19,7 @@ cleanup() {
 trap cleanup EXIT
 HOME=$tmp
 unset ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS
-ERL_EPMD_PORT=$(erl -noshell -eval '{ok, S} = gen_tcp:listen(0, []), {ok, P} = inet:port(S), io:format("~b", [P]), halt().')
+ERL_EPMD_PORT=$("$top/tests/free_port")
 export HOME ERL_EPMD_PORT
 epmd >/dev/null 2>&1 </dev/null &
 pids="$pids $!"

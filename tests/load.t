@@ -12,7 +12,7 @@ epmd=
 trap 'test -z "$epmd" || kill "$epmd" 2>/dev/null; rm -rf "$tmp"' EXIT
 HOME=$tmp
 unset ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS
-ERL_EPMD_PORT=$(erl -noshell -eval '{ok, S} = gen_tcp:listen(0, []), {ok, P} = inet:port(S), io:format("~b", [P]), halt().')
+ERL_EPMD_PORT=$("$top/tests/free_port")
 export HOME ERL_EPMD_PORT
 printf load >"$tmp/.erlang.cookie"
 chmod 400 "$tmp/.erlang.cookie"

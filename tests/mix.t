@@ -25,7 +25,7 @@ PATH=$tmp/bin:$tmp/root$prefix/bin:$PATH
 PKG_CONFIG_PATH=$tmp/root$libdir/pkgconfig
 LD_LIBRARY_PATH=$tmp/root$libdir
 HOME=$tmp/home
-ERL_EPMD_PORT=$(erl -noshell -eval '{ok, S} = gen_tcp:listen(0, []), {ok, P} = inet:port(S), io:format("~b", [P]), halt().')
+ERL_EPMD_PORT=$("$top/tests/free_port")
 RELEASE_COOKIE=$(od -An -N 12 -tx1 /dev/urandom | tr -d ' \n')
 export PATH PKG_CONFIG_PATH LD_LIBRARY_PATH HOME ERL_EPMD_PORT RELEASE_COOKIE
 epmd >/dev/null 2>&1 </dev/null &

@@ -26,7 +26,7 @@ check 1 'a pool on one node without network does its tasks'
 
 # An epmd of their own, which the first of them starts within itself.
 HOME=$tmp
-ERL_EPMD_PORT=$(( 20000 + $$ % 20000 ))
+ERL_EPMD_PORT=$("$top/tests/free_port")
 PATH_OF_EPMD=$(command -v epmd || :)
 export HOME ERL_EPMD_PORT
 printf pool >"$tmp/.erlang.cookie"

@@ -31,7 +31,7 @@ PATH=$tmp/bin:$tmp/root$prefix/bin:$PATH
 PKG_CONFIG_PATH=$tmp/root$libdir/pkgconfig
 LD_LIBRARY_PATH=$tmp/root$libdir
 export HOME PATH PKG_CONFIG_PATH LD_LIBRARY_PATH
-ERL_EPMD_PORT=$(erl -noshell -eval '{ok, S} = gen_tcp:listen(0, []), {ok, P} = inet:port(S), io:format("~b", [P]), halt().')
+ERL_EPMD_PORT=$("$top/tests/free_port")
 export ERL_EPMD_PORT
 umask 077
 printf readme >"$HOME/.erlang.cookie"

@@ -102,3 +102,31 @@ booting() {
 	run_it
 	over 143
 }
+
+# again WHEN: a node that does not start, judged by one case. WHEN: in the first job, or always.
+again() {
+	cat >"$BATS_TEST_TMPDIR/node" <<-END
+		#!/bin/sh
+		case $1-\$PWD in always-* | first-*hidden) exit 1 ;; esac
+		exec "$suite/nodes/otp/start" "\$@"
+	END
+	chmod 755 "$BATS_TEST_TMPDIR/node"
+	run "$suite/cnode-conformance" --node "$BATS_TEST_TMPDIR/node" --release "$release" --only ping.pong --dial driver --hidden \
+		--report "$BATS_TEST_TMPDIR/report" --junit "$BATS_TEST_TMPDIR/junit" </dev/null
+}
+
+@test "a case that fails fails the run" { again first; [ "$status" -eq 1 ]; }
+
+@test "CONFORMANCE_AGAIN gives it a second try, which passes and is told" {
+	CONFORMANCE_AGAIN=1 again first
+	[ "$status" -eq 0 ]
+	[[ $output == *"ok 1 - "*UNSTEADY*"# 1 passed, 0 failed"*"unsteady (passed in a second try, alone): ping.pong"* ]]
+	grep -q '<flakyFailure' "$BATS_TEST_TMPDIR/junit"
+	grep -q "'ping.pong',fail" "$BATS_TEST_TMPDIR/report/results"
+}
+
+@test "it gives no third one" {
+	CONFORMANCE_AGAIN=1 again always
+	[ "$status" -eq 1 ]
+	[[ $output == *"not ok 1 - "*"tried again alone"* ]]
+}

@@ -130,7 +130,7 @@ go(#{node := Node, report := Report, dial := Dials, visible := Visibles} = O) ->
     progress(O, "~p cases, ~p runs in ~p jobs against ~s, with OTP ~s~n",
              [length(Cases), Total, length(Jobs), Node, string:join([V || {_, V, _, _} <- Releases], ", ")]),
     Began = erlang:monotonic_time(millisecond),
-    Results = jobs(Numbered, [], [], O#{total => Total, done => 0, tap => 0}),
+    Results = jobs(Numbered, [], [], O#{total => Total, done => 0, tap => 0, again => list_to_integer(os:getenv("CONFORMANCE_AGAIN", "0"))}),
     cf_report:finish(Results, O#{dir => Dir, seconds => (erlang:monotonic_time(millisecond) - Began) / 1000, total => Total}).
 
 temporary() ->
@@ -148,8 +148,7 @@ command(Node) ->
 prepare(#{release := R, dial := Dial, visible := Visible, erl := Erl, beams := Beams, node := Node} = Job, N, Cases, Dir) ->
     Title = title(Job),
     JobDir = filename:join(Dir, Title),
-    ok = filelib:ensure_dir(filename:join(JobDir, "x")),
-    [file:delete(F) || F <- filelib:wildcard(filename:join(JobDir, "*"))],
+    ok = empty(JobDir),
     {NutErl, NutBeams} = case string:tokens(Node, ":") of
                              ["otp", Other] -> nut_erl(list_to_integer(Other));
                              _ -> {Erl, Beams}
@@ -161,6 +160,12 @@ prepare(#{release := R, dial := Dial, visible := Visible, erl := Erl, beams := B
          env => [{"NUT_ERL", NutErl}, {"NUT_BEAMS", NutBeams}],
          dial => Dial, visible => Visible,
          cases => [Id || {Id, _, _, _, _} = C <- Cases, cf_cases:applies(C, Job)]}.
+
+%% A folder with nothing of an earlier run in it.
+empty(Dir) ->
+    ok = filelib:ensure_dir(filename:join(Dir, "x")),
+    [file:delete(F) || F <- filelib:wildcard(filename:join(Dir, "*"))],
+    ok.
 
 nut_erl(Release) ->
     case releases(#{releases => [Release]}) of
@@ -181,7 +186,8 @@ jobs(Waiting, Running, Done, O) ->
         {[], _} -> running(Waiting, Running, Done, O)
     end.
 
-%% Cases that mostly wait take nobody's place: one job of them runs beside the others.
+%% A second try has the machine for itself. Cases that mostly wait take nobody's place: one job of them runs beside the others.
+room(#{before := _}, Running, _) -> Running =:= [];
 room(#{part := Part}, Running, #{jobs := Most}) ->
     length([x || {_, #{part := P}, _, _} <- Running, P =:= Part]) < case Part of shared -> Most; fresh -> 1 end.
 
@@ -198,13 +204,34 @@ running(Waiting, Running, Done, O) ->
             case lists:keytake(Proc, 1, Running) of
                 {value, {_, Job, Results, _}, Others} ->
                     cf_proc:stop(Proc),
-                    All = watched(Job, complete(Job, Results, Status)),
-                    O1 = cf_report:tap(Job, All, O),
-                    jobs(Waiting, Others, [{Job, All} | Done], O1);
+                    case again(Job, watched(Job, complete(Job, Results, Status)), O) of
+                        {second, Second, O1} -> jobs(Waiting ++ [Second], Others, Done, O1);
+                        {done, Job1, All} -> jobs(Waiting, Others, [{Job1, All} | Done], cf_report:tap(Job1, All, O))
+                    end;
                 false -> jobs(Waiting, Running, Done, O)
             end;
         {'EXIT', _, _} -> jobs(Waiting, Running, Done, O)
     end.
+
+%% CONFORMANCE_AGAIN: as many cases of a run may fail and be tried again in a job of their own, when nothing else runs. What passes
+%% then is `unsteady`, and is told with why it failed. What tshark saw is judged once.
+again(#{before := {First, Before}}, Results, _) ->
+    {done, First, [second(Result, lists:keyfind(Id, 1, Results)) || {Id, _, _, _} = Result <- Before]};
+again(#{title := Title, dir := Dir} = Job, Results, #{again := Left} = O) ->
+    Failed = [Id || {Id, fail, _, _} <- Results, not lists:keymember(Id, 1, cf_eye:cases())],
+    case length(Failed) of
+        0 -> {done, Job, Results};
+        N when N > Left -> {done, Job, Results};
+        N ->
+            Dir2 = Dir ++ "-again",
+            ok = empty(Dir2),
+            {second, Job#{title => Title ++ "-again", dir => Dir2, eye => false, cases => Failed, before => {Job, Results}},
+             O#{again => Left - N}}
+    end.
+
+second({Id, fail, Ms, Why}, {Id, pass, _, _}) -> {Id, unsteady, Ms, Why};
+second({Id, fail, Ms, Why}, {Id, _, _, Why2}) -> {Id, fail, Ms, [Why, "\nand, tried again alone: ", Why2]};
+second(Result, _) -> Result.
 
 %% With the third eye a job has a network of its own, so that the capture holds nothing else.
 start(#{dir := Dir, erl := Erl, beams := Beams, eye := Eye} = Job) ->
@@ -246,7 +273,7 @@ line("RESULT " ++ Rest, {Proc, #{title := Title} = Job, Results, _}, #{done := N
     Result = {list_to_atom(Id), list_to_atom(Verdict), list_to_integer(Ms), unicode:characters_to_list(base64:decode(Why))},
     progress(O, "\r\e[K~p/~p ~s ~s~s", [N + 1, Total, Title, Id,
                  case Verdict of "fail" -> ": failed\n"; _ -> "" end]),
-    {{Proc, Job, [Result | Results], none}, O#{done => N + 1}};
+    {{Proc, Job, [Result | Results], none}, O#{done => case Job of #{before := _} -> N; _ -> N + 1 end}};
 line(_, Run, O) ->
     {Run, O}.
 

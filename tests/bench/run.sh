@@ -34,8 +34,7 @@ trap end EXIT
 trap 'exit 130' INT TERM
 
 HOME=$tmp
-# A port that nobody listens on: the first free one the kernel names.
-ERL_EPMD_PORT=$(erl -noshell -eval '{ok, S} = gen_tcp:listen(0, []), {ok, P} = inet:port(S), io:format("~b", [P]), halt().')
+ERL_EPMD_PORT=$("$srcdir/tests/free_port")
 ERL_CRASH_DUMP=/dev/null
 cookie=bench$$
 export HOME ERL_EPMD_PORT ERL_CRASH_DUMP
