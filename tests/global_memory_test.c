@@ -268,6 +268,33 @@ static void life(void)
 	go();
 }
 
+/* Whichever allocation fails when it is looked at: the next time it is looked at again. */
+START_TEST(a_node_that_holds_the_lock_is_watched_also_when_memory_lacked)
+{
+	alloc_fail_install();
+	bool failed;
+	long k = 0;
+	do {
+		event("r1@vm", true);
+		at("r1@vm");
+		tell_server("r1@vm", "{'$gen_call',{~p,~r},{set_lock,{global,me}}}", remote(55), remote_ref(1));
+		ck_assert_uint_eq(looked().locks, 1);
+		alloc_fail_at(++k, 0);
+		pass(61);
+		failed = alloc_fail_never();
+		for (int i = 0; i < 3; i++) {
+			(void)cn_global_stalls(G, cn_now());
+			pass(61);
+		}
+		/* Without memory for itself the server begins anew, and closes all. */
+		ck_assert_msg(strstr(dropped, "r1@vm ") || strstr(dropped, "all "), "allocation %ld", k);
+		teardown();
+		setup();
+	} while (failed);
+	ck_assert_int_gt(k, 5);
+}
+END_TEST
+
 START_TEST(without_memory_it_says_all_or_lets_go)
 {
 	alloc_fail_each(life);
@@ -282,6 +309,7 @@ int main(void)
 	tcase_add_loop_test(t, when_one_of_the_three_ends_all_begin_anew_without_the_others, 0, 3);
 	tcase_add_test(t, a_lock_of_this_node_outlives_the_server);
 	tcase_add_test(t, a_registration_while_the_three_begin_anew_is_answered_or_refused);
+	tcase_add_test(t, a_node_that_holds_the_lock_is_watched_also_when_memory_lacked);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
 	tcase_set_timeout(t, 120);

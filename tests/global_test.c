@@ -3,7 +3,6 @@
  * global: the name server, the locker and the registrar of one node, with frames of BEAM nodes as they were recorded
  * in place of the network. Whole nodes are in global_nodes_test.c; what BEAM nodes make of it is conformance's matter.
  */
-#include "tests/alloc_fail.h"
 #include "tests/global_world.h"
 
 START_TEST(a_session_is_begun_acknowledged_and_finished)
@@ -128,13 +127,6 @@ START_TEST(a_name_is_registered_only_for_the_holder_of_the_lock)
 	cnode_term_drop(name);
 }
 END_TEST
-
-static cnode_global_info looked(void)
-{
-	cnode_global_info info = { .size = sizeof info };
-	ck_assert_int_eq(cn_global_look(G, &info), 0);
-	return info;
-}
 
 /* Processes of a peer that share one lock: work that grows with their square, when they lock and when their node goes, took 8 s. */
 START_TEST(any_number_of_processes_may_share_a_lock)
@@ -429,12 +421,6 @@ START_TEST(a_node_that_stalls_is_disconnected)
 }
 END_TEST
 
-static void pass(uint64_t seconds)
-{
-	cn_sched_expire(W.procs, cn_now() + seconds * CN_NS_PER_S, 1000);
-	run();
-}
-
 START_TEST(a_node_that_holds_the_lock_and_stalls_is_disconnected)
 {
 	event("r1@vm", true);
@@ -474,33 +460,6 @@ static void remember_call(struct world *w, const struct cn_signal *sig)
 	if (sig->kind == CN_SIG_MESSAGE && cnode_scan(sig->term, "{'$gen_call',{_,~t},get_protocol_version}", &tag) == 0)
 		ck_assert(cnode_scan(tag, "~r", &call_ref) == 0 || cnode_scan(tag, "[alias|~r]", &call_ref) == 0);
 }
-
-/* Whichever allocation fails when it is looked at: the next time it is looked at again. */
-START_TEST(a_node_that_holds_the_lock_is_watched_also_when_memory_lacked)
-{
-	alloc_fail_install();
-	bool failed;
-	long k = 0;
-	do {
-		event("r1@vm", true);
-		at("r1@vm");
-		tell_server("r1@vm", "{'$gen_call',{~p,~r},{set_lock,{global,me}}}", remote(55), remote_ref(1));
-		ck_assert_uint_eq(looked().locks, 1);
-		alloc_fail_at(++k, 0);
-		pass(61);
-		failed = alloc_fail_never();
-		for (int i = 0; i < 3; i++) {
-			(void)cn_global_stalls(G, cn_now());
-			pass(61);
-		}
-		/* Without memory for itself the server begins anew, and closes all. */
-		ck_assert_msg(strstr(dropped, "r1@vm ") || strstr(dropped, "all "), "allocation %ld", k);
-		teardown();
-		setup();
-	} while (failed);
-	ck_assert_int_gt(k, 5);
-}
-END_TEST
 
 START_TEST(a_node_that_holds_the_lock_and_answers_is_at_work)
 {
@@ -674,6 +633,49 @@ START_TEST(losses_are_told_only_as_configured)
 }
 END_TEST
 
+/* While the locker waits for the peer, what the peer says of sessions that there never were is nothing to keep. */
+START_TEST(words_of_sessions_that_are_over_do_not_pile_up)
+{
+	enum { MANY = 40000 };
+	double begin = tap_cpu_seconds();
+	begin_session();
+	frame("r1@vm", frame_lock_set_25);
+	ck_assert(locks_global_is_set(G));
+	for (int i = 0; i < MANY; i++)
+		tell_server("r1@vm", "{'$gen_cast',{exchange,'r1@vm',[],[],~i}}", i);
+	ck_assert_double_lt(tap_cpu_seconds() - begin, 2);
+	/* It goes on. */
+	frame("r1@vm", frame_exchange_25);
+	frame("r1@vm", frame_resolved_25);
+	cnode_pid pid;
+	ck_assert(is_registered("c_exit", &pid));
+	ck_assert(!locks_global_is_set(G));
+}
+END_TEST
+
+/* Of one peer some wait; those of another have their place, and get their answer. */
+START_TEST(a_flood_of_lock_sets_is_no_other_nodes_loss)
+{
+	enum { MANY = 11000 };
+	begin_session();
+	event("o27@vm", true);
+	frame("r1@vm", frame_lock_set_25);
+	at("r1@vm");
+	for (uint32_t i = 0; i < MANY; i++)
+		tell_server("r1@vm", "{'$gen_cast',{lock_set,~p,true,[]}}", remote(1000 + i));
+	at("o27@vm");
+	tell_server("o27@vm", "{'$gen_cast',{lock_set,~p,true,[]}}", remote(77));
+	frame("r1@vm", frame_exchange_25);
+	W.count = 0;
+	frame("r1@vm", frame_resolved_25);
+	ck_assert(!locks_global_is_set(G));
+	bool answered = false;
+	for (size_t i = 0; i < W.count; i++)
+		answered = answered || strstr(W.sent[i], " -> 77 {lock_set,");
+	ck_assert(answered);
+}
+END_TEST
+
 START_TEST(junk_is_survived_without_an_answer)
 {
 	static const char *const junk[] = {
@@ -776,7 +778,6 @@ int main(void)
 	tcase_add_test(t, a_flood_of_init_connects_is_put_off);
 	tcase_add_test(t, a_node_that_stalls_is_disconnected);
 	tcase_add_test(t, a_node_that_holds_the_lock_and_stalls_is_disconnected);
-	tcase_add_test(t, a_node_that_holds_the_lock_is_watched_also_when_memory_lacked);
 	tcase_add_test(t, a_node_that_holds_the_lock_and_answers_is_at_work);
 	tcase_add_test(t, a_node_whose_own_server_stalls_lets_all_go);
 	tcase_add_test(t, version_5_is_spoken_from_locker_to_locker);
@@ -786,6 +787,8 @@ int main(void)
 	tcase_add_test(t, a_lost_connection_is_obeyed_once_and_passed_on);
 	tcase_add_test(t, a_node_that_asks_for_it_is_disconnected);
 	tcase_add_test(t, losses_are_told_only_as_configured);
+	tcase_add_test(t, words_of_sessions_that_are_over_do_not_pile_up);
+	tcase_add_test(t, a_flood_of_lock_sets_is_no_other_nodes_loss);
 	tcase_add_test(t, junk_is_survived_without_an_answer);
 	tcase_add_test(t, a_name_of_a_megabyte_is_a_name);
 	tcase_add_test(t, pids_and_nodes_are_ordered_as_erlang_orders_them);

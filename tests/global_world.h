@@ -175,6 +175,20 @@ static inline cnode_term term(const char *text)
 	return t;
 }
 
+/* Time goes on. */
+static inline void pass(uint64_t seconds)
+{
+	cn_sched_expire(W.procs, cn_now() + seconds * CN_NS_PER_S, 1000);
+	run();
+}
+
+static inline cnode_global_info looked(void)
+{
+	cnode_global_info info = { .size = sizeof info };
+	ck_assert_int_eq(cn_global_look(G, &info), 0);
+	return info;
+}
+
 static inline bool is_registered(const char *name, cnode_pid *pid)
 {
 	cnode_term t = term(name);

@@ -90,6 +90,19 @@ booting() {
 
 @test "SIGKILL does" { ended KILL 137; }
 
+# The emulator has a way of its own to take a SIGTERM, until it is told another: it stops in good order, with status 0.
+@test "SIGTERM while its erl boots ends it, and not as a run that passed" {
+	booting 'os:cmd("kill -TERM " ++ os:getenv("RUNNER_PID")).'
+	run_it
+	over 143
+}
+
+@test "SIGTERM for its erl alone is no run that passed" {
+	booting 'os:cmd("kill -TERM " ++ os:getpid()), receive after infinity -> ok end.'
+	run_it
+	over 143
+}
+
 # again WHEN: a node that does not start, judged by one case. WHEN: in the first job, or always.
 again() {
 	cat >"$BATS_TEST_TMPDIR/node" <<-END
@@ -116,17 +129,4 @@ again() {
 	CONFORMANCE_AGAIN=1 again always
 	[ "$status" -eq 1 ]
 	[[ $output == *"not ok 1 - "*"tried again alone"* ]]
-}
-
-# The emulator has a way of its own to take a SIGTERM, until it is told another: it stops in good order, with status 0.
-@test "SIGTERM while its erl boots ends it, and not as a run that passed" {
-	booting 'os:cmd("kill -TERM " ++ os:getenv("RUNNER_PID")).'
-	run_it
-	over 143
-}
-
-@test "SIGTERM for its erl alone is no run that passed" {
-	booting 'os:cmd("kill -TERM " ++ os:getpid()), receive after infinity -> ok end.'
-	run_it
-	over 143
 }

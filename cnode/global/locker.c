@@ -21,7 +21,7 @@
 #define WAIT_ALONE_MS 200       /* before a node that knows no other begins */
 #define WAIT_MS 1000            /* before another does, and 100 ms more for each node it knows */
 #define WAIT_MOST_MS 3000
-#define MAX_EVENTS 10000        /* stops a peer that sends lock_set without end */
+#define SETS_OF_NODE 100        /* that wait: stops a peer that sends lock_set without end */
 
 enum event_kind { EVENT_HIM, EVENT_CANCEL, EVENT_LOCK_SET };
 struct event {
@@ -59,7 +59,6 @@ struct locker {
 	enum locker_state state;
 	bool running;               /* in run */
 	struct event *events, **events_last;
-	size_t event_count;
 	struct him *queue;
 	struct node_list known;
 	struct node_list silent;        /* who gave no answer when it was to be locked: left alone in this turn */
@@ -419,17 +418,20 @@ static bool is_wanted(const struct locker *l, const struct event *e)
 	return false;
 }
 
+static struct event *take(struct locker *l, struct event **at)
+{
+	struct event *e = *at;
+	*at = e->next;
+	if (!*at)
+		l->events_last = at;
+	return e;
+}
+
 static struct event *take_wanted(struct locker *l)
 {
 	for (struct event **at = &l->events; *at; at = &(*at)->next)
-		if (is_wanted(l, *at)) {
-			struct event *e = *at;
-			*at = e->next;
-			if (!*at)
-				l->events_last = at;
-			l->event_count--;
-			return e;
-		}
+		if (is_wanted(l, *at))
+			return take(l, at);
 	return NULL;
 }
 
@@ -498,9 +500,43 @@ static int run(struct locker *l)
 	return rc == 0 && l->state == LOCKER_IDLE ? timer_start(l) : rc;
 }
 
+static size_t count_of(const struct locker *l, enum event_kind kind, cnode_name node)
+{
+	size_t count = 0;
+	for (const struct event *e = l->events; e; e = e->next)
+		count += e->kind == kind && e->node == node;
+	return count;
+}
+
+/*
+ * What is cancelled may be a joining that has not begun, or one that never was: a peer can have any number of these cancelled. That
+ * is done at once; only that of the joining under way waits for its turn, once, and what is to be cast with it.
+ */
+static bool is_cancelled(struct locker *l, const struct event *cancel)
+{
+	cnode_reader r = cnode_read(cancel->term);
+	if (l->state == LOCKER_IDLE || cnode_read_list(&r) > 0)
+		return false;
+	if (cancel->node == l->node && cancel->tag == l->my_tag) {
+		const struct event *e = l->events;
+		while (e && (e->kind != EVENT_CANCEL || e->node != cancel->node || e->tag != cancel->tag))
+			e = e->next;
+		return e != NULL;
+	}
+	queue_remove(l, cancel->node, cancel->tag);
+	for (struct event **at = &l->events; *at;)
+		if ((*at)->kind == EVENT_HIM && (*at)->node == cancel->node && (*at)->tag == cancel->tag)
+			event_free(take(l, at));
+		else
+			at = &(*at)->next;
+	return true;
+}
+
 static int event_add(struct locker *l, const struct event *event)
 {
-	if (l->event_count >= MAX_EVENTS && event->kind == EVENT_LOCK_SET)
+	if (event->kind == EVENT_LOCK_SET && count_of(l, EVENT_LOCK_SET, event->node) >= SETS_OF_NODE)
+		return 0;
+	if (event->kind == EVENT_CANCEL && is_cancelled(l, event))
 		return 0;
 	struct event *e = cn_malloc(sizeof *e);
 	if (!e)
@@ -514,7 +550,6 @@ static int event_add(struct locker *l, const struct event *event)
 	}
 	*l->events_last = e;
 	l->events_last = &e->next;
-	l->event_count++;
 	return run(l);
 }
 
