@@ -3,6 +3,8 @@
  * Two whole nodes while memory lacks, at every allocation in turn: in what they do for each other, and in their beginning.
  * Whoever waits hears something (the answer, or an error that says why), and when there is memory again all goes on.
  */
+#include <sys/resource.h>
+
 #include "cnode/node/peer.h"
 #include "tests/alloc_fail.h"
 #include "tests/spawn_nodes.h"
@@ -324,6 +326,98 @@ START_TEST(whoever_was_told_to_wait_goes_on_when_memory_lacks)
 }
 END_TEST
 
+/* ---- a pool whose threads have run for long, and cannot be replaced ---- */
+
+#define LONG_RUNNERS 3
+#define MEETING 6               /* processes; the others wait behind the long runners, so that these are lowered */
+
+static int began, lowered, handled;
+static bool lack;               /* memory does: nobody runs for long any more */
+
+/* Runs for so long that its thread gets less of the processor (where it can have less). */
+static void run_for_long(void)
+{
+	const int nice = getpriority(PRIO_PROCESS, 0);
+	const uint64_t until = cn_now() + (nice < 19 ? 60 : 1) * CN_NS_PER_S;
+	while (getpriority(PRIO_PROCESS, 0) == nice && cn_now() < until)
+		sched_yield();
+}
+
+static int long_init(cnode_process *self, void *state, const cnode_start *how)
+{
+	(void)self;
+	(void)state;
+	(void)how;
+	pthread_mutex_lock(&flow_lock);
+	began++;
+	pthread_cond_broadcast(&flow_moved);
+	pthread_mutex_unlock(&flow_lock);
+	return 0;
+}
+
+static int long_info(cnode_process *self, void *state, const cnode_info *info)
+{
+	(void)self;
+	(void)state;
+	if (info->kind != CNODE_MESSAGE)
+		return 0;
+	pthread_mutex_lock(&flow_lock);
+	bool runs = !lack;
+	pthread_mutex_unlock(&flow_lock);
+	if (runs)
+		run_for_long();
+	pthread_mutex_lock(&flow_lock);
+	lowered += runs;
+	pthread_cond_broadcast(&flow_moved);
+	while (!lack)
+		pthread_cond_wait(&flow_moved, &flow_lock);
+	handled++;
+	pthread_cond_broadcast(&flow_moved);
+	pthread_mutex_unlock(&flow_lock);
+	return 0;
+}
+
+static const cnode_behaviour long_behaviour = { CNODE_BEHAVIOUR_INIT, .init = long_init, .handle_info = long_info };
+
+START_TEST(processes_run_on_when_no_thread_can_take_the_place_of_a_slow_one)
+{
+	alloc_fail_install();
+	cnode_config cfg = loopback_config("c@127.0.0.1");
+	cfg.threads = 2;
+	cfg.max_threads = LONG_RUNNERS + 1;
+	cnode_node *c;
+	cnode_mailbox *box;
+	cnode_pid pid[MEETING];
+	ck_assert_int_eq(cnode_node_new(&cfg, &c), 0);
+	ck_assert_int_eq(cnode_node_start(c), 0);
+	ck_assert_int_eq(cnode_mailbox_open(c, NULL, &box), 0);
+	for (int i = 0; i < MEETING; i++)
+		ck_assert_int_eq(cnode_process_start(c, NULL, &long_behaviour, NULL, (cnode_term){ 0 }, &pid[i]), 0);
+	pthread_mutex_lock(&flow_lock);
+	while (began < MEETING)
+		pthread_cond_wait(&flow_moved, &flow_lock);
+	pthread_mutex_unlock(&flow_lock);
+	for (int i = 0; i < MEETING * TURNS; i++)
+		ck_assert_int_eq(cnode_send(cnode_mailbox_process(box), pid[i % MEETING], "go"), 0);
+	pthread_mutex_lock(&flow_lock);
+	while (lowered < LONG_RUNNERS)
+		pthread_cond_wait(&flow_moved, &flow_lock);
+	alloc_fail_at(1, 1);
+	lack = true;
+	pthread_cond_broadcast(&flow_moved);
+	struct timespec until;
+	clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += WAIT / 1000;
+	while (handled < MEETING * TURNS && pthread_cond_timedwait(&flow_moved, &flow_lock, &until) == 0)
+		continue;
+	ck_assert_int_eq(handled, MEETING * TURNS);
+	pthread_mutex_unlock(&flow_lock);
+	ck_assert(alloc_fail_never());
+	cnode_mailbox_close(box);
+	cnode_node_free(c);
+}
+END_TEST
+
 /* ---- what a mailbox has ---- */
 
 START_TEST(a_message_that_cannot_be_shown_for_lack_of_memory_stays)
@@ -449,5 +543,9 @@ int main(void)
 	tcase_add_checked_fixture(held, open_nodes_that_hold_senders_back, close_nodes_and_senders);
 	tcase_add_loop_test(held, whoever_was_told_to_wait_goes_on_when_memory_lacks, 0, 4);
 	suite_add_tcase(s, held);
+	TCase *threads = tcase_create("threads");
+	tcase_set_timeout(threads, 110);
+	tcase_add_test(threads, processes_run_on_when_no_thread_can_take_the_place_of_a_slow_one);
+	suite_add_tcase(s, threads);
 	return tap_run(s);
 }

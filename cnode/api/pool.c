@@ -11,6 +11,8 @@
 #define TIMERS_PER_TURN 1000
 #define LONG_NS (20 * CN_NS_PER_MS)         /* a callback that has run for so long makes room for the others */
 
+#define LEAST_THREADS 2                     /* one leads, and one runs what the leading one may not */
+
 /* The lead: the state in the low bits, and a number that changes with each lending. */
 enum { LEAD_FREE = 0, LEAD_HELD = 1, LEAD_LENT = 2, LEAD_MASK = 3, LEAD_STEP = 4 };
 
@@ -23,6 +25,7 @@ struct worker {
 	struct cn_pool *pool;
 	int id;                             /* of the thread, for the kernel */
 	_Atomic uint64_t entered;           /* user code since then (cn_now); OUTSIDE, LOWERED */
+	bool lowered;                       /* is slow for good: leaves as soon as it can be spared; its own */
 	bool left;                          /* is counted no more and goes; its own */
 	bool gone;                          /* has left; to be joined */
 };
@@ -35,6 +38,7 @@ struct cn_pool {
 	_Atomic bool watched;               /* a follower naps */
 	_Atomic int sleeping;               /* followers, the napping one too; written under lock */
 	_Atomic int threads;                /* that there are; written under lock */
+	_Atomic int lowered;                /* of these such as would leave */
 	_Atomic int busy;                   /* threads in user code: always fewer than there are */
 
 	struct cn_task nudge;               /* ends the wait of whoever leads */
@@ -158,12 +162,26 @@ static bool enter_user(struct cn_pool *p)
 	return true;
 }
 
-/* A lowered thread leaves the pool: it would be as slow for the next callback, or with the lead. */
+/*
+ * A lowered thread leaves the pool: it would be as slow for the next callback, or with the lead. But two have to be there,
+ * and where memory lacks for others in its place (add_worker) a slow one runs what the other, which leads, may not.
+ */
+static bool is_spared(struct cn_pool *p)
+{
+	int threads = atomic_load(&p->threads);
+	while (threads > LEAST_THREADS)
+		if (atomic_compare_exchange_weak(&p->threads, &threads, threads - 1))
+			return true;
+	return false;
+}
+
 static void leave_user(struct cn_pool *p)
 {
-	me->left = atomic_exchange(&me->entered, OUTSIDE) == LOWERED;
-	if (me->left)
-		atomic_fetch_sub(&p->threads, 1);
+	if (atomic_exchange(&me->entered, OUTSIDE) == LOWERED && !me->lowered) {
+		me->lowered = true;
+		atomic_fetch_add(&p->lowered, 1);
+	}
+	me->left = me->lowered && is_spared(p);
 	atomic_fetch_sub(&p->busy, 1);
 }
 
@@ -277,7 +295,7 @@ static void lead_until_work(struct cn_pool *p)
 			release_lead(p);
 			return;
 		}
-		if (atomic_load(&p->threads) < p->config.threads)
+		if (atomic_load(&p->threads) - atomic_load(&p->lowered) < p->config.threads)
 			add_worker(p);
 		struct cn_sched_waiting w;
 		cn_sched_waiting(p->config.procs, &w);
@@ -384,6 +402,8 @@ static void work(void *arg)
 		if (!follow(p, atomic_load(&p->threads) > p->config.threads))
 			w->left = leave_pool(p);
 	}
+	if (w->lowered)
+		atomic_fetch_sub(&p->lowered, 1);
 	if (w->left)
 		cn_wake_post(p->config.loop, &p->nudge);        /* who leads looks for what it had promised to come back for */
 	if (w->left && p->config.shrunk && atomic_load(&p->threads) <= p->config.threads && !atomic_load(&p->ending))
@@ -472,8 +492,8 @@ int cn_pool_new(const struct cn_pool_config *config, struct cn_pool **pool)
 	if (!p)
 		return CNODE_ENOMEM;
 	p->config = *config;
-	if (p->config.threads < 2)
-		p->config.threads = 2;
+	if (p->config.threads < LEAST_THREADS)
+		p->config.threads = LEAST_THREADS;
 	if (p->config.max_threads < p->config.threads)
 		p->config.max_threads = p->config.threads;
 	cn_task_init(&p->nudge, nudged);
