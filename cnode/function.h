@@ -6,7 +6,8 @@
  *
  * runs the function exported as codec:encode with the list of arguments, in a process of
  * its own, so it may block. A caller who is not on the list gets not_allowed; an unknown
- * function is undef, as on a BEAM node. Since 0.1. Follows: erpc, rpc (kernel).
+ * function is undef, as on a BEAM node, and arguments that are no proper list are badarg
+ * of erlang:apply/3. Since 0.1. Follows: erpc, rpc (kernel).
  */
 #ifndef CNODE_FUNCTION_H
 #define CNODE_FUNCTION_H

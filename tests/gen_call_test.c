@@ -12,7 +12,7 @@ static void remember(struct world *w, const struct cn_signal *sig)
 	if (sig->kind == CN_SIG_MONITOR)
 		asked = sig->ref;
 }
-static void reply(bool alias, bool to_alias, const char *text)
+static void reply_only(bool alias, bool to_alias, const char *text)
 {
 	cnode_term t, r = text_term(text);
 	ck_assert_int_eq(cnode_format(&t, alias ? "{[alias|~r],~t}" : "{~r,~t}", asked, r), 0);
@@ -24,6 +24,10 @@ static void reply(bool alias, bool to_alias, const char *text)
 	deliver(&sig);
 	cnode_term_drop(t);
 	cnode_term_drop(r);
+}
+static void reply(bool alias, bool to_alias, const char *text)
+{
+	reply_only(alias, to_alias, text);
 	run();
 }
 
@@ -108,6 +112,17 @@ START_TEST(calls_time_out_once)
 	reply(true, true, "now");
 	ck_assert_str_eq(noted(), "done ok now");
 	ck_assert_uint_eq(cn_sched_due(W.procs), CN_NEVER);
+}
+END_TEST
+
+START_TEST(the_timer_of_a_call_that_fires_behind_the_reply_is_not_the_programs)
+{
+	W.hook = remember;
+	tell_f(C, "{'$gen_cast',{call,~p,10}}", remote(7));
+	reply_only(true, true, "now");
+	cn_sched_expire(W.procs, cn_now() + CN_NS_PER_S, 10);   /* both lie in the mailbox */
+	run();
+	ck_assert_str_eq(noted(), "done ok now");
 }
 END_TEST
 
@@ -316,6 +331,7 @@ int main(void)
 	tcase_add_test(t, calls_complete_with_the_reply_by_alias_or_pid);
 	tcase_add_test(t, calls_end_with_the_servers_end);
 	tcase_add_test(t, calls_time_out_once);
+	tcase_add_test(t, the_timer_of_a_call_that_fires_behind_the_reply_is_not_the_programs);
 	tcase_add_test(t, after_completes_once_when_its_time_has_come);
 	tcase_add_test(t, a_callback_learns_which_node_a_cast_came_from);
 	tcase_add_test(t, behaviours_call_each_other_on_one_node);

@@ -443,6 +443,31 @@ START_TEST(a_message_that_cannot_be_shown_for_lack_of_memory_stays)
 }
 END_TEST
 
+/* ---- a lock of global ---- */
+
+START_TEST(a_lock_of_global_is_granted_or_an_error_when_memory_lacks)
+{
+	const char *const nodes[] = { A, NULL };
+	cnode_term resource, me;
+	ck_assert_int_eq(cnode_format(&resource, "res"), 0);
+	ck_assert_int_eq(cnode_format(&me, "me"), 0);
+	/* Other threads take some of the failures. */
+	for (int round = 0; round < 5; round++)
+		for (long k = 1; k <= 20; k++) {
+			alloc_fail_at(k, 0);
+			int rc = cnode_global_set_lock(mb, resource, me, nodes, 0, WAIT);
+			alloc_fail_never();
+			ck_assert_msg(rc == 0 || rc == CNODE_ENOMEM || rc == CNODE_EEXITED, "%ld: %s", k, cnode_mailbox_error(mb));
+			alloc_fail_at(k, 0);
+			rc = cnode_global_del_lock(mb, resource, me, nodes, WAIT);
+			alloc_fail_never();
+			ck_assert_msg(rc == 0 || rc == CNODE_ENOMEM || rc == CNODE_EEXITED, "%ld: %s", k, cnode_mailbox_error(mb));
+		}
+	cnode_term_drop(resource);
+	cnode_term_drop(me);
+}
+END_TEST
+
 /* ---- dynamic names (node/dynamic.c) ---- */
 
 static struct cn_cluster *cluster;
@@ -536,6 +561,7 @@ int main(void)
 	tcase_set_timeout(tc, 110);
 	tcase_add_checked_fixture(tc, open_nodes_with_scarce_memory, close_nodes);
 	tcase_add_test(tc, a_message_that_cannot_be_shown_for_lack_of_memory_stays);
+	tcase_add_test(tc, a_lock_of_global_is_granted_or_an_error_when_memory_lacks);
 	tcase_add_loop_test(tc, whoever_waits_hears_something_when_memory_lacks, 0, 2 * CN_ARRAY_SIZE(deeds));
 	suite_add_tcase(s, tc);
 	TCase *held = tcase_create("held back");

@@ -270,7 +270,7 @@ static int ask(cnode_mailbox *mb, const char *agent, cnode_term take_request, ui
 		cn_term_brief(reply, answer, sizeof answer);
 		rc = cn_term_is_atom(reply, "no")
 			     ? cn_mailbox_fail(mb, CNODE_ENAMETAKEN, "global name %s: it is taken, or the process has another name", text)
-			     : cn_mailbox_fail(mb, CNODE_EREPLY, "global name %s: %s answered %s", text, agent, answer);
+			     : cn_mailbox_fail(mb, CNODE_EREPLY, "global name %s: %s answered %s", text, *agent ? agent : "this node", answer);
 	}
 	cnode_term_drop(reply);
 	return rc;
@@ -316,6 +316,7 @@ static void texts_fini(struct texts *t)
 	for (size_t i = 0; i < t->count; i++)
 		cn_free(t->at[i]);
 	cn_free(t->at);
+	*t = (struct texts){ 0 };
 }
 
 static int texts_of(const cnode_name *names, size_t count, struct texts *t)
@@ -343,8 +344,8 @@ static int names_of(cnode_node *node, const char *const *list, cnode_name **name
 {
 	if (!list) {
 		int rc = cn_global_nodes(node->global, names, count);
-		if (rc == 0)
-			rc = cnode_name_of(node->name, &(*names)[(*count)++]);
+		if (rc == 0 && (rc = cnode_name_of(node->name, &(*names)[(*count)++])) != 0)
+			cn_free(*names);
 		return rc;
 	}
 	size_t n = 0;
@@ -520,13 +521,13 @@ static int give_back(struct mailbox_lock *l, bool all, uint64_t timeout_ms)
 {
 	const char **nodes = cn_calloc(l->nodes.count + 1, sizeof *nodes);
 	size_t count = 0;
-	if (!nodes)
-		return cn_mailbox_fail(l->mb, CNODE_ENOMEM, "a global lock cannot be given back: out of memory");
 	for (size_t i = 0; i < l->nodes.count; i++) {
-		if (all || cn_term_is_atom(l->replies[i], "true"))
+		if (nodes && (all || cn_term_is_atom(l->replies[i], "true")))
 			nodes[count++] = l->nodes.at[i];
 		cnode_term_drop(l->replies[i]);
 	}
+	if (!nodes)
+		return cn_mailbox_fail(l->mb, CNODE_ENOMEM, "a global lock cannot be given back: out of memory");
 	int rc = cn_mailbox_multi_call(l->mb, nodes, count, SERVER, timeout_ms, l->replies, l->del);
 	for (size_t i = 0; i < count; i++)
 		cnode_term_drop(l->replies[i]);

@@ -170,10 +170,10 @@ int requests_message(struct gen *g, struct cn_message *m, bool *used)
 		status = status_of(term);
 		break;
 	case CN_MSG_TIMER:
-		q = *by_timer(g, &m->about->ref);
-		if (!q)
+		if (!cn_process_made_call(g->self, &m->about->ref))
 			return 0;
-		status = q->ref.words ? CNODE_ETIMEOUT : 0;
+		q = *by_timer(g, &m->about->ref);       /* NULL: it fired while the answer lay in the mailbox */
+		status = q && q->ref.words ? CNODE_ETIMEOUT : 0;
 		break;
 	case CN_MSG_EXIT:
 	case CN_MSG_NODEDOWN:

@@ -457,7 +457,7 @@ int cn_process_monitor(struct cnode_process *self, const struct cn_target *to, u
 /* True if self made this reference with CN_MONITOR_CALL: what still comes for it when the call is over is dropped. */
 bool cn_process_made_call(const struct cnode_process *self, const cnode_ref *ref);
 
-/* A timer whose message is a term (kept). */
+/* A timer whose message is a term (kept). Without one it belongs to a call, say: its reference is one of cn_process_made_call. */
 int cn_process_timer(struct cnode_process *self, uint64_t ms, cnode_ref *ref, cnode_term message);
 /* Puts messages that were taken back to the front of the mailbox, in their order (linked by next). */
 void cn_process_unreceive(struct cnode_process *self, struct cn_message *first);

@@ -15,7 +15,7 @@ int cn_process_timer(struct cnode_process *self, uint64_t ms, cnode_ref *ref, cn
 	}
 	uint64_t now = cn_now();
 	t->node.due = ms > (CN_NEVER - 1 - now) / CN_NS_PER_MS ? CN_NEVER - 1 : now + ms * CN_NS_PER_MS;
-	r->about.ref = ref_make(procs, self->number);
+	r->about.ref = message.size_ ? ref_make(procs, self->number) : ref_make_call(procs, self->number);
 	*ref = r->about.ref;
 
 	cn_mutex_lock(&self->lock);
