@@ -293,6 +293,7 @@ START_TEST(a_mailbox_that_closes_meanwhile_ends_no_stage_of_a_stop_early)
 	for (int i = 0; i < 50; i++) {
 		int rc = cnode_call_name(mb, "net_kernel", NULL, WAIT, &reply, "{is_auth,x}");
 		ck_assert_msg(rc == 0, "%d: %s", i, cnode_mailbox_error(mb));
+		cnode_term_drop(reply);
 	}
 	set(&free_goes_on);
 	pthread_join(closer, NULL);
