@@ -29,7 +29,7 @@ main() ->
     {Cs, Bs} = lists:unzip([{round(C, N div ?ROUNDS), round(B, N div ?ROUNDS div 4)} || _ <- lists:seq(1, ?ROUNDS)]),
     say(1, lists:all(fun({ok, _}) -> true; (_) -> false end, Cs), "exactly one answer to each of ~b requests, a tenth of them refused: ~p",
         [N, [R || {wrong, R} <- Cs]]),
-    {Was, After} = grown(Pid, C, N, Before, 2),
+    {Was, After} = grown(Pid, C, N, Before, 4),
     Judged = os:getenv("CNODE_LONG_TESTS", "") =/= "",
     %% A sanitizer keeps what is freed, and looks for leaks itself.
     Sanitized = os:getenv("CNODE_SANITIZED", "") =/= "",
