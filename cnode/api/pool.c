@@ -37,7 +37,7 @@ struct cn_pool {
 	_Atomic bool ending;
 	_Atomic bool watched;               /* a follower naps */
 	_Atomic int sleeping;               /* followers, the napping one too; written under lock */
-	_Atomic int threads;                /* that there are; written under lock */
+	_Atomic int threads;                /* that there are; it grows under lock only */
 	_Atomic int lowered;                /* of these such as would leave */
 	_Atomic int busy;                   /* threads in user code: always fewer than there are */
 
