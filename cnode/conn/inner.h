@@ -112,7 +112,7 @@ struct cn_flood {
 	_Atomic uint64_t writes;            /* any thread; the rest is the lead's */
 	uint64_t writes_seen;
 	uint64_t messages, bytes, since;    /* of the present window */
-	bool on;
+	uint64_t rest;                      /* ns, as the window before gave it */
 };
 
 struct cn_net {
