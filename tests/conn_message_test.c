@@ -138,13 +138,18 @@ static void put_whole(struct writer *w, uint32_t id, size_t binary)
 }
 
 static int most_parts;
+static size_t roomed;                   /* bytes that were read into the net's buffer, from where they are copied */
 static int part_counting_read(struct cn_stream *s, const struct iovec *parts, int count, size_t *moved)
 {
 	int rc = cn_socket_read(s->fd, parts, count, moved);
 	size_t left = rc == 0 ? *moved : 0;
 	for (int i = 0; i < count && left > 0; i++) {
+		size_t n = left < parts[i].iov_len ? left : parts[i].iov_len;
+		const uint8_t *at = parts[i].iov_base;
 		most_parts = i + 1 > most_parts ? i + 1 : most_parts;
-		left -= left < parts[i].iov_len ? left : parts[i].iov_len;
+		if (at >= a.net->read_room && at < a.net->read_room + CN_READ_BUFFER)
+			roomed += n;
+		left -= n;
 	}
 	return rc;
 }
@@ -231,6 +236,38 @@ START_TEST(reads_several_fragments_at_once_whatever_comes_in_place_of_them)
 	ck_assert_int_eq(a.downs, 0);
 	cn_buf_fini(&w.bytes);
 #undef RANDOM
+}
+END_TEST
+
+/* As BEAM nodes do while they are read as fast as they write. */
+START_TEST(reads_what_comes_packet_by_packet_to_where_it_stays)
+{
+	int fd[2];
+	size_t size, all = 0;
+	join(fd, &part_counting);
+	a.on_frame = check_bytes;
+	roomed = 0;
+	struct writer w = { .sequence = 0 };
+	cn_buf_init(&w.bytes, 0);
+	for (uint32_t id = 1; id <= 8; id++) {
+		uint8_t *p = message_bytes(id, 1000000, &size);
+		uint64_t left = (size + 65535) / 65536;
+		for (size_t at = 0, n; at < size; at += n, left--) {
+			n = size - at < 65536 ? size - at : 65536;
+			put_fragment(&w, id, left, p + at, n, at == 0);
+			pour(&w, fd[1], SIZE_MAX);
+			cn_loop_poll(a.loop, 0);
+			cn_buf_clear(&w.bytes);
+		}
+		free(p);
+		put_whole(&w, 100 + id, 60000);
+		pour(&w, fd[1], SIZE_MAX);
+		cn_buf_clear(&w.bytes);
+		UNTIL(a.frames == (int)id * 2);
+		all += size + 60000;
+	}
+	ck_assert_msg(roomed < all / 5, "%zu of %zu bytes were read to be copied", roomed, all);
+	cn_buf_fini(&w.bytes);
 }
 END_TEST
 
@@ -721,6 +758,7 @@ int main(void)
 	tcase_add_test(pair, delivers_messages_in_order);
 	tcase_add_test(pair, lets_a_small_message_overtake_a_large_one_but_not_its_own_senders);
 	tcase_add_loop_test(pair, reads_several_fragments_at_once_whatever_comes_in_place_of_them, 0, 12);
+	tcase_add_test(pair, reads_what_comes_packet_by_packet_to_where_it_stays);
 	tcase_add_test(pair, refuses_a_wrong_fragment_behind_guessed_ones);
 	tcase_add_test(pair, writes_what_was_handed_over_from_where_it_is);
 	tcase_add_test(pair, gives_back_what_was_handed_over_and_not_sent);

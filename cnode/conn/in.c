@@ -179,27 +179,25 @@ static bool read_once(struct cn_conn *c, size_t *total)
 
 	/*
 	 * A large payload goes straight to where it stays. Behind a fragment there is likely
-	 * another: those that look like it are guessed, and behind them only so much is read into the
-	 * buffer that the next header is known, the rest then goes straight again.
+	 * another, and behind a large packet a large one: those that look like it are guessed, and behind them
+	 * only so much is read into the buffer that the next header is known, the rest then goes straight again.
 	 */
 	uint8_t *target = rest == 0 ? cn_frame_target(c->frame, &direct) : NULL;
-	if (target) {
-		if (direct > CN_NET_TURN)
-			direct = CN_NET_TURN;
-		else
-			g.count = cn_frame_guess(c->frame, g.expected, CN_READ_GUESSES);
+	if (direct > CN_NET_TURN)
+		direct = CN_NET_TURN;
+	else if (rest == 0)
+		g.count = cn_frame_guess(c->frame, g.expected, CN_READ_GUESSES);
+	if (target)
 		parts[count++] = (struct iovec){ target, direct };
-	} else {
-		direct = 0;
-		if (rest > 0)
-			memcpy(room, c->in.data, rest);
-	}
+	else if (rest > 0)
+		memcpy(room, c->in.data, rest);
 	for (unsigned i = 0; i < g.count; i++) {
 		parts[count++] = (struct iovec){ g.head[i], CN_FRAME_HEAD };
 		parts[count++] = (struct iovec){ g.expected[i].at, g.expected[i].size };
 	}
+	size_t behind = count > 0 ? CN_READ_BEHIND : c->large ? CN_READ_HEAD : CN_READ_ROOM - rest;
 	if (direct < CN_NET_TURN)
-		parts[count++] = (struct iovec){ room + rest, target ? CN_READ_BEHIND : CN_READ_ROOM - rest };
+		parts[count++] = (struct iovec){ room + rest, behind };
 	size_t asked = 0;
 	for (int i = 0; i < count; i++)
 		asked += parts[i].iov_len;
@@ -224,6 +222,7 @@ static bool read_once(struct cn_conn *c, size_t *total)
 		go_on = consume(c, room, size, &used);
 	if (c->state != CN_CONN_UP || !keep(c, room + used, size - used))
 		return false;
+	c->large = straight > 0 || g.count > 0;
 	return go_on && moved == asked;
 }
 

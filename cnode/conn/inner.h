@@ -9,6 +9,7 @@
 
 #define CN_CONN_TEXT 320                /* of the one cause of an end */
 #define CN_READ_ROOM (65536 + CN_FRAME_DIRECT + 4)   /* of the net's receive buffer: a whole read behind any rest */
+#define CN_READ_HEAD 4096               /* read behind a large packet: likely enough to know where the rest of the next one belongs */
 #define CN_READ_BEHIND 512              /* read behind a large part: the next header, which tells where the rest belongs */
 #define CN_READ_GUESSES 3               /* fragments that are read with the one before them */
 /* The receive buffer: what is touched only when guesses were wrong is no memory until then. */
@@ -81,6 +82,7 @@ struct cn_conn {
 	struct cn_frame *frame;             /* from UP on */
 	struct cn_conn_info info;
 	struct cn_buf in;                   /* bytes that wait for the rest of their packet */
+	bool large;                         /* what was read last went straight to where it stays */
 	_Atomic uint64_t bytes_in, packets_in;
 	uint64_t next_tick;                 /* end of the present tick interval */
 	uint64_t in_seen, out_seen;         /* bytes in and out at its beginning */

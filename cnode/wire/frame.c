@@ -44,6 +44,7 @@ struct cn_frame {
 	const char *reason;
 	struct cn_assembly **open;           /* unfinished sequences; open_count of open_room */
 	struct cn_assembly *direct;          /* gets the rest of a packet: `left` bytes */
+	struct cn_assembly *after;           /* no packet has begun; the one before was a part of this unfinished sequence */
 	uint64_t left;
 	size_t try_at;                       /* bytes that `direct` should have when its control term is looked for */
 	struct cn_assembly *busy;            /* complete, being verified */
@@ -404,6 +405,7 @@ static int packet_end(struct cn_frame *f, struct cn_assembly *a, uint64_t now, s
 	if (a->fragment > 1) {
 		int rc = cn_assembly_verify(a, TURN, false, &f->reason);
 		m->event = CN_FRAME_PART;
+		f->after = a;
 		return rc < 0 ? (f->error = rc) : 0;
 	}
 	if (a->sequence)
@@ -449,6 +451,7 @@ static int take_next(struct cn_frame *f, const uint8_t *p, size_t size, uint64_t
 	struct cn_assembly *a = continued(f, p);
 	if (!a)
 		return f->error;
+	a->each = size - 18;
 	int rc = append(f, a, p + 18, size - 18, SIZE_MAX);
 	return rc ? rc : packet_end(f, a, now, m);
 }
@@ -457,6 +460,7 @@ static int take_packet(struct cn_frame *f, const uint8_t *p, size_t size, uint64
 {
 	uint64_t sequence = 0, fragment = 1;
 	size_t at;
+	f->after = NULL;
 	if (!f->header) {
 		if (size < 2 || p[0] != PASS_THROUGH || p[1] != CN_VERSION)
 			return refuse(f, CNODE_EPROTO, "a packet that is not in pass-through form");
@@ -573,6 +577,7 @@ static int64_t begin(struct cn_frame *f, const uint8_t *p, size_t have, uint64_t
 	struct cn_assembly *a;
 	size_t skip = 0;
 	bool fragments = f->header && f->flags & CN_DFLAG_FRAGMENTS;
+	f->after = NULL;
 	if (p[0] != (f->header ? CN_VERSION : PASS_THROUGH) || (!f->header && p[1] != CN_VERSION) ||
 	    (f->header && p[1] != WHOLE && !(fragments && (p[1] == FIRST || p[1] == NEXT))))
 		return refuse(f, CNODE_EPROTO, "a large packet of an unknown kind");
@@ -643,11 +648,12 @@ int cn_frame_filled(struct cn_frame *f, size_t n, uint64_t now, struct cn_packet
 
 unsigned cn_frame_guess(const struct cn_frame *f, struct cn_frame_guess *guesses, unsigned most)
 {
-	const struct cn_assembly *a = f->direct;
-	if (!a || f->error || a->each == 0 || a->each > CN_FRAME_GUESS || a->each + 18 <= f->direct_size || f->left > a->blob->size - a->used)
+	const struct cn_assembly *a = f->direct ? f->direct : f->after;
+	uint64_t left = f->direct ? f->left : 0;
+	if (!a || f->error || a->each == 0 || a->each > CN_FRAME_GUESS || a->each + 18 <= f->direct_size || left > a->blob->size - a->used)
 		return 0;
-	uint8_t *at = a->blob->bytes + a->used + f->left;
-	size_t room = a->blob->size - a->used - (size_t)f->left, each = (size_t)a->each;
+	uint8_t *at = a->blob->bytes + a->used + left;
+	size_t room = a->blob->size - a->used - (size_t)left, each = (size_t)a->each;
 	unsigned n = 0;
 	for (; n < most && a->fragment > n + 2 && room >= each; n++, at += each, room -= each) {
 		uint8_t *p = cn_store_u32(guesses[n].head, (uint32_t)(each + 18));
