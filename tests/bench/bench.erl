@@ -6,10 +6,14 @@
 %%   rounds=N scale=N  N rounds; scale in percent of the normal number of messages
 %%   bin=DIR           where port_echo, raw_echo, pair and nif_echo.so are
 %%   cookie=C
+%%   helper=NODE       a BEAM node that drives too, where one is not enough
+%%   tcp=NAME          the kernel's congestion control, for the title
 -module(bench).
 -export([main/0]).
 %% For bench_names.
 -export([drive/1, argument/3, round/3, times/1, numbers/2, cell/3, target/2]).
+%% For the helper.
+-export([spawn_many/3]).
 
 main() -> drive(fun run/1).
 
@@ -29,6 +33,7 @@ run(Args) ->
     put(scale, list_to_integer(Get("scale", "100"))),
     put(bin, Get("bin", ".")),
     put(cookie, Get("cookie", "")),
+    put(helper, list_to_atom(Get("helper", ""))),
     put(tty, Get("tty", "no")),
     Nodes = [{list_to_atom(Kind), {list_to_atom(Node), Pid}}
              || A <- Args, Kind <- ["cnode", "beam", "ei"], lists:prefix(Kind ++ "=", A),
@@ -37,7 +42,8 @@ run(Args) ->
     [pong = ping_once(Node) || {_, {Node, _}} <- Nodes],
     ok = bench_nif:load(filename:join(get(bin), "nif_echo")),
     Steps = steps(Nodes),
-    title(Rounds),
+    [pong = rpc:call(get(helper), net_adm, ping, [Node]) || {Kind, {Node, _}} <- Nodes, Kind =/= ei],
+    title(Rounds, Get("tcp", "?")),
     Results = lists:append([round(R, Rounds, Steps) || R <- lists:seq(1, Rounds)]),
     report(Results, Nodes).
 
@@ -52,11 +58,11 @@ ping_once(Node) ->
     {echo, Node} ! {ping, self(), Ref, x},
     receive {pong, Ref, x} -> pong after 10000 -> {no_answer, Node} end.
 
-title(Rounds) ->
+title(Rounds, Tcp) ->
     {ok, Version} = file:read_file(filename:join([code:root_dir(), "releases", erlang:system_info(otp_release), "OTP_VERSION"])),
-    io:format("OTP ~s, ~b schedulers, Linux ~s; ~b interleaved rounds: medians [lowest to highest]~n~n",
+    io:format("OTP ~s, ~b schedulers, Linux ~s, TCP ~s; ~b interleaved rounds: medians [lowest to highest]~n~n",
               [string:trim(Version), erlang:system_info(schedulers_online),
-               string:trim(os:cmd("uname -r")), Rounds]).
+               string:trim(os:cmd("uname -r")), Tcp, Rounds]).
 
 %% ---- what is measured ----
 
@@ -65,19 +71,21 @@ title(Rounds) ->
 steps(Nodes) ->
     Small = <<"0123456789abcdef">>,
     Per = fun(Fun) -> [{Kind, fun() -> Fun(Kind, Node, Pid) end} || {Kind, {Node, Pid}} <- Nodes] end,
+    Drop = fun(Metric, Payload, N) -> [{drop, fun() -> drop(Metric, Payload, N) end} || lists:keymember(cnode, 1, Nodes)] end,
     Spawning = fun(Fun) -> [{Kind, fun() -> Fun(Kind, Node, Pid) end} || {Kind, {Node, Pid}} <- Nodes, Kind =/= ei] end,
     [
      [{raw, fun raw_pair/0}, {raw_beam, fun raw_beam/0}]
          ++ Per(fun(_, Node, _) -> round_trip({echo, Node}, 5000) end)
          ++ [{port, fun port/0}, {nif, fun nif/0}],
      Per(fun(_, Node, _) -> parallel({echo, Node}, 16, 1500) end),
-     Per(fun(_, Node, Pid) -> sink(sink16, Node, Pid, Small, 400000) end)
+     Per(fun(_, Node, Pid) -> sink(sink16, Node, Pid, Small, 400000) end) ++ Drop(sink16, Small, 400000)
          ++ [{pair, fun() -> pair(Node) end} || {cnode, {Node, _}} <- Nodes],
-     Per(fun(_, Node, Pid) -> sink(sink4k, Node, Pid, binary:copy(<<7>>, 4096), 40000) end),
-     Per(fun(_, Node, Pid) -> sink(sink64k, Node, Pid, binary:copy(<<7>>, 65536), 5000) end),
-     Per(fun(_, Node, Pid) -> sink(sink1m, Node, Pid, binary:copy(<<7>>, 1048576), 300) end),
-     Per(fun(_, Node, Pid) -> sink(nested, Node, Pid, nested(), 15000) end),
+     Per(fun(_, Node, Pid) -> sink(sink4k, Node, Pid, binary:copy(<<7>>, 4096), 40000) end) ++ Drop(sink4k, binary:copy(<<7>>, 4096), 40000),
+     Per(fun(_, Node, Pid) -> sink(sink64k, Node, Pid, binary:copy(<<7>>, 65536), 5000) end) ++ Drop(sink64k, binary:copy(<<7>>, 65536), 5000),
+     Per(fun(_, Node, Pid) -> sink(sink1m, Node, Pid, binary:copy(<<7>>, 1048576), 300) end) ++ Drop(sink1m, binary:copy(<<7>>, 1048576), 300),
+     Per(fun(_, Node, Pid) -> sink(nested, Node, Pid, nested(), 15000) end) ++ Drop(nested, nested(), 15000),
      Spawning(fun(_, Node, _) -> spawn_pipelined(Node, 30000, 500) end),
+     Spawning(fun(_, Node, _) -> spawn_by_two(Node, 30000, 500) end),
      Spawning(fun(_, Node, _) -> spawn_sequential(Node, 4000) end),
      Spawning(fun(_, Node, _) -> beside_busy(Node, 1500) end)
     ].
@@ -149,11 +157,41 @@ sink(Metric, Node, Pid, Payload, N0) ->
     Seconds = (now_ns() - T0) / 1.0e9,
     Cpu = (cpu_us(Pid) - Cpu0) / N,
     N = After - Before,
-    Rate = case Metric of
-               _ when Metric =:= sink16; Metric =:= nested -> N / Seconds / 1000;
-               _ -> N * byte_size(Payload) / Seconds / 1.0e6
-           end,
-    [{Metric, Rate}, {{cpu, Metric}, Cpu}].
+    [{Metric, rate(Metric, Payload, N, Seconds)}, {{cpu, Metric}, Cpu}].
+
+rate(Metric, _, N, Seconds) when Metric =:= sink16; Metric =:= nested -> N / Seconds / 1000;
+rate(_, Payload, N, Seconds) -> N * byte_size(Payload) / Seconds / 1.0e6.
+
+%% The same, into a program that reads and drops it, and says how long that took.
+drop(Metric, Payload, N0) ->
+    N = times(N0),
+    [Name, Host] = string:lexemes(atom_to_list(node()), "@"),
+    {port, Tcp, _} = erl_epmd:port_please(Name, Host),
+    Node = 'bz@127.0.0.1',
+    Port = open_port({spawn_executable, filename:join(get(bin), "drop")},
+                     [{args, [atom_to_list(Node), get(cookie), atom_to_list(node()), integer_to_list(Tcp)]}, {line, 80}, exit_status]),
+    "up" = line(Port),
+    %% It is ready a moment before this node knows of the connection.
+    true = wait_connected(Node, 1000),
+    sink_all({echo, Node}, {sink, Payload}, N),
+    [_Bytes, Ns] = [list_to_integer(W) || W <- string:lexemes(line(Port), " ")],
+    erlang:disconnect_node(Node),
+    receive {Port, {exit_status, 0}} -> ok after 10000 -> error({drop, stays}) end,
+    [{Metric, rate(Metric, Payload, N, Ns / 1.0e9)}].
+
+wait_connected(_, 0) -> false;
+wait_connected(Node, Tries) ->
+    case lists:member(Node, nodes(connected)) of
+        true -> true;
+        false -> timer:sleep(5), wait_connected(Node, Tries - 1)
+    end.
+
+line(Port) ->
+    receive
+        {Port, {data, {eol, Line}}} -> Line;
+        {Port, {exit_status, Status}} -> error({drop, Status})
+    after 60000 -> error({drop, silent})
+    end.
 
 sink_all(_, _, 0) -> ok;
 sink_all(To, Message, N) -> To ! Message, sink_all(To, Message, N - 1).
@@ -173,9 +211,20 @@ cpu_us(Pid) ->
 spawn_pipelined(Node, N0, Window) ->
     N = times(N0),
     T0 = now_ns(),
-    [spawn_request(Node, noop, start, []) || _ <- lists:seq(1, min(N, Window))],
-    spawn_rest(Node, N, N - min(N, Window)),
+    ok = spawn_many(Node, N, Window),
     [{spawn_pipelined, N / ((now_ns() - T0) / 1.0e9) / 1000}].
+
+%% One BEAM process is not fast enough to keep a node busy: two, on nodes of their own.
+spawn_by_two(Node, N0, Window) ->
+    N = times(N0),
+    T0 = now_ns(),
+    Keys = [rpc:async_call(Driver, ?MODULE, spawn_many, [Node, N, Window]) || Driver <- [node(), get(helper)]],
+    [ok = rpc:yield(Key) || Key <- Keys],
+    [{spawn_by_two, 2 * N / ((now_ns() - T0) / 1.0e9) / 1000}].
+
+spawn_many(Node, N, Window) ->
+    [spawn_request(Node, noop, start, []) || _ <- lists:seq(1, min(N, Window))],
+    spawn_rest(Node, N, N - min(N, Window)).
 
 spawn_rest(_, 0, _) -> ok;
 spawn_rest(Node, Left, Unsent) ->
@@ -298,12 +347,14 @@ report(Results, Nodes) ->
     io:format("and seen from C~n"),
     [io:format("  ~-34s~20s~20s~n", [Name, cell(Results, rt_p50, S), cell(Results, rt_p99, S)])
      || {S, Name} <- [{pair, "cnode to cnode, from a mailbox"}, {raw, "TCP echo, C to C"}], values(Results, rt_p50, S) =/= []],
-    io:format("~nFrom one BEAM node to~n  ~-34s" ++ lists:append(["~20s" || _ <- Kinds]) ++ "~n",
-              ["" | [atom_to_list(K) || K <- Kinds]]),
-    [io:format("  ~-34s" ++ lists:append(["~20s" || _ <- Kinds]) ++ "~n", [Name | [cell(Results, M, K) || K <- Kinds]])
+    Columns = Kinds ++ [drop || Cnode],
+    io:format("~nFrom one BEAM node to~n  ~-34s" ++ lists:append(["~22s" || _ <- Columns]) ++ "~n",
+              ["" | [atom_to_list(K) || K <- Kinds]] ++ ["read and dropped" || Cnode]),
+    [io:format("  ~-34s" ++ lists:append(["~22s" || _ <- Columns]) ++ "~n", [Name | [cell(Results, M, K) || K <- Columns]])
      || {M, Name} <- [{parallel, "16 ping-pongs, k/s"}, {sink16, "sink of 16 B, k messages/s"}, {sink4k, "sink of 4 kB, MB/s"},
                       {sink64k, "sink of 64 kB, MB/s"}, {sink1m, "sink of 1 MB, MB/s"}, {nested, "sink of 100 nested items, k/s"},
-                      {spawn_pipelined, "spawns pipelined, k/s"}, {spawn_sequential, "spawns one by one, k/s"},
+                      {spawn_pipelined, "spawns pipelined, k/s"},
+                      {spawn_by_two, "the same from two BEAM nodes, k/s"}, {spawn_sequential, "spawns one by one, k/s"},
                       {busy_p50, "ping beside 1 ms callbacks, us"}, {busy_idle, "the same ping when idle, us"},
                       {{cpu, sink16}, "receiver's CPU, us per 16 B"}, {{cpu, nested}, "receiver's CPU, us per nested"}]],
     case values(Results, sink16, pair) of
@@ -342,8 +393,14 @@ targets(Results) ->
          {"sink nested / ei", {nested, cnode}, {nested, ei}, at_least, 0.95},
          {"ping beside 1 ms callbacks / idle", {busy_p50, cnode}, {busy_idle, cnode}, at_most, 2.0},
          {"pipelined spawn / BEAM", {spawn_pipelined, cnode}, {spawn_pipelined, beam}, at_least, 1.5},
+         {"the same from two nodes / BEAM", {spawn_by_two, cnode}, {spawn_by_two, beam}, at_least, 1.5},
          {"CPU per small message / ei", {{cpu, sink16}, cnode}, {{cpu, sink16}, ei}, at_most, 0.5},
          {"cnode-cnode / BEAM-BEAM messages", {sink16, pair}, {sink16, beam}, at_least, 5.0}]],
+    io:format("~nSinks against what the sender gives whoever reads and drops it, fragments and all (no target)~n"),
+    [io:format("  ~-36s ~s~n", [Name, spread([X / Y || {X, Y} <- lists:zip(values(Results, M, S), values(Results, M, drop))],
+                                             fun(V) -> io_lib:format("~.2f", [float(V)]) end)])
+     || {M, Size} <- [{sink16, "16 B"}, {sink4k, "4 kB"}, {sink64k, "64 kB"}, {sink1m, "1 MB"}, {nested, "nested"}],
+        {S, Name} <- [{cnode, Size ++ ", cnode"}, {ei, Size ++ ", ei (no fragments)"}]],
     ok.
 
 %% Of a ratio within each round, or of a figure by itself.

@@ -2,24 +2,37 @@
 # SPDX-License-Identifier: Apache-2.0
 # make bench: this node, a BEAM node and a plain ei loop in one run, in the same rounds.
 #
-#   run.sh [--quick] [--rounds N] [--without-cnode]
+#   run.sh [--quick] [--rounds N] [--scale PERCENT] [--without-cnode] [--congestion NAME]
 #
 # Run by `make bench`, which gives builddir (where cnoded and the programs are), srcdir and CC.
 # Takes about five minutes; --quick (make bench BENCH_FLAGS=--quick) three rounds of a fifth of
 # the messages. Names of the cluster (global) follow in a second part, beside BEAM nodes only. Everything is on 127.0.0.1 with an epmd of its own, and ends with the script.
+# --congestion has TCP run with another congestion control than the machine's default: in a network namespace of its own, so it needs root.
 set -eu
 srcdir=$(cd "${srcdir:-.}" && pwd)
 builddir=$(cd "${builddir:-.}" && pwd)
-rounds=7 scale=100 with_cnode=yes
+rounds=7 scale=100 with_cnode=yes congestion=
+tcp=$(cat /proc/sys/net/ipv4/tcp_congestion_control)
 while [ $# -gt 0 ]; do
 	case $1 in
 	--quick) rounds=3 scale=20 ;;
+	--scale) scale=${2:?percent?}; shift ;;
 	--rounds) rounds=${2:?how many?}; shift ;;
 	--without-cnode) with_cnode=no ;;
+	--congestion) congestion=${2:?which?}; shift ;;
 	*) echo "bench: I do not know $1" >&2; exit 2 ;;
 	esac
 	shift
 done
+if [ -n "$congestion" ] && [ "${BENCH_TCP:-}" != "$congestion" ]; then
+	BENCH_TCP=$congestion srcdir=$srcdir builddir=$builddir exec unshare -n -- sh -eu -c '
+		ip link set lo up
+		for to in 127.0.0.0/8 127.0.0.1; do
+			ip route replace local $to dev lo proto kernel scope host src 127.0.0.1 congctl "$BENCH_TCP" table local
+		done
+		exec "$@"' sh "$0" --rounds "$rounds" --scale "$scale" --congestion "$congestion" $([ "$with_cnode" = yes ] || echo --without-cnode)
+fi
+tcp=${BENCH_TCP:-$tcp}
 command -v erl >/dev/null || { echo "bench: no erl on PATH; tests/deps.sh installs it" >&2; exit 1; }
 
 tmp=$(mktemp -d)
@@ -77,17 +90,22 @@ if [ "$with_cnode" = yes ]; then
 	cnode=$!
 	pids="$pids $cnode"
 	started "cnoded" "$cnode" "$tmp/cnode.log"
+	cp "$bin/drop" "$tmp/"
 	printf '#!/bin/sh\nexec "%s" "$@"\n' "$bin/pair" >"$tmp/pair"
 	chmod +x "$tmp/pair"
 	subjects="cnode=bc@127.0.0.1=$cnode"
 fi
+erl -noshell -noinput -hidden -name bh@127.0.0.1 -setcookie "$cookie" -pa "$tmp" -eval 'io:put_chars("ready\n")' >"$tmp/helper.log" 2>&1 &
+helper=$!
+pids="$pids $helper"
+started "the second driver" "$helper" "$tmp/helper.log"
 subjects="$subjects beam=bb@127.0.0.1=$beam ei=be@127.0.0.1=$ei"
-measured="$beam $ei ${cnode:-}"
+measured="$beam $ei $helper ${cnode:-}"
 
 tty=no
 if [ -t 2 ]; then tty=yes; fi
 erl -noshell -noinput -hidden -name bd@127.0.0.1 -setcookie "$cookie" -pa "$tmp" -eval 'bench:main()' \
-	-extra $subjects rounds="$rounds" scale="$scale" bin="$tmp" cookie="$cookie" tty=$tty
+	-extra $subjects rounds="$rounds" scale="$scale" bin="$tmp" cookie="$cookie" tty=$tty helper=bh@127.0.0.1 tcp="$tcp"
 [ "$with_cnode" = yes ] || exit 0
 
 # Names: the nodes measured above would only be in the way.
