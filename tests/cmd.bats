@@ -253,6 +253,17 @@ unprivileged="setpriv --bounding-set -all --inh-caps -all --reuid 65534 --regid 
 
 # ---- cnoded: modules and factories ----
 
+@test "what is too long is cut into UTF-8, and what is no UTF-8 is not printed" {
+	local long; long=$(printf 'é%.0s' $(seq 3000))
+	for pad in '' x; do
+		run "$bin/cnoded" -sname x -setcookie c -epmd none -load "/$pad$long" 3>&-
+		[[ $status -ne 0 && $output == "cnoded: module /$pad"*"é"*" not found: there is no "* ]]
+		iconv -f utf-8 -t utf-8 <<<"$output" >/dev/null
+	done
+	run "$bin/cnoded" -sname x -setcookie c -epmd none -load "/"$'a\xe9b\xf0\x9f\x9b' 3>&-
+	[[ $output == "cnoded: module /a?b??? not found: there is no "* ]]
+}
+
 @test "cnoded names every place where a module was looked for" {
 	daemon 3 "/modules-1/nosuch.so" -sname x -epmd none -load nosuch
 	CNODE_MODULE_PATH=/nowhere:/too daemon 3 "there is no /nowhere/nosuch.so, /nowhere/.libs/nosuch.so, /too/nosuch.so" \

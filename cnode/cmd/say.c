@@ -47,11 +47,30 @@ static int priority(enum cnode_log_level level)
 	return 5;
 }
 
+/* Bytes of the character at p, of UTF-8 (RFC 3629: shortest form, no surrogates); 0: it is none, or cut off. */
+static size_t character(const unsigned char *p, size_t size)
+{
+	size_t n = *p < 0x80 ? 1 : *p < 0xc2 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf5 ? 4 : 0;
+	if (n > size)
+		return 0;
+	for (size_t i = 1; i < n; i++)
+		if ((p[i] & 0xc0) != 0x80)
+			return 0;
+	if (n > 2 && ((*p == 0xe0 && p[1] < 0xa0) || (*p == 0xed && p[1] > 0x9f) || (*p == 0xf0 && p[1] < 0x90) || (*p == 0xf4 && p[1] > 0x8f)))
+		return 0;
+	return n;
+}
+
+/* No control characters, nor what messages of limited length have cut through. */
 static void plain(char *text, size_t size)
 {
-	for (size_t i = 0; i < size; i++)
-		if ((unsigned char)text[i] < ' ' || text[i] == 0x7f)
+	for (size_t i = 0, n; i < size; i += n) {
+		n = character((const unsigned char *)text + i, size - i);
+		if (n == 0 || (unsigned char)text[i] < ' ' || text[i] == 0x7f) {
 			text[i] = '?';
+			n = 1;
+		}
+	}
 }
 
 char *cn_say_plain(char *text)
