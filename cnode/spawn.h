@@ -39,6 +39,7 @@
  *   reply, reply_tag                  do not leave the caller's node
  *   anything else, also compressed and {compression, _}: badopt, which spawn/4 shows as badarg.
  *                                     Terms are never compressed here: BEAM nodes do not take it.
+ *   more than 1 MiB of them           system_limit
  *
  * A process that is late ends at once for everybody; its init can see that with cnode_cancelled.
  * If init itself sends, links or monitors, that is the answer: it failing later is an end.

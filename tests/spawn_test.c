@@ -105,6 +105,40 @@ START_TEST(options_are_looked_at_for_those_only_who_may_spawn)
 }
 END_TEST
 
+/* An environment of so many variables of `size` bytes each. */
+static void ask_with_env(int variables, size_t size, const char *answer)
+{
+	cnode_builder *list;
+	cnode_term value, sent;
+	cnode_ref ref;
+	cnode_info info;
+	cnode_atom why = { .text = "ok" };
+	uint8_t *bytes = calloc(1, size);
+	ck_assert_ptr_nonnull(list = cnode_builder_new());
+	cnode_build_list(list);
+	for (int i = 0; i < variables; i++)
+		cnode_build_format(list, "{k,~b}", bytes, size);
+	cnode_build_list_end(list);
+	ck_assert_int_eq(cnode_builder_term(list, &value), 0);
+	cnode_builder_free(list);
+	ck_assert_int_eq(cnode_format(&sent, "[probe,[],[{env,~t}]]", value), 0);
+	ck_assert_int_eq(cnode_spawn_request(self(), B, "cnode", "spawn", sent, 0, &ref), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	if (cnode_scan(info.message, "{spawn_reply,_,error,~a}", &why) != 0)
+		ck_assert_int_eq(cnode_scan(info.message, "{spawn_reply,_,ok,_}"), 0);
+	ck_assert_str_eq(why.text, answer);
+	cnode_term_drop(sent);
+	cnode_term_drop(value);
+	free(bytes);
+}
+START_TEST(options_have_a_limit)
+{
+	ask_with_env(10, 100000, "ok");
+	ask_with_env(11, 100000, "system_limit");
+	ask_with_env(110000, 0, "system_limit");
+}
+END_TEST
+
 START_TEST(a_refusal_is_logged_with_peer_factory_and_reason)
 {
 	cnode_pid pid;
@@ -664,6 +698,7 @@ int main(void)
 	tcase_add_test(tc, a_list_that_changes_holds_for_the_next_request);
 	tcase_add_test(tc, a_closed_factory_is_not_opened_by_another_one_that_gets_its_name);
 	tcase_add_test(tc, options_are_looked_at_for_those_only_who_may_spawn);
+	tcase_add_test(tc, options_have_a_limit);
 	tcase_add_test(tc, a_refusal_is_logged_with_peer_factory_and_reason);
 	tcase_add_test(tc, a_refused_name_does_not_exist_for_calls_monitors_and_messages);
 	tcase_add_test(tc, a_list_for_all_names_leaves_the_nodes_services_alone);

@@ -48,6 +48,8 @@ struct cn_wishes {
 	cnode_atom application;     /* "" : none */
 };
 
+#define CN_SPAWN_OPTIONS_MAX (1u << 20) /* bytes of options that a peer may send: 12 ms to read if they are many small ones */
+
 /* options.c. Adds what the list asks for; false: badopt. */
 bool cn_wishes_read(struct cn_wishes *w, cnode_term list);
 /* Do they go together? */

@@ -138,6 +138,12 @@ static int unwrap(struct wanted *w)
 	return 0;
 }
 
+/* A peer's options are read under the lead, all of them in one go. */
+static bool too_many(const struct wanted *w, cnode_term options)
+{
+	return w->options.size_ > CN_SPAWN_OPTIONS_MAX || options.size_ > CN_SPAWN_OPTIONS_MAX;
+}
+
 /* All its options. False: badopt. */
 static bool read_wishes(struct wanted *w, cnode_term options)
 {
@@ -347,8 +353,10 @@ void cn_spawn_requested(struct cn_factories *f, struct cn_cluster *cluster, cons
 	int rc = unwrap(&w);
 	if (rc == 0)
 		rc = choose(f, q->peer, &w, &gen, &at_hand);
-	/* Who may not spawn has none of his options looked at: this is the lead, and there can be any number of them. */
-	if (rc == 0 && !read_wishes(&w, q->options))
+	/* Who may not spawn has none of his options looked at. */
+	if (rc == 0 && too_many(&w, q->options))
+		word = "system_limit";
+	else if (rc == 0 && !read_wishes(&w, q->options))
 		word = "badopt";
 	/* Nobody is told things by us in the name of a peer. */
 	if (rc == 0 && !word && w.wishes.failure_to.words && w.wishes.failure_to.node != q->peer_name)
