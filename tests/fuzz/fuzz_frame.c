@@ -1,10 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Fuzz: a link's byte stream. Byte 0: the form of packets; byte 1: how many bytes arrive at a time. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "cnode/wire/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Where fragments may be read to, anything may stand until they are: the frame must not look there, and it must be memory. */
+static void scribble(struct cn_frame *f)
+{
+	struct cn_frame_guess g[3];
+	size_t room;
+	uint8_t *target = cn_frame_target(f, &room);
+	if (target)
+		memset(target, 0x5a, room);
+	for (unsigned n = cn_frame_guess(f, g, 3); n-- > 0;)
+		memset(g[n].at, 0xa5, g[n].size);
+}
 
 /* Feeds it `step` bytes at a time; returns how much came of it, which may not depend on step. */
 static uint64_t feed(uint64_t flags, const uint8_t *data, size_t size, size_t step, uint32_t direct)
@@ -23,6 +36,8 @@ static uint64_t feed(uint64_t flags, const uint8_t *data, size_t size, size_t st
 		if (n < 0)
 			break;
 		at += (size_t)n;
+		if (direct == 1)
+			scribble(f);
 		if (m.event == CN_FRAME_TICK || m.event == CN_FRAME_PART)
 			sum = sum * 31 + m.event;
 		if (m.event == CN_FRAME_MESSAGE) {
