@@ -377,11 +377,12 @@ uint8_t *cn_frame_target(struct cn_frame *f, size_t *room);
 /* n bytes were put at the target. 0 or negative as feed; m->event as feed. */
 int cn_frame_filled(struct cn_frame *f, size_t n, uint64_t now, struct cn_packet *m);
 /*
- * Where the fragments behind the packet that the target is for, or behind the last one that was complete, belong, if they go on as they
- * did: of the same sequence, as long as its last one. So several can be read at once. `at` has room for `size` bytes until the frame is given bytes other than these:
- * the rest of the target's packet if there is one, then for one guess after the other `head` (cn_frame_feed) and what came of it (cn_frame_filled,
- * after cn_frame_target has said `at`). At the first head that is another one the guess was wrong; what lies at `at` from there on is
- * to be given to cn_frame_feed, from elsewhere. Returns how many guesses there are, at most `most`; of a last fragment there is none.
+ * Where the fragments behind the packet that the target is for, or behind the last complete one, belong, if they go on as they did:
+ * of the same sequence, as long as its last one. So several can be read at once. `at` has room for `size` bytes until the frame is
+ * given bytes other than these: the rest of the target's packet if there is one, then for one guess after the other `head`
+ * (cn_frame_feed) and what came of it (cn_frame_filled, after cn_frame_target has said `at`). At the first head that is another one
+ * the guess was wrong; what lies at `at` from there on is to be given to cn_frame_feed, from elsewhere. Returns how many guesses
+ * there are, at most `most`; of a last fragment there is none.
  */
 #define CN_FRAME_HEAD 22u                 /* length, 131, 'F', sequence, fragment */
 struct cn_frame_guess {
