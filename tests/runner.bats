@@ -132,3 +132,12 @@ again() {
 	[ "$status" -eq 1 ]
 	[[ $output == *"not ok 1 - "*"tried again alone"* ]]
 }
+
+@test "the third eye takes nobody else's bytes for malformed" {
+	# On a link of nodes that the eye was told nothing of, something that may be SMPP's, cut off.
+	local bytes=00000010000000040000000000000001
+	sed 's/../ &/g; s/^/000000/' <<<"$bytes" | text2pcap -q -T 52299,36900 - "$BATS_TEST_TMPDIR/packet"
+	[[ $(tshark -r "$BATS_TEST_TMPDIR/packet" 2>/dev/null) == *"Malformed"* ]]
+	run "$suite/eye" read "$BATS_TEST_TMPDIR/packet" 4369 36901
+	[[ $status -eq 0 && -z $output ]]
+}
