@@ -77,7 +77,7 @@ echo "    cnoded -name c@127.0.0.1 -cookie_file COOKIE -load examples/counter -a
 	>"$tmp/cnoded.log" 2>&1 &
 cnoded=$!
 : >>"$tmp/cnoded.log"                   # the shell may not have made it yet
-if ! timeout 30 tail -n +1 -f --pid="$cnoded" "$tmp/cnoded.log" | grep -q ' ready'; then
+if ! timeout 100 tail -n +1 -f --pid="$cnoded" "$tmp/cnoded.log" | grep -q ' ready'; then
 	cat "$tmp/cnoded.log" >&2
 	fail "cnoded did not start"
 fi

@@ -212,53 +212,59 @@ START_TEST(a_list_in_one_go_is_as_its_entries_one_by_one)
 }
 END_TEST
 
-/* With work that grows with its square, and questions that look at all of it, it took 7 s. */
-START_TEST(a_list_of_ten_thousand_nodes_is_cheap_to_set_and_to_ask)
+static void set_and_ask_nodes(int many)
 {
 	static char who[CNODE_ACCESS_ENTRIES_MAX * 20];
 	char node[32];
 	size_t size = 0;
-	double begin = tap_cpu_seconds();
-	for (int i = 0; i < CNODE_ACCESS_ENTRIES_MAX; i++)
+	for (int i = 0; i < many; i++)
 		size += (size_t)snprintf(who + size, sizeof who - size, "%snode%05d@host", i ? "," : "", i);
 	for (int i = 0; i < 5; i++)
 		ck_assert_int_eq(cn_access_set(&list, who), 0);
-	ck_assert_int_eq(cn_access_allow(&list, "one@more"), CNODE_EBADARG);
+	ck_assert_int_eq(cn_access_allow(&list, "one@more"), many == CNODE_ACCESS_ENTRIES_MAX ? CNODE_EBADARG : 0);
 	ck_assert_int_eq(cn_access_deny(&list, "node00007@host"), 0);
-	for (int i = 0; i < 100 * 1000; i++) {
-		int n = i % (CNODE_ACCESS_ENTRIES_MAX + 1);
+	for (int i = 0; i < 10 * many; i++) {
+		int n = i % (many + 1);
 		snprintf(node, sizeof node, "node%05d@host", n);
-		if (cn_access_allowed(&list, node) != (n != 7 && n < CNODE_ACCESS_ENTRIES_MAX))
+		if (cn_access_allowed(&list, node) != (n != 7 && n < many))
 			ck_abort_msg("%s", node);
 	}
-	ck_assert_double_lt(tap_cpu_seconds() - begin, 4);
+}
+
+/* With work that grows with its square, and questions that look at all of it, it took 7 s. */
+START_TEST(a_list_of_ten_thousand_nodes_is_cheap_to_set_and_to_ask)
+{
+	tap_assert_in_proportion(set_and_ask_nodes, CNODE_ACCESS_ENTRIES_MAX / 4);
 }
 END_TEST
 
-/* By their square, each of these lists took between one and three seconds to set, in which nobody was answered. */
-START_TEST(ten_thousand_patterns_are_cheap_to_set_and_to_ask)
+static void set_and_ask_patterns(int many)
 {
 	static const char *const kinds[] = { "*@host%05d.example.org", "node%05d@*", "worker_%d_*@host" };
 	static char who[CNODE_ACCESS_ENTRIES_MAX * 32];
 	char node[64];
-	double begin = tap_cpu_seconds();
 	for (size_t kind = 0; kind < CN_ARRAY_SIZE(kinds); kind++) {
 		size_t size = 0;
-		for (int i = 0; i < CNODE_ACCESS_ENTRIES_MAX; i++) {
+		for (int i = 0; i < many; i++) {
 			who[size] = ',';
 			size += i > 0;
 			size += (size_t)snprintf(who + size, sizeof who - size, kinds[kind], i);
 		}
 		for (int i = 0; i < 3; i++)
 			ck_assert_int_eq(cn_access_set(&list, who), 0);
-		for (int i = 0; i < 10000; i++) {
+		for (int i = 0; i < many; i++) {
 			snprintf(node, sizeof node, "worker_%d_7@host", i * 2);
-			ck_assert(cn_access_allowed(&list, node) == (kind == 2 && i * 2 < CNODE_ACCESS_ENTRIES_MAX));
-			snprintf(node, sizeof node, "node%05d@host%05d.example.org", i + 5000, i);
-			ck_assert(cn_access_allowed(&list, node) == (kind == 0 || (kind == 1 && i + 5000 < CNODE_ACCESS_ENTRIES_MAX)));
+			ck_assert(cn_access_allowed(&list, node) == (kind == 2 && i * 2 < many));
+			snprintf(node, sizeof node, "node%05d@host%05d.example.org", i + many / 2, i);
+			ck_assert(cn_access_allowed(&list, node) == (kind == 0 || (kind == 1 && i + many / 2 < many)));
 		}
 	}
-	ck_assert_double_lt(tap_cpu_seconds() - begin, 4);
+}
+
+/* By their square, each of these lists took between one and three seconds to set, in which nobody was answered. */
+START_TEST(ten_thousand_patterns_are_cheap_to_set_and_to_ask)
+{
+	tap_assert_in_proportion(set_and_ask_patterns, CNODE_ACCESS_ENTRIES_MAX / 4);
 }
 END_TEST
 
@@ -668,7 +674,6 @@ int main(void)
 {
 	Suite *s = suite_create("access");
 	TCase *tc = tcase_create("lists");
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, open_list, close_list);
 	tcase_add_test(tc, nobody_may_until_somebody_is_allowed);
 	tcase_add_test(tc, denying_the_last_node_closes);

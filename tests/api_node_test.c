@@ -14,7 +14,6 @@
 #include "tests/loopback.h"
 #include "tests/tap.h"
 
-#define WAIT 20000      /* ms; nothing here takes long, a machine may */
 
 static cnode_node *a, *b;
 static cnode_mailbox *mb;
@@ -62,11 +61,11 @@ START_TEST(a_node_without_a_name_has_processes_and_no_network)
 	ck_assert_int_eq(cnode_process_start(a, "c", &counter, NULL, list, &pid), CNODE_ENAMETAKEN);
 	start(a);
 	ck_assert_int_eq(cnode_mailbox_open(a, NULL, &mb), 0);
-	ck_assert_int_eq(cnode_call_name(mb, "c", NULL, WAIT, &reply, "{add,1}"), 0);
+	ck_assert_int_eq(cnode_call_name(mb, "c", NULL, TAP_WAIT_MS, &reply, "{add,1}"), 0);
 	ck_assert_int_eq(cnode_scan(reply, "~q", &n), 0);
 	ck_assert_int_eq(n, 2);
 	cnode_term_drop(reply);
-	ck_assert_int_eq(cnode_call_name(mb, "c", "b@127.0.0.1", WAIT, &reply, "{add,1}"), CNODE_ENOCONNECTION);
+	ck_assert_int_eq(cnode_call_name(mb, "c", "b@127.0.0.1", TAP_WAIT_MS, &reply, "{add,1}"), CNODE_ENOCONNECTION);
 	cnode_term_drop(list);
 	cnode_mailbox_close(mb);
 	cnode_node_free(a);
@@ -111,7 +110,7 @@ START_TEST(the_stop_descriptor_is_readable_once_the_node_is_asked_to_stop)
 	struct pollfd fd = { .fd = cnode_node_stop_fd(b), .events = POLLIN };
 	ck_assert_int_eq(poll(&fd, 1, 0), 0);
 	cnode_node_stop(b);
-	ck_assert_int_eq(poll(&fd, 1, WAIT), 1);
+	ck_assert_int_eq(poll(&fd, 1, TAP_WAIT_MS), 1);
 	ck_assert_int_eq(cnode_node_wait(b), 0);
 	ck_assert_int_eq(poll(&fd, 1, 0), 1);
 	cnode_node_free(b);
@@ -291,7 +290,7 @@ START_TEST(a_mailbox_that_closes_meanwhile_ends_no_stage_of_a_stop_early)
 	wait_for(&inside);
 	/* Whoever still runs needs the services: they end in the next stage, each answer took a turn in which it could have come. */
 	for (int i = 0; i < 50; i++) {
-		int rc = cnode_call_name(mb, "net_kernel", NULL, WAIT, &reply, "{is_auth,x}");
+		int rc = cnode_call_name(mb, "net_kernel", NULL, TAP_WAIT_MS, &reply, "{is_auth,x}");
 		ck_assert_msg(rc == 0, "%d: %s", i, cnode_mailbox_error(mb));
 		cnode_term_drop(reply);
 	}
@@ -379,7 +378,6 @@ int main(void)
 {
 	Suite *s = suite_create("api");
 	TCase *tc = tcase_create("one node");
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, a_node_without_a_name_has_processes_and_no_network);
 	tcase_add_test(tc, bad_configurations_are_refused_with_a_sentence);
 	tcase_add_test(tc, the_stop_descriptor_is_readable_once_the_node_is_asked_to_stop);
@@ -388,7 +386,6 @@ int main(void)
 	tcase_add_test(tc, a_mailbox_that_closes_meanwhile_ends_no_stage_of_a_stop_early);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("processes");
-	tcase_set_timeout(tc, 60);
 	tap_one_thread(tc);
 	tcase_add_test(tc, nodes_that_make_the_cookie_file_at_once_agree_and_see_no_half_of_it);
 	suite_add_tcase(s, tc);

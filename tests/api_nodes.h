@@ -9,7 +9,6 @@
 #include "tests/loopback.h"
 #include "tests/tap.h"
 
-#define WAIT 20000      /* ms; nothing here takes long, a machine may */
 
 static cnode_node *a, *b;
 static cnode_mailbox *mb;       /* on a */
@@ -130,7 +129,7 @@ static inline int64_t add(cnode_pid pid, int64_t n)
 {
 	cnode_term reply;
 	int64_t total;
-	ck_assert_msg(cnode_call(mb, pid, WAIT, &reply, "{add,~q}", n) == 0, "%s", cnode_mailbox_error(mb));
+	ck_assert_msg(cnode_call(mb, pid, TAP_WAIT_MS, &reply, "{add,~q}", n) == 0, "%s", cnode_mailbox_error(mb));
 	ck_assert_int_eq(cnode_scan(reply, "~q", &total), 0);
 	cnode_term_drop(reply);
 	return total;

@@ -26,7 +26,7 @@
 
 START_TEST(pings_a_node_step_by_step)
 {
-	ck_assert_msg(cnode_ping(mb, "b@127.0.0.1", WAIT, NULL, NULL) == 0, "%s", cnode_mailbox_error(mb));
+	ck_assert_msg(cnode_ping(mb, "b@127.0.0.1", TAP_WAIT_MS, NULL, NULL) == 0, "%s", cnode_mailbox_error(mb));
 }
 END_TEST
 
@@ -61,9 +61,9 @@ START_TEST(monitors_tell_the_reason_once)
 	cnode_pid pid;
 	cnode_term reply;
 	ck_assert_int_eq(spawn("counter", "[7]", &o, &pid), 0);
-	ck_assert_int_eq(cnode_call(mb, pid, WAIT, &reply, "stop"), CNODE_EEXITED);
+	ck_assert_int_eq(cnode_call(mb, pid, TAP_WAIT_MS, &reply, "stop"), CNODE_EEXITED);
 	cnode_info info;
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(info.kind, CNODE_DOWN);
 	ck_assert(cnode_ref_equal(info.ref, ref));
 	ck_assert(cnode_pid_equal(info.pid, pid));
@@ -83,7 +83,7 @@ START_TEST(links_end_a_remote_process_and_come_back)
 	ck_assert_int_eq(spawn("counter", "[7]", &o, &pid), 0);
 	ck_assert_int_eq(cnode_exit(cnode_mailbox_process(mb), pid, "kill"), 0);
 	cnode_info info;
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(info.kind, CNODE_EXIT);
 	ck_assert(cnode_pid_equal(info.pid, pid));
 	ck_assert_int_eq(cnode_scan(info.reason, "killed"), 0);
@@ -121,7 +121,7 @@ END_TEST
 START_TEST(an_unknown_name_is_noproc)
 {
 	cnode_term reply;
-	ck_assert_int_eq(cnode_call_name(mb, "nobody", "b@127.0.0.1", WAIT, &reply, "hello"), CNODE_ENOPROC);
+	ck_assert_int_eq(cnode_call_name(mb, "nobody", "b@127.0.0.1", TAP_WAIT_MS, &reply, "hello"), CNODE_ENOPROC);
 	ck_assert_ptr_nonnull(strstr(cnode_mailbox_error(mb), "nobody on b@127.0.0.1"));
 }
 END_TEST
@@ -147,18 +147,18 @@ START_TEST(every_failure_has_a_sentence_that_says_whom_where_and_how_long)
 	cnode_spawn_options o = CNODE_SPAWN_INIT;
 	o.name = "tom";
 	ck_assert_int_eq(cnode_node_route(a, "c@127.0.0.1", "127.0.0.1:1"), 0);
-	ck_assert_int_eq(cnode_call_name(mb, "x", "c@127.0.0.1", WAIT, &reply, "hello"), CNODE_ENOCONNECTION);
+	ck_assert_int_eq(cnode_call_name(mb, "x", "c@127.0.0.1", TAP_WAIT_MS, &reply, "hello"), CNODE_ENOCONNECTION);
 	ck_assert_str_eq(sentence(), "x on c@%.%.%.%: its node cannot be reached (after % ms)");
-	ck_assert_int_eq(cnode_connect_wait(mb, "c@127.0.0.1", WAIT), CNODE_ENOCONNECTION);
+	ck_assert_int_eq(cnode_connect_wait(mb, "c@127.0.0.1", TAP_WAIT_MS), CNODE_ENOCONNECTION);
 	ck_assert_msg(strncmp(sentence(), "c@%.%.%.%: ", 11) == 0, "%s", sentence());
-	ck_assert_int_eq(cnode_rpc(mb, "c@127.0.0.1", "m", "f", list, WAIT, &reply), CNODE_ENOCONNECTION);
+	ck_assert_int_eq(cnode_rpc(mb, "c@127.0.0.1", "m", "f", list, TAP_WAIT_MS, &reply), CNODE_ENOCONNECTION);
 	ck_assert_msg(strncmp(sentence(), "m:f on c@%.%.%.%: ", 18) == 0, "%s", sentence());
 
-	ck_assert_int_eq(cnode_call_name(mb, "nobody", "b@127.0.0.1", WAIT, &reply, "hello"), CNODE_ENOPROC);
+	ck_assert_int_eq(cnode_call_name(mb, "nobody", "b@127.0.0.1", TAP_WAIT_MS, &reply, "hello"), CNODE_ENOPROC);
 	ck_assert_str_eq(sentence(), "nobody on b@%.%.%.%: there is no such process");
 	ck_assert_int_eq(spawn("closed", "[1]", NULL, &pid), CNODE_ENOTALLOWED);
 	ck_assert_msg(strncmp(sentence(), "closed on b@%.%.%.% was not spawned: ", 37) == 0, "%s", sentence());
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &reply), CNODE_ENOTALLOWED);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, TAP_WAIT_MS, &reply), CNODE_ENOTALLOWED);
 	ck_assert_msg(strncmp(sentence(), "math:closed on b@%.%.%.%: ", 26) == 0, "%s", sentence());
 
 	ck_assert_int_eq(spawn("counter", "[1]", &o, &pid), 0);
@@ -166,9 +166,9 @@ START_TEST(every_failure_has_a_sentence_that_says_whom_where_and_how_long)
 	ck_assert_str_eq(sentence(), "counter on b@%.%.%.% was not spawned: the name tom is taken");
 	ck_assert_int_eq(cnode_call_name(mb, "tom", "b@127.0.0.1", 20, &reply, "never"), CNODE_ETIMEOUT);
 	ck_assert_str_eq(cnode_mailbox_error(mb), "tom on b@127.0.0.1: no answer within 20 ms");
-	ck_assert_int_eq(cnode_call(mb, pid, WAIT, &reply, "cut"), CNODE_ENOCONNECTION);
+	ck_assert_int_eq(cnode_call(mb, pid, TAP_WAIT_MS, &reply, "cut"), CNODE_ENOCONNECTION);
 	ck_assert_str_eq(sentence(), "<b@%.%.%.%.%.%>: the connection to its node was lost while waiting for the answer, after % ms");
-	ck_assert_int_eq(cnode_call_name(mb, "tom", "b@127.0.0.1", WAIT, &reply, "stop"), CNODE_EEXITED);
+	ck_assert_int_eq(cnode_call_name(mb, "tom", "b@127.0.0.1", TAP_WAIT_MS, &reply, "stop"), CNODE_EEXITED);
 	ck_assert_str_eq(sentence(), "tom on b@%.%.%.%: it ended without an answer, after % ms: {gone,%}");
 	cnode_term_drop(list);
 }
@@ -180,12 +180,12 @@ START_TEST(a_node_that_is_not_there_is_noconnection)
 	cnode_pid pid;
 	cnode_info info;
 	ck_assert_int_eq(cnode_node_route(a, "c@127.0.0.1", "127.0.0.1:1"), 0);
-	ck_assert_int_eq(cnode_call_name(mb, "x", "c@127.0.0.1", WAIT, &reply, "hello"), CNODE_ENOCONNECTION);
+	ck_assert_int_eq(cnode_call_name(mb, "x", "c@127.0.0.1", TAP_WAIT_MS, &reply, "hello"), CNODE_ENOCONNECTION);
 	cnode_term none = args("[]");
 	ck_assert_int_eq(cnode_spawn_remote(mb, "c@127.0.0.1", "counter", none, NULL, &pid), CNODE_ENOCONNECTION);
 	cnode_term_drop(none);
 	ck_assert_int_eq(cnode_monitor_node(cnode_mailbox_process(mb), "c@127.0.0.1", true), 0);
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(info.kind, CNODE_NODEDOWN);
 }
 END_TEST
@@ -200,11 +200,11 @@ START_TEST(what_waits_for_a_connection_that_cannot_take_it_is_answered)
 	ck_assert_int_eq(cnode_term_from_bytes(record, sizeof record, &t), 0);
 	ck_assert_int_eq(cnode_format(&list, "[~t]", t), 0);
 	for (int round = 0; round < 2; round++) {       /* waiting, then with the connection there */
-		ck_assert_int_eq(cnode_call_name(mb, "net_kernel", "b@127.0.0.1", WAIT, &reply, "~t", t), CNODE_EBADTERM);
+		ck_assert_int_eq(cnode_call_name(mb, "net_kernel", "b@127.0.0.1", TAP_WAIT_MS, &reply, "~t", t), CNODE_EBADTERM);
 		if (round == 0) {
 			ck_assert_int_eq(cnode_monitor_node(cnode_mailbox_process(mb), "b@127.0.0.1", true), 0);
 			ck_assert_int_eq(cnode_disconnect(a, "b@127.0.0.1"), 0);
-			ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+			ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 			ck_assert_int_eq(info.kind, CNODE_NODEDOWN);
 		}
 		ck_assert_int_eq(cnode_spawn_remote(mb, "b@127.0.0.1", "counter", list, NULL, &pid), CNODE_EBADTERM);
@@ -239,7 +239,7 @@ static bool all_given_back(void)
 {
 	struct timespec end;
 	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += WAIT / 1000;
+	end.tv_sec += TAP_WAIT_MS / 1000;
 	pthread_mutex_lock(&back_lock);
 	while (given_back < handed && pthread_cond_timedwait(&back, &back_lock, &end) == 0)
 		continue;
@@ -274,14 +274,14 @@ START_TEST(bytes_that_are_handed_over_arrive_and_are_given_back_once)
 	cnode_info info;
 	ck_assert_int_eq(cnode_factory_add(b, "mirror", &mirror, NULL, "a@127.0.0.1"), 0);
 	ck_assert_int_eq(spawn("mirror", "[]", NULL, &pid), 0);
-	ck_assert_int_eq(HANDING(cnode_call(mb, pid, WAIT, &reply, "{back,~B}", BLOCK)), 0);
+	ck_assert_int_eq(HANDING(cnode_call(mb, pid, TAP_WAIT_MS, &reply, "{back,~B}", BLOCK)), 0);
 	handed++;                       /* the answer came the same way */
 	ck_assert_int_eq(cnode_scan(reply, "{ok,~b}", &bytes, &size), 0);
 	ck_assert_uint_eq(size, MEGABYTE);
 	cnode_term_drop(reply);
 	/* To oneself, where nothing is written. */
 	ck_assert_int_eq(HANDING(cnode_send(self, cnode_self(self), "{me,~B}", BLOCK)), 0);
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(cnode_scan(info.message, "{me,~b}", &bytes, &size), 0);
 	ck_assert_ptr_eq(bytes, block);
 	/* The functions that may fail before they come to their format. */
@@ -290,16 +290,16 @@ START_TEST(bytes_that_are_handed_over_arrive_and_are_given_back_once)
 	ck_assert_int_ne(HANDING(cnode_send_alias(self, none, "~B", BLOCK)), 0);
 	ck_assert_int_ne(HANDING(cnode_exit(self, (cnode_pid){ 0 }, "~B", BLOCK)), 0);
 	ck_assert_int_ne(HANDING(cnode_cast_name(self, "x", "no node", "~B", BLOCK)), 0);
-	ck_assert_int_ne(HANDING(cnode_call_async(self, pid, WAIT, NULL, NULL, "~B", BLOCK)), 0);
-	ck_assert_int_ne(HANDING(cnode_call_name_async(self, "x", "no node", WAIT, NULL, NULL, "~B", BLOCK)), 0);
-	ck_assert_int_ne(HANDING(cnode_call_name(mb, "x", "no node", WAIT, &reply, "~B", BLOCK)), 0);
+	ck_assert_int_ne(HANDING(cnode_call_async(self, pid, TAP_WAIT_MS, NULL, NULL, "~B", BLOCK)), 0);
+	ck_assert_int_ne(HANDING(cnode_call_name_async(self, "x", "no node", TAP_WAIT_MS, NULL, NULL, "~B", BLOCK)), 0);
+	ck_assert_int_ne(HANDING(cnode_call_name(mb, "x", "no node", TAP_WAIT_MS, &reply, "~B", BLOCK)), 0);
 	ck_assert_int_ne(HANDING(cnode_reply_to(self, nothing, "~B", BLOCK)), 0);
 	ck_assert_int_eq(cnode_format(&name, "name"), 0);
 	ck_assert_int_ne(HANDING(cnode_global_send(self, name, "~B", BLOCK)), 0);
 	cnode_term_drop(name);
 	/* A node that cannot be reached. */
 	ck_assert_int_eq(cnode_node_route(a, "c@127.0.0.1", "127.0.0.1:1"), 0);
-	ck_assert_int_eq(HANDING(cnode_call_name(mb, "x", "c@127.0.0.1", WAIT, &reply, "~B", BLOCK)), CNODE_ENOCONNECTION);
+	ck_assert_int_eq(HANDING(cnode_call_name(mb, "x", "c@127.0.0.1", TAP_WAIT_MS, &reply, "~B", BLOCK)), CNODE_ENOCONNECTION);
 	cnode_mailbox_close(mb);        /* it has the message that was received */
 	mb = NULL;
 	ck_assert(all_given_back());
@@ -314,9 +314,9 @@ START_TEST(noconnect_sends_nothing_and_makes_no_connection)
 	cnode_info info;
 	ck_assert_int_eq(cnode_mailbox_open(b, "there", &there), 0);
 	ck_assert_int_eq(cnode_send_name_term(self, "there", "b@127.0.0.1", first, CNODE_NOCONNECT), CNODE_ENOCONNECTION);
-	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", WAIT), 0);
+	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", TAP_WAIT_MS), 0);
 	ck_assert_int_eq(cnode_send_name_term(self, "there", "b@127.0.0.1", second, CNODE_NOCONNECT), 0);
-	ck_assert_int_eq(cnode_receive(there, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(there, &info, TAP_WAIT_MS), 0);
 	ck_assert(cnode_term_equal(info.message, second));
 	cnode_mailbox_close(there);
 	cnode_term_drop(first);
@@ -335,7 +335,7 @@ START_TEST(the_descriptor_of_a_mailbox_is_readable_while_a_message_waits)
 	cnode_process *self = cnode_mailbox_process(mb);
 	ck_assert_int_eq(cnode_send(self, cnode_self(self), "one"), 0);
 	ck_assert_int_eq(cnode_send(self, cnode_self(self), "two"), 0);
-	ck_assert_int_eq(poll(&p, 1, WAIT), 1);
+	ck_assert_int_eq(poll(&p, 1, TAP_WAIT_MS), 1);
 	ck_assert_int_eq(cnode_receive(mb, &info, 0), 0);
 	ck_assert_int_eq(cnode_scan(info.message, "one"), 0);
 	ck_assert_int_eq(poll(&p, 1, 0), 1);
@@ -359,13 +359,13 @@ START_TEST(peers_are_listed_and_disconnected)
 	int peers = 0;
 	ck_assert_int_eq(cnode_peers(a, count_peer, &peers), 0);
 	ck_assert_int_eq(peers, 0);
-	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", WAIT), 0);
+	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", TAP_WAIT_MS), 0);
 	ck_assert_int_eq(cnode_peers(a, count_peer, &peers), 0);
 	ck_assert_int_eq(peers, 1);
 	ck_assert_int_eq(cnode_monitor_node(cnode_mailbox_process(mb), "b@127.0.0.1", true), 0);
 	ck_assert_int_eq(cnode_disconnect(a, "b@127.0.0.1"), 0);
 	cnode_info info;
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(info.kind, CNODE_NODEDOWN);
 	ck_assert_int_eq(cnode_disconnect(a, "never@127.0.0.1"), CNODE_ENOENT);
 }
@@ -389,7 +389,7 @@ START_TEST(monitor_nodes_tells_of_connections_and_their_end)
 	for (int i = 0; i < 2; i++) {
 		/* Before the answer of the peer comes, its connection is told. */
 		ck_assert_int_eq(cnode_send_name(self, "counter", "b@127.0.0.1", "hello"), 0);
-		ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+		ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 		ck_assert_int_eq(info.kind, CNODE_NODEUP);
 		ck_assert_uint_eq(info.peer, name);
 		ck_assert_uint_gt(info.connection_id, last);
@@ -398,10 +398,10 @@ START_TEST(monitor_nodes_tells_of_connections_and_their_end)
 		ck_assert_uint_eq(first, last);
 		ck_assert_int_eq(cnode_monitor_node(self, "b@127.0.0.1", true), 0);
 		ck_assert_int_eq(cnode_disconnect(i == 0 ? a : b, i == 0 ? "b@127.0.0.1" : "a@127.0.0.1"), 0);
-		ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+		ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 		ck_assert_int_eq(info.kind, CNODE_NODEDOWN);
 		ck_assert_uint_eq(info.connection_id, 0);
-		ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+		ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 		ck_assert_int_eq(info.kind, CNODE_NODEDOWN);
 		ck_assert_uint_eq(info.connection_id, last);
 		ck_assert_uint_eq(info.peer, name);
@@ -422,10 +422,10 @@ START_TEST(a_node_that_stops_ends_its_processes_with_shutdown)
 	ck_assert_int_eq(cnode_monitor_node(cnode_mailbox_process(mb), "b@127.0.0.1", true), 0);
 	cnode_node_stop(b);
 	cnode_info info;
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(info.kind, CNODE_DOWN);
 	ck_assert_int_eq(cnode_scan(info.reason, "shutdown"), 0);
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(info.kind, CNODE_NODEDOWN);
 	ck_assert_int_eq(cnode_node_wait(b), 0);
 }
@@ -486,7 +486,6 @@ END_TEST
 
 static void add_common(TCase *tc)
 {
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, pings_a_node_step_by_step);
 	tcase_add_test(tc, spawns_by_factory_and_calls);
 	tcase_add_test(tc, refuses_spawns_with_the_reason);
@@ -511,8 +510,8 @@ START_TEST(a_multi_call_that_cannot_be_sent_to_all_says_to_whom)
 	cnode_term replies[2];
 	cnode_mailbox *mute;
 	ck_assert_int_eq(cnode_mailbox_open(b, "mute", &mute), 0);
-	ck_assert_int_eq(cnode_ping(mb, nodes[0], WAIT, NULL, NULL), 0);
-	ck_assert_int_eq(cnode_multi_call(mb, nodes, 2, "mute", WAIT, replies, "x"), CNODE_EBADNAME);
+	ck_assert_int_eq(cnode_ping(mb, nodes[0], TAP_WAIT_MS, NULL, NULL), 0);
+	ck_assert_int_eq(cnode_multi_call(mb, nodes, 2, "mute", TAP_WAIT_MS, replies, "x"), CNODE_EBADNAME);
 	ck_assert_msg(strstr(cnode_mailbox_error(mb), "no node"), "%s", cnode_mailbox_error(mb));
 	cnode_term_drop(replies[0]);
 	cnode_term_drop(replies[1]);

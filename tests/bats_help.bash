@@ -27,7 +27,7 @@ start() {
 }
 
 # gone PID: waits until a process that may be no child of this shell has ended (tail ends with it).
-gone() { timeout 10 tail -s 0.02 -f --pid="$1" /dev/null; }
+gone() { timeout 200 tail -s 0.02 -f --pid="$1" /dev/null; }
 
 # stop PID: ends a background program and waits for it; its status is the result.
 stop() { kill -TERM "$1" 2>/dev/null; wait "$1"; }
@@ -41,7 +41,7 @@ module() { # NAME C-TEXT: builds $BATS_FILE_TMPDIR/modules/NAME.so
 heard() {
 	local pid=$1 out=$BATS_FILE_TMPDIR/$1.out fifo=$BATS_FILE_TMPDIR/$1.heard reader seen
 	rm -f "$fifo"; mkfifo "$fifo"
-	timeout 60 tail -n +1 -f --pid="${!pid}" "$out" >"$fifo" 2>/dev/null 3>&- &
+	timeout 200 tail -n +1 -f --pid="${!pid}" "$out" >"$fifo" 2>/dev/null 3>&- &
 	reader=$!
 	seen=$(grep -F -m "${3:-1}" -- "$2" <"$fifo" | wc -l)
 	kill "$reader" 2>/dev/null || :
@@ -53,7 +53,7 @@ needs_beam() { test -n "${BEAM-}" || skip "no erl here"; }
 # daemon STATUS TEXT ARGUMENTS...: cnoded ends with the status and one line that has the text.
 daemon() {
 	local status_wanted=$1 text=$2; shift 2
-	run timeout 30 "$bin/cnoded" "$@" 3>&-
+	run timeout 200 "$bin/cnoded" "$@" 3>&-
 	echo "$output"
 	test "$status" -eq "$status_wanted"
 	test "${#lines[@]}" -eq 1
@@ -63,7 +63,7 @@ daemon() {
 # tool STATUS TEXT ARGUMENTS...: cnode ends with the status; its output has the text.
 tool() {
 	local status_wanted=$1 text=$2; shift 2
-	run timeout 60 "$bin/cnode" "$@" 3>&-
+	run timeout 200 "$bin/cnode" "$@" 3>&-
 	echo "$output"
 	test "$status" -eq "$status_wanted"
 	[[ $output == *"$text"* ]]

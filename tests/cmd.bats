@@ -414,7 +414,7 @@ start_stuck() {
 @test "cnoded says that no file descriptor is left to start with" {
 	local n
 	for n in 8 10; do
-		run sh -c 'ulimit -n $1 && exec timeout 30 "$2/cnoded" -name x@127.0.0.1 -setcookie c -epmd none -listen 127.0.0.1' - $n "$bin" 3>&-
+		run sh -c 'ulimit -n $1 && exec timeout 200 "$2/cnoded" -name x@127.0.0.1 -setcookie c -epmd none -listen 127.0.0.1' - $n "$bin" 3>&-
 		echo "$n: $output"
 		[[ $status -ne 0 && ${#lines[@]} -eq 1 ]]
 		[[ $output == "cnoded: "*"no file descriptor is left"* ]]
@@ -514,7 +514,7 @@ start_stuck() {
 	needs_beam
 	start N ready "$bin/cnoded" -name joined@127.0.0.1 -visible -connect beam@127.0.0.1
 	tool 0 "true" rpc beam@127.0.0.1 erlang apply '[erlang, is_list, [[]]]'
-	run timeout 20 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang nodes | grep joined@127.0.0.1; do :; done"
+	run timeout 200 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang nodes | grep joined@127.0.0.1; do :; done"
 	test "$status" -eq 0
 	stop "$N"
 }
@@ -536,7 +536,7 @@ start_stuck() {
 @test "cnoded -discover finds the nodes that epmd knows" {
 	needs_beam
 	start N ready "$bin/cnoded" -name finder@127.0.0.1 -discover "epmd:bea*@127.0.0.1"
-	run timeout 20 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang nodes '[connected]' | grep finder@127.0.0.1; do :; done"
+	run timeout 200 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang nodes '[connected]' | grep finder@127.0.0.1; do :; done"
 	test "$status" -eq 0
 	stop "$N"
 }
@@ -544,7 +544,7 @@ start_stuck() {
 @test "cnode global lists, finds, registers and unregisters names, on a BEAM node and on a C node" {
 	needs_beam
 	start N ready "$bin/cnoded" -name member@127.0.0.1 -connect beam@127.0.0.1
-	run timeout 20 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 gen_server call '[global_name_server,get_known]' | grep member@; do :; done"
+	run timeout 200 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 gen_server call '[global_name_server,get_known]' | grep member@; do :; done"
 	test "$status" -eq 0
 	tool 0 "" global beam@127.0.0.1 register '{job,1}' sink
 	tool 0 "" global member@127.0.0.1 register here rex
@@ -732,7 +732,7 @@ start_stuck() {
 @test "cnode await waits for a node that comes later, and only so long" {
 	needs_beam
 	tool 5 "late" -timeout 0.5 await late@127.0.0.1
-	"$bin/cnode" -timeout 30 await late@127.0.0.1 3>&- &
+	"$bin/cnode" -timeout 100 await late@127.0.0.1 3>&- &
 	local waiter=$!
 	start N ready "$bin/cnoded" -name late@127.0.0.1
 	wait "$waiter"
@@ -777,7 +777,7 @@ start_stuck() {
 	tool 0 "15" call cn@127.0.0.1 adder '{add, 0}'
 	tool 0 "{error,bad_request}" call cn@127.0.0.1 adder hello
 	tool 0 "" send beam@127.0.0.1 stopper '{a, b, "c"}'
-	run timeout 10 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang whereis '[stopper]' | grep undefined; do :; done"
+	run timeout 200 sh -c "until '$bin/cnode' rpc beam@127.0.0.1 erlang whereis '[stopper]' | grep undefined; do :; done"
 	test "$status" -eq 0
 	tool 1 "no process is registered as nobody on beam@127.0.0.1" send beam@127.0.0.1 nobody hello
 	tool 1 "no process is registered as nobody on cn@127.0.0.1" cast cn@127.0.0.1 nobody hello

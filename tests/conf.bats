@@ -97,7 +97,7 @@ wrong() {
 
 # good ARGUMENTS...: `cnoded -check` finds nothing wrong, and warns of nothing.
 good() {
-	run timeout 30 "$bin/cnoded" -check "$@" 3>&-
+	run timeout 200 "$bin/cnoded" -check "$@" 3>&-
 	echo "$output"
 	test "$status" -eq 0
 	test "${#lines[@]}" -eq 1
@@ -280,7 +280,7 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 	printf 'sname = x load = shop factory closed { allow = {} } factory open { allow = none }' >"$conf"
 	good -config "$conf"
 	printf 'sname = x load = shop\nfactory closed { allow = "a@b.c" } function shop:* { allow = a*@* }' >"$conf"
-	run timeout 30 "$bin/cnoded" -check -config "$conf"
+	run timeout 200 "$bin/cnoded" -check -config "$conf"
 	[[ $status -eq 0 && ${lines[0]} == "cnoded: $conf:2: factory closed: allow: 'a@b.c' matches no node: this node has a short name"* ]]
 }
 
@@ -305,7 +305,7 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 
 @test "a module has its section in its start hook, and a key it does not ask for is an error" {
 	printf 'sname = x\nepmd = none\nmodule shop {\n  sign = "open ${DAY:-daily}" }\nfactory closed { }\nfactory nosuch { }\n' >"$conf"
-	run timeout 30 "$bin/cnoded" -config "$conf" -setcookie c 3>&-
+	run timeout 200 "$bin/cnoded" -config "$conf" -setcookie c 3>&-
 	echo "$output"
 	[[ $status -eq 2 && ${lines[0]} == "the sign is open daily" ]]
 	[[ ${lines[1]} == "cnoded: $conf:6: factory nosuch: there is no factory nosuch; the loaded modules have closed, open" ]]

@@ -753,8 +753,6 @@ int main(void)
 	Suite *s = suite_create("conn_message");
 	TCase *pair = tcase_create("pair"), *memory = tcase_create("memory");
 	tcase_add_checked_fixture(pair, setup, teardown);
-	tcase_set_timeout(pair, 120);
-	tcase_set_timeout(memory, 120);
 	tcase_add_test(pair, delivers_messages_in_order);
 	tcase_add_test(pair, lets_a_small_message_overtake_a_large_one_but_not_its_own_senders);
 	tcase_add_loop_test(pair, reads_several_fragments_at_once_whatever_comes_in_place_of_them, 0, 12);

@@ -450,8 +450,6 @@ int main(void)
 	Suite *s = suite_create("conn");
 	TCase *pair = tcase_create("pair"), *memory = tcase_create("memory");
 	tcase_add_checked_fixture(pair, setup, teardown);
-	tcase_set_timeout(pair, 120);
-	tcase_set_timeout(memory, 120);
 	tap_one_thread(memory);
 	tcase_add_test(pair, brings_up_a_link_and_tells_what_was_agreed);
 	tcase_add_test(pair, goes_down_once_whoever_ends_it);

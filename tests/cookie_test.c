@@ -5,9 +5,9 @@
 START_TEST(another_cookie_is_told_from_a_node_that_is_not_there)
 {
 	open_with("wrong", CNODE_THREADS_AUTO);
-	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", WAIT), CNODE_ECOOKIE);
+	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", TAP_WAIT_MS), CNODE_ECOOKIE);
 	ck_assert_int_eq(cnode_node_set_cookie(a, "b@127.0.0.1", "secret"), 0);
-	ck_assert_msg(cnode_connect_wait(mb, "b@127.0.0.1", WAIT) == 0, "%s", cnode_mailbox_error(mb));
+	ck_assert_msg(cnode_connect_wait(mb, "b@127.0.0.1", TAP_WAIT_MS) == 0, "%s", cnode_mailbox_error(mb));
 	close_nodes();
 }
 END_TEST
@@ -23,7 +23,7 @@ START_TEST(a_cookie_may_be_for_one_node_alone)
 	cnode_info info;
 	ck_assert_int_eq(cnode_monitor_node(cnode_mailbox_process(mb), "b@127.0.0.1", true), 0);
 	ck_assert_int_eq(cnode_disconnect(a, "b@127.0.0.1"), 0);
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(cnode_node_set_cookie(a, "b@127.0.0.1", "another"), 0);
 	ck_assert_int_ne(spawn("counter", "[1]", NULL, &pid), 0);
 	ck_assert_int_eq(cnode_node_set_cookie(b, "a@127.0.0.1", "another"), 0);
@@ -36,7 +36,6 @@ int main(void)
 {
 	Suite *s = suite_create("cookie");
 	TCase *tc = tcase_create("two nodes");
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, another_cookie_is_told_from_a_node_that_is_not_there);
 	tcase_add_test(tc, a_cookie_may_be_for_one_node_alone);
 	suite_add_tcase(s, tc);

@@ -12,7 +12,7 @@
 #include "tests/dns_server.h"
 #include "tests/tap.h"
 
-#define WAIT (20 * CN_NS_PER_S)
+#define WAIT (TAP_WAIT_MS * CN_NS_PER_MS)
 
 /* ---- the host that is looked for: its epmd, and the node b, which hangs up on everybody ---- */
 
@@ -232,7 +232,6 @@ int main(void)
 	Suite *s = suite_create("discover_memory");
 	TCase *t = tcase_create("ways");
 	tcase_add_checked_fixture(t, open_host, close_host);
-	tcase_set_timeout(t, 110);
 	tcase_add_loop_test(t, what_is_looked_for_is_found_when_there_is_memory_again, 0, 2 * CN_ARRAY_SIZE(ways));
 	suite_add_tcase(s, t);
 	return tap_run(s);

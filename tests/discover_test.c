@@ -11,7 +11,6 @@
 #include "tests/free_port.h"
 #include "tests/tap.h"
 
-#define WAIT 20000
 
 /* ---- nodes ---- */
 
@@ -58,7 +57,7 @@ static const char *next_node(enum cnode_info_kind kind)
 {
 	static char text[CNODE_NAME_SIZE];
 	cnode_info info;
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(info.kind, kind);
 	ck_assert_int_eq(cnode_name_text(info.peer, text), 0);
 	return text;
@@ -220,7 +219,7 @@ START_TEST(stays_with_a_seed)
 	snprintf(listen, sizeof listen, "127.0.0.1:%u", port);
 	ck_assert_int_eq(cnode_connect(a, peer), 0);
 	/* Refused at least once: the attempt is over when it is told. */
-	ck_assert_int_lt(cnode_connect_wait(mb, peer, WAIT), 0);
+	ck_assert_int_lt(cnode_connect_wait(mb, peer, TAP_WAIT_MS), 0);
 	for (int i = 0; i < 2; i++) {
 		b = node_at("b@127.0.0.1", listen, CNODE_EPMD_NONE, 0);
 		ck_assert_str_eq(next_node(CNODE_NODEUP), "b@127.0.0.1");
@@ -258,7 +257,7 @@ START_TEST(a_crowd_that_dials_at_once_is_a_full_mesh)
 		for (int n = 0; n < N - 1; n++) {
 			cnode_info info;
 			char peer[CNODE_NAME_SIZE];
-			ck_assert_int_eq(cnode_receive(box[i], &info, WAIT), 0);
+			ck_assert_int_eq(cnode_receive(box[i], &info, TAP_WAIT_MS), 0);
 			ck_assert_int_eq(info.kind, CNODE_NODEUP);
 			ck_assert_int_eq(cnode_name_text(info.peer, peer), 0);
 			int k = atoi(peer + 1);
@@ -312,7 +311,6 @@ int main(void)
 	Suite *s = suite_create("discover");
 	TCase *t = tcase_create("sources");
 	tcase_add_checked_fixture(t, NULL, teardown);
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, finds_the_nodes_of_an_epmd);
 	tcase_add_test(t, finds_nodes_at_the_addresses_of_a_name);
 	tcase_add_test(t, finds_nodes_by_service_records_with_their_ports);

@@ -1,6 +1,8 @@
 %% SPDX-License-Identifier: Apache-2.0
 %% Starts the example programs and talks to them as their comments say; prints TAP.
 -module(examples_test).
+%% ms, for what must come: nothing here takes long, a machine may
+-define(WAIT, 100000).
 -export([main/0]).
 
 main() ->
@@ -46,7 +48,7 @@ daemon(Dir) ->
     Self = self(),
     register(registry, spawn_link(fun() -> registry(Self) end)),
     {Port, Os} = start(filename:join(Dir, "daemon"), [atom_to_list(Node), "examples", atom_to_list(node()), "registry"]),
-    Pid = receive {joined, P} -> P after 20000 -> none end,
+    Pid = receive {joined, P} -> P after ?WAIT -> none end,
     ok(is_pid(Pid) andalso node(Pid) =:= Node, "the daemon calls a gen_server of ours"),
     ok(line(Port, "daemon: registry answered {welcome,7}"), "and prints its answer"),
     ok(line(Port, "daemon: daemon@127.0.0.1 ready"), "then goes on"),
@@ -55,7 +57,7 @@ daemon(Dir) ->
     ok(gen_server:call({meter, Node}, write) =:= {error, bad_request}, "also those that it does not know"),
     Ref = make_ref(),
     {meter, Node} ! {read, self(), Ref},
-    ok(receive {reading, Ref, L} -> is_float(L) after 5000 -> false end, "it answers messages"),
+    ok(receive {reading, Ref, L} -> is_float(L) after ?WAIT -> false end, "it answers messages"),
     {meter, Node} ! rubbish,
     ok(more_samples(Node, Samples, erlang:monotonic_time(millisecond) + 10000), "its own thread measures meanwhile"),
     ok(stop(Port, Os, Node) =:= {0, nodedown}, "SIGTERM ends it well").
@@ -74,7 +76,7 @@ modules(Dir) ->
     ok(gen_server:call(Pid, {add, 1 bsl 70}) =:= {error, bad_request}, "and refuses what does not fit"),
     ok(sys:get_state(Pid) =:= 12, "and shows its state"),
     Pid ! {exit, {shutdown, [a, <<"b">>, 3.5]}},
-    ok(receive {'EXIT', Pid, R} -> R =:= {shutdown, [a, <<"b">>, 3.5]} after 5000 -> false end, "and exits with any reason"),
+    ok(receive {'EXIT', Pid, R} -> R =:= {shutdown, [a, <<"b">>, 3.5]} after ?WAIT -> false end, "and exits with any reason"),
 
     Codec = spawn_link(Node, codec, start, []),
     Bytes = <<(binary:copy(<<0>>, 1000000))/binary, "abc", (binary:copy(<<255>>, 300))/binary>>,
@@ -86,16 +88,16 @@ modules(Dir) ->
     ok(gen_server:call(Codec, {encode, <<>>}) =:= {ok, <<>>}, "and takes nothing for nothing"),
 
     {any, Node} ! {call, self(), {foo, 3}},
-    ok(receive {cnode, N} -> N =:= 4 after 5000 -> false end, "the tutorial's call works as the tutorial has it"),
+    ok(receive {cnode, N} -> N =:= 4 after ?WAIT -> false end, "the tutorial's call works as the tutorial has it"),
     ok(gen_server:call({any, Node}, {bar, 5}) =:= {ok, 10}, "and as a gen_server call"),
     ok(gen_server:call({any, Node}, {baz, 5}) =:= {error, bad_request}, "and unknown functions are refused"),
 
     Subscriber = spawn(fun() -> receive never -> ok end end),
     {sensor, Node} ! {subscribe, Subscriber},
     {sensor, Node} ! {subscribe, self()},
-    ok(receive {reading, Load} -> is_float(Load) after 5000 -> false end, "a sensor's thread sends readings"),
+    ok(receive {reading, Load} -> is_float(Load) after ?WAIT -> false end, "a sensor's thread sends readings"),
     exit(Subscriber, kill),
-    ok(receive {reading, _} -> true after 5000 -> false end, "also when another subscriber has ended"),
+    ok(receive {reading, _} -> true after ?WAIT -> false end, "also when another subscriber has ended"),
     ok(stop(Port, Os, Node) =:= {0, nodedown}, "SIGTERM ends it well").
 
 %% Straight-line code, and its output on the shell of whoever spawned it: here a group leader that keeps what is written.
@@ -114,14 +116,14 @@ auction(Dir) ->
     _ = bidder(Pid, 130, sorry),
     Gone = bidder(Pid, 140, gone),
     ok(down(monitor(process, Gone)) =/= timeout, "a bidder is gone"),
-    ok(receive {auction, Pid, Result} -> Result =:= {sold, Rich, 120} after 10000 -> false end,
+    ok(receive {auction, Pid, Result} -> Result =:= {sold, Rich, 120} after ?WAIT -> false end,
        "the highest bidder that is there and pays gets it"),
-    ok(receive {'EXIT', Pid, Reason} -> Reason =:= normal after 5000 -> false end, "and the auction ends with normal"),
+    ok(receive {'EXIT', Pid, Reason} -> Reason =:= normal after ?WAIT -> false end, "and the auction ends with normal"),
     Written = <<"clock: 120 are bid\nclock: 130 are bid\nclock: 140 are bid\nclock: sold for 120\n">>,
     ok(written(Shell, byte_size(Written)) =:= Written, "what it printed is on the shell of whoever spawned it"),
     Other = spawn_link(Node, auction, start, [<<"vase">>, 1, 3600000]),
     exit(Other, shutdown),
-    ok(receive {'EXIT', Other, Why} -> Why =:= shutdown after 5000 -> false end, "one that waits ends when it is told to"),
+    ok(receive {'EXIT', Other, Why} -> Why =:= shutdown after ?WAIT -> false end, "one that waits ends when it is told to"),
     ok(refused_auction(Node), "arguments that do not fit are refused"),
     unlink(Shell),
     exit(Shell, kill),
@@ -154,7 +156,7 @@ shell(Lines) ->
 
 written(Shell, Size) ->
     Shell ! {what_is_written, self(), Size},
-    receive {written, Text} -> Text after 5000 -> timeout end.
+    receive {written, Text} -> Text after ?WAIT -> timeout end.
 
 %% The store on SQLite. What it has answered is there after kill -9.
 kv(Dir) ->
@@ -227,7 +229,7 @@ ready(Port) ->
     receive
         {Port, {data, {eol, Line}}} -> string:find(Line, " ready ") =/= nomatch orelse ready(Port);
         {Port, {exit_status, _}} -> false
-    after 30000 -> false
+    after ?WAIT -> false
     end.
 
 %% A node that is just starting, and says nothing when it is there: it is asked until it answers.
@@ -235,19 +237,19 @@ reached(_, 0) -> false;
 reached(Node, Tries) ->
     net_adm:ping(Node) =:= pong orelse begin timer:sleep(100), reached(Node, Tries - 1) end.
 
-down(Ref) -> receive {'DOWN', Ref, process, _, Reason} -> Reason after 5000 -> timeout end.
+down(Ref) -> receive {'DOWN', Ref, process, _, Reason} -> Reason after ?WAIT -> timeout end.
 
 line(Port, Text) ->
     receive
         {Port, {data, {eol, Text}}} -> true;
         {Port, {data, {eol, Other}}} -> io:format("# ~s~n", [Other]), line(Port, Text)
-    after 10000 -> false
+    after ?WAIT -> false
     end.
 
 %% Its exit status, and whether we hear that it is gone.
 stop(Port, Os, Node) ->
     true = monitor_node(Node, true),
     os:cmd("kill -TERM " ++ integer_to_list(Os)),
-    Status = receive {Port, {exit_status, S}} -> S after 10000 -> timeout end,
-    Down = receive {nodedown, Node} -> nodedown after 10000 -> no_nodedown end,
+    Status = receive {Port, {exit_status, S}} -> S after ?WAIT -> timeout end,
+    Down = receive {nodedown, Node} -> nodedown after ?WAIT -> no_nodedown end,
     {Status, Down}.

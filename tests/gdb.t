@@ -6,7 +6,7 @@ program=${builddir:-.}/tests/gdb_program
 if ! command -v gdb >/dev/null; then echo '1..0 # SKIP no gdb here'; exit 0; fi
 if ! gdb -nx -batch -ex 'python print(1)' 2>/dev/null | grep -q 1; then echo '1..0 # SKIP this gdb has no Python'; exit 0; fi
 if nm -D "${builddir:-.}/.libs/libcnode.so" 2>/dev/null | grep -q '__[atu][sb]*san_'; then echo '1..0 # SKIP a sanitized program'; exit 0; fi
-out=$(timeout 100 "${builddir:-.}/libtool" --mode=execute gdb -nx -batch -ex 'set debuginfod enabled off' -ex 'handle SIGPIPE nostop noprint' \
+out=$(timeout 200 "${builddir:-.}/libtool" --mode=execute gdb -nx -batch -ex 'set debuginfod enabled off' -ex 'handle SIGPIPE nostop noprint' \
 	-ex 'set breakpoint pending on' -ex "source $top/cnode/cnode-gdb.py" -ex 'break stop_here' -ex run \
 	-ex 'cnode processes' -ex 'cnode mailbox shelf' -ex 'cnode mailbox nobody' -ex 'cnode' "$program" 2>&1 </dev/null)
 if printf '%s\n' "$out" | grep -q 'ptrace: Operation not permitted\|Could not trace the inferior'; then

@@ -327,7 +327,6 @@ int main(void)
 	Suite *s = suite_create("gen_call");
 	TCase *t = tcase_create("counter");
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, calls_complete_with_the_reply_by_alias_or_pid);
 	tcase_add_test(t, calls_end_with_the_servers_end);
 	tcase_add_test(t, calls_time_out_once);
@@ -341,7 +340,6 @@ int main(void)
 	tcase_add_test(t, a_message_puts_idleness_off);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, every_failed_allocation_is_survived);
 	suite_add_tcase(s, t);
 	return tap_run(s);

@@ -343,7 +343,6 @@ int main(void)
 	Suite *s = suite_create("gen");
 	TCase *t = tcase_create("counter");
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, replies_with_the_tag_as_it_came_to_where_it_says);
 	tcase_add_test(t, answers_once);
 	tcase_add_test(t, a_raw_process_sees_every_message_as_it_is);
@@ -361,7 +360,6 @@ int main(void)
 	tcase_add_test(t, calls_are_quick);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
-	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	return tap_run(s);
 }

@@ -312,7 +312,6 @@ int main(void)
 	tcase_add_test(t, a_node_that_holds_the_lock_is_watched_also_when_memory_lacked);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, without_memory_it_says_all_or_lets_go);
 	suite_add_tcase(s, t);
 	return tap_run(s);

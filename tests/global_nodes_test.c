@@ -7,7 +7,6 @@
 
 #include <stdio.h>
 
-#define WAIT 20000      /* ms; nothing here takes long, a machine may */
 #define SERVER "global_name_server"
 
 static cnode_term term(const char *text)
@@ -92,7 +91,7 @@ static void close_nodes(void)
 
 static void connect_nodes(int i, int n)
 {
-	ck_assert_msg(cnode_connect_wait(box[i], names[n], WAIT) == 0, "%s", cnode_mailbox_error(box[i]));
+	ck_assert_msg(cnode_connect_wait(box[i], names[n], TAP_WAIT_MS) == 0, "%s", cnode_mailbox_error(box[i]));
 }
 
 static int count_peer(void *context, const cnode_peer *peer)
@@ -107,12 +106,12 @@ static void all_joined(void)
 {
 	for (int i = 0; i < NODES; i++)
 		for (size_t peers = 0; peers != NODES - 1;) {
-			ck_assert_msg(cnode_global_sync(box[i], WAIT) == 0, "%s", cnode_mailbox_error(box[i]));
+			ck_assert_msg(cnode_global_sync(box[i], TAP_WAIT_MS) == 0, "%s", cnode_mailbox_error(box[i]));
 			peers = 0;
 			cnode_peers(node[i], count_peer, &peers);
 		}
 	for (int i = 0; i < NODES; i++)
-		ck_assert_int_eq(cnode_global_sync(box[i], WAIT), 0);
+		ck_assert_int_eq(cnode_global_sync(box[i], TAP_WAIT_MS), 0);
 }
 
 static void open_cluster(void)
@@ -127,13 +126,13 @@ static void open_cluster(void)
 static bool agrees(int i, cnode_term name, cnode_pid want)
 {
 	cnode_pid pid;
-	for (int tries = 0; tries < WAIT; tries++) {
+	for (int tries = 0; tries < TAP_WAIT_MS; tries++) {
 		int rc = cnode_global_whereis(node[i], name, &pid);
 		if (cnode_pid_is_none(want) ? rc == CNODE_ENOENT : rc == 0 && cnode_pid_equal(pid, want))
 			return true;
 		cnode_term reply;
 		/* A turn of the server: what it has to do comes before. */
-		if (cnode_call_name(box[i], SERVER, NULL, WAIT, &reply, "get_known") == 0)
+		if (cnode_call_name(box[i], SERVER, NULL, TAP_WAIT_MS, &reply, "get_known") == 0)
 			cnode_term_drop(reply);
 	}
 	return false;
@@ -157,23 +156,23 @@ START_TEST(a_name_is_the_same_on_all_nodes)
 		cnode_term name;
 		cnode_info info;
 		cnode_format(&name, "{name,~i}", i);
-		ck_assert_msg(cnode_global_register(box[i], name, self_of(i), NULL, WAIT) == 0, "%s", cnode_mailbox_error(box[i]));
+		ck_assert_msg(cnode_global_register(box[i], name, self_of(i), NULL, TAP_WAIT_MS) == 0, "%s", cnode_mailbox_error(box[i]));
 		all_agree(name, self_of(i));
 		int other = (i + 1) % NODES;
-		ck_assert_int_eq(cnode_global_register(box[other], name, self_of(other), NULL, WAIT), CNODE_ENAMETAKEN);
+		ck_assert_int_eq(cnode_global_register(box[other], name, self_of(other), NULL, TAP_WAIT_MS), CNODE_ENAMETAKEN);
 		ck_assert_ptr_nonnull(strstr(cnode_mailbox_error(box[other]), "taken"));
 		ck_assert_int_eq(cnode_global_send(cnode_mailbox_process(box[other]), name, "hello"), 0);
-		ck_assert_int_eq(cnode_receive(box[i], &info, WAIT), 0);
+		ck_assert_int_eq(cnode_receive(box[i], &info, TAP_WAIT_MS), 0);
 		ck_assert_int_eq(cnode_scan(info.message, "hello"), 0);
-		ck_assert_int_eq(cnode_global_re_register(box[other], name, self_of(other), CNODE_GLOBAL_NOTIFY, WAIT), 0);
+		ck_assert_int_eq(cnode_global_re_register(box[other], name, self_of(other), CNODE_GLOBAL_NOTIFY, TAP_WAIT_MS), 0);
 		all_agree(name, self_of(other));
-		ck_assert_int_eq(cnode_global_unregister(box[i], name, WAIT), 0);
+		ck_assert_int_eq(cnode_global_unregister(box[i], name, TAP_WAIT_MS), 0);
 		all_agree(name, (cnode_pid){ 0 });
 		ck_assert_int_eq(cnode_global_send(cnode_mailbox_process(box[other]), name, "hello"), CNODE_ENOENT);
 		cnode_term_drop(name);
 	}
 	cnode_term name = term("x");
-	ck_assert_int_eq(cnode_global_register(box[0], name, self_of(0), "nofunction", WAIT), CNODE_EBADARG);
+	ck_assert_int_eq(cnode_global_register(box[0], name, self_of(0), "nofunction", TAP_WAIT_MS), CNODE_EBADARG);
 	cnode_term_drop(name);
 	close_nodes();
 }
@@ -183,9 +182,9 @@ START_TEST(a_process_has_one_name_unless_it_is_re_registered)
 {
 	open_cluster();
 	cnode_term x = term("x"), y = term("y");
-	ck_assert_int_eq(cnode_global_register(box[0], x, self_of(0), NULL, WAIT), 0);
-	ck_assert_int_eq(cnode_global_register(box[0], y, self_of(0), NULL, WAIT), CNODE_ENAMETAKEN);
-	ck_assert_int_eq(cnode_global_re_register(box[0], y, self_of(0), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(box[0], x, self_of(0), NULL, TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_register(box[0], y, self_of(0), NULL, TAP_WAIT_MS), CNODE_ENAMETAKEN);
+	ck_assert_int_eq(cnode_global_re_register(box[0], y, self_of(0), NULL, TAP_WAIT_MS), 0);
 	all_agree(y, self_of(0));
 	cnode_term_drop(x);
 	cnode_term_drop(y);
@@ -200,16 +199,16 @@ START_TEST(names_go_with_their_process_and_with_their_node)
 	cnode_mailbox *short_lived;
 	ck_assert_int_eq(cnode_mailbox_open(node[0], NULL, &short_lived), 0);
 	cnode_pid pid = cnode_self(cnode_mailbox_process(short_lived));
-	ck_assert_int_eq(cnode_global_register(box[1], x, pid, NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(box[1], x, pid, NULL, TAP_WAIT_MS), 0);
 	all_agree(x, pid);
 	cnode_mailbox_close(short_lived);
 	all_agree(x, (cnode_pid){ 0 });
-	ck_assert_int_eq(cnode_global_register(box[2], y, self_of(2), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(box[2], y, self_of(2), NULL, TAP_WAIT_MS), 0);
 	cnode_node_stop(node[2]);
 	for (int i = 0; i < 2; i++)
 		ck_assert(agrees(i, y, (cnode_pid){ 0 }));
 	/* The others are still together, and go on. */
-	ck_assert_int_eq(cnode_global_register(box[0], y, self_of(0), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(box[0], y, self_of(0), NULL, TAP_WAIT_MS), 0);
 	ck_assert(agrees(1, y, self_of(0)));
 	cnode_term_drop(x);
 	cnode_term_drop(y);
@@ -221,24 +220,24 @@ START_TEST(a_lock_has_one_requester_and_ends_with_its_holder)
 {
 	open_cluster();
 	cnode_term resource = term("res"), me = term("me"), you = term("you");
-	ck_assert_int_eq(cnode_global_set_lock(box[0], resource, me, NULL, 0, WAIT), 0);
-	ck_assert_int_eq(cnode_global_set_lock(box[1], resource, you, NULL, 0, WAIT), CNODE_EBUSY);
+	ck_assert_int_eq(cnode_global_set_lock(box[0], resource, me, NULL, 0, TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_set_lock(box[1], resource, you, NULL, 0, TAP_WAIT_MS), CNODE_EBUSY);
 	ck_assert_int_eq(cnode_global_set_lock(box[1], resource, you, NULL, CNODE_FOREVER, 50), CNODE_EBUSY);
 	/* The same requester is let in; the lock goes with the last. */
-	ck_assert_int_eq(cnode_global_set_lock(box[2], resource, me, NULL, 0, WAIT), 0);
-	ck_assert_int_eq(cnode_global_del_lock(box[0], resource, me, NULL, WAIT), 0);
-	ck_assert_int_eq(cnode_global_set_lock(box[1], resource, you, NULL, 0, WAIT), CNODE_EBUSY);
+	ck_assert_int_eq(cnode_global_set_lock(box[2], resource, me, NULL, 0, TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_del_lock(box[0], resource, me, NULL, TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_set_lock(box[1], resource, you, NULL, 0, TAP_WAIT_MS), CNODE_EBUSY);
 	cnode_mailbox_close(box[2]);
 	box[2] = NULL;
-	ck_assert_int_eq(cnode_global_set_lock(box[1], resource, you, NULL, CNODE_FOREVER, WAIT), 0);
+	ck_assert_int_eq(cnode_global_set_lock(box[1], resource, you, NULL, CNODE_FOREVER, TAP_WAIT_MS), 0);
 	/* A lock on one node only. */
 	const char *only[] = { names[1], NULL }, *bad[] = { "nowhere", NULL };
 	cnode_term other = term("other");
-	ck_assert_int_eq(cnode_global_set_lock(box[0], other, me, only, 0, WAIT), 0);
-	ck_assert_int_eq(cnode_global_set_lock(box[0], other, you, only, 0, WAIT), CNODE_EBUSY);
+	ck_assert_int_eq(cnode_global_set_lock(box[0], other, me, only, 0, TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_set_lock(box[0], other, you, only, 0, TAP_WAIT_MS), CNODE_EBUSY);
 	const char *elsewhere[] = { names[0], NULL };
-	ck_assert_int_eq(cnode_global_set_lock(box[0], other, you, elsewhere, 0, WAIT), 0);
-	ck_assert_int_eq(cnode_global_set_lock(box[0], other, me, bad, 0, WAIT), CNODE_EBADNAME);
+	ck_assert_int_eq(cnode_global_set_lock(box[0], other, you, elsewhere, 0, TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_set_lock(box[0], other, me, bad, 0, TAP_WAIT_MS), CNODE_EBADNAME);
 	cnode_term_drop(resource);
 	cnode_term_drop(me);
 	cnode_term_drop(you);
@@ -325,7 +324,7 @@ static void asks(cnode_pid pid, const char *what, const char *want)
 {
 	cnode_info info;
 	ck_assert_int_eq(cnode_send(cnode_mailbox_process(box[0]), pid, "{~p,~a,thing}", self_of(0), what), 0);
-	ck_assert_msg(cnode_receive(box[0], &info, WAIT) == 0, "%s", what);
+	ck_assert_msg(cnode_receive(box[0], &info, TAP_WAIT_MS) == 0, "%s", what);
 	char text[200];
 	cnode_term_print(info.message, text, sizeof text);
 	ck_assert_str_eq(text, want);
@@ -346,10 +345,10 @@ START_TEST(callbacks_register_and_lock_without_waiting)
 	all_agree(thing, (cnode_pid){ 0 });
 	asks(pid, "set_lock", "{locked,0,true}");
 	cnode_term you = term("you");
-	ck_assert_int_eq(cnode_global_set_lock(box[1], thing, you, NULL, 0, WAIT), CNODE_EBUSY);
+	ck_assert_int_eq(cnode_global_set_lock(box[1], thing, you, NULL, 0, TAP_WAIT_MS), CNODE_EBUSY);
 	asks(pid, "del_lock", "{unlocked,0,true}");
 	asks(pid, "trans", "{inside,0,true}");
-	ck_assert_int_eq(cnode_global_set_lock(box[1], thing, you, NULL, CNODE_FOREVER, WAIT), 0);
+	ck_assert_int_eq(cnode_global_set_lock(box[1], thing, you, NULL, CNODE_FOREVER, TAP_WAIT_MS), 0);
 	asks(pid, "set_lock", "{locked,0,false}");
 	asks(pid, "trans", "{inside,0,false}");
 	/* One that is killed while it waits leaves nothing behind: the sanitizer would tell. */
@@ -386,7 +385,7 @@ static void hears(cnode_mailbox *mb, const char *format)
 	cnode_term t;
 	if (!*format)
 		return;
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(cnode_scan(info.message, format, &t), 0);
 }
 
@@ -398,14 +397,14 @@ START_TEST(of_two_processes_with_one_name_the_method_chooses)
 	open_nodes();
 	connect_nodes(0, 1);
 	for (int i = 0; i < 2; i++)
-		ck_assert_int_eq(cnode_global_sync(box[i], WAIT), 0);
+		ck_assert_int_eq(cnode_global_sync(box[i], TAP_WAIT_MS), 0);
 	for (size_t i = 0; i < N; i++) {
 		cnode_format(&name[i], "{conflict,~i}", (int)i);
 		ck_assert_int_eq(cnode_mailbox_open(node[0], NULL, &a[i]), 0);
 		ck_assert_int_eq(cnode_mailbox_open(node[2], NULL, &c[i]), 0);
 		cnode_pid on_a = cnode_self(cnode_mailbox_process(a[i])), on_c = cnode_self(cnode_mailbox_process(c[i]));
-		ck_assert_int_eq(cnode_global_register(a[i], name[i], on_a, conflicts[i].method, WAIT), 0);
-		ck_assert_int_eq(cnode_global_register(c[i], name[i], on_c, conflicts[i].method, WAIT), 0);
+		ck_assert_int_eq(cnode_global_register(a[i], name[i], on_a, conflicts[i].method, TAP_WAIT_MS), 0);
+		ck_assert_int_eq(cnode_global_register(c[i], name[i], on_c, conflicts[i].method, TAP_WAIT_MS), 0);
 	}
 	connect_nodes(2, 1);
 	all_joined();
@@ -430,11 +429,11 @@ START_TEST(by_default_the_process_of_the_greater_node_is_killed)
 	open_nodes();
 	cnode_term name = term("x");
 	cnode_info info;
-	ck_assert_int_eq(cnode_global_register(box[0], name, self_of(0), NULL, WAIT), 0);
-	ck_assert_int_eq(cnode_global_register(box[2], name, self_of(2), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(box[0], name, self_of(0), NULL, TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_register(box[2], name, self_of(2), NULL, TAP_WAIT_MS), 0);
 	connect_nodes(0, 1);
 	connect_nodes(1, 2);
-	ck_assert_int_eq(cnode_receive(box[2], &info, WAIT), CNODE_EEXITED);
+	ck_assert_int_eq(cnode_receive(box[2], &info, TAP_WAIT_MS), CNODE_EEXITED);
 	for (int i = 0; i < 2; i++)
 		ck_assert(agrees(i, name, self_of(0)));
 	cnode_term_drop(name);
@@ -477,18 +476,18 @@ START_TEST(a_hidden_node_registers_what_the_list_lets_it)
 	route(hidden, names[0], node[0]);
 	for (int i = 0; i < NODES; i++)
 		route(node[i], "h@127.0.0.1", hidden);
-	ck_assert_int_eq(cnode_connect_wait(mb, names[0], WAIT), 0);
+	ck_assert_int_eq(cnode_connect_wait(mb, names[0], TAP_WAIT_MS), 0);
 	ck_assert_int_eq(cnode_access_set(node[0], CNODE_ACCESS_REGISTER, "x", names[1]), 0);
 	ck_assert_int_eq(cnode_access_deny(node[0], CNODE_ACCESS_REGISTER, "{db,1}", "h@127.0.0.1"), 0);
-	ck_assert_int_eq(cnode_global_register(mb, name, self, NULL, WAIT), CNODE_EREPLY);
+	ck_assert_int_eq(cnode_global_register(mb, name, self, NULL, TAP_WAIT_MS), CNODE_EREPLY);
 	ck_assert_msg(strstr(cnode_mailbox_error(mb), "not_allowed"), "%s", cnode_mailbox_error(mb));
-	ck_assert_int_eq(cnode_global_register(mb, other, self, NULL, WAIT), CNODE_EREPLY);
+	ck_assert_int_eq(cnode_global_register(mb, other, self, NULL, TAP_WAIT_MS), CNODE_EREPLY);
 	/* Nor does it take a name away; the tool's way to ask is the same. */
-	ck_assert_int_eq(cnode_global_register(box[0], name, self_of(0), NULL, WAIT), 0);
-	ck_assert_int_eq(cnode_global_unregister(mb, name, WAIT), CNODE_EREPLY);
+	ck_assert_int_eq(cnode_global_register(box[0], name, self_of(0), NULL, TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_unregister(mb, name, TAP_WAIT_MS), CNODE_EREPLY);
 	for (int i = 0; i < 2; i++) {
 		cnode_term reply;
-		ck_assert_int_eq(cnode_call_name(mb, "global_name_server", names[0], WAIT, &reply,
+		ck_assert_int_eq(cnode_call_name(mb, "global_name_server", names[0], TAP_WAIT_MS, &reply,
 						 i == 0 ? "{cnode,{unregister,x}}" : "{cnode,{register,{db,1},user}}"), 0);
 		ck_assert_int_eq(cnode_scan(reply, "not_allowed"), 0);
 		cnode_term_drop(reply);
@@ -498,8 +497,8 @@ START_TEST(a_hidden_node_registers_what_the_list_lets_it)
 	cnode_refusals(node[0], &counts);
 	ck_assert_uint_eq(counts.registrations, 5);
 	ck_assert_int_eq(cnode_access_allow(node[0], CNODE_ACCESS_REGISTER, "x", "h@127.0.0.1"), 0);
-	ck_assert_int_eq(cnode_global_unregister(mb, name, WAIT), 0);
-	ck_assert_int_eq(cnode_global_register(mb, name, self, NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_unregister(mb, name, TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_register(mb, name, self, NULL, TAP_WAIT_MS), 0);
 	all_agree(name, self);
 	cnode_term_drop(name);
 	cnode_term_drop(other);
@@ -517,24 +516,24 @@ START_TEST(a_hidden_node_has_names_by_a_visible_node)
 	cnode_term name = term("x");
 	ck_assert_int_eq(cnode_mailbox_open(hidden, NULL, &mb), 0);
 	cnode_pid self = cnode_self(cnode_mailbox_process(mb));
-	ck_assert_int_eq(cnode_global_register(mb, name, self, NULL, WAIT), CNODE_ENOCONNECTION);
+	ck_assert_int_eq(cnode_global_register(mb, name, self, NULL, TAP_WAIT_MS), CNODE_ENOCONNECTION);
 	ck_assert_ptr_nonnull(strstr(cnode_mailbox_error(mb), "hidden"));
-	ck_assert_int_eq(cnode_global_re_register(mb, name, self, NULL, WAIT), CNODE_ENOTSUP);
+	ck_assert_int_eq(cnode_global_re_register(mb, name, self, NULL, TAP_WAIT_MS), CNODE_ENOTSUP);
 	route(hidden, names[0], node[0]);
 	for (int i = 0; i < NODES; i++)
 		route(node[i], "h@127.0.0.1", hidden);
-	ck_assert_int_eq(cnode_connect_wait(mb, names[0], WAIT), 0);
-	ck_assert_int_eq(cnode_global_sync(mb, WAIT), 0);
-	ck_assert_int_eq(cnode_global_sync(box[0], WAIT), 0);
+	ck_assert_int_eq(cnode_connect_wait(mb, names[0], TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_sync(mb, TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_sync(box[0], TAP_WAIT_MS), 0);
 	/* That one asks its rex, as a BEAM node would; all of them watch the process then. */
-	ck_assert_msg(cnode_global_register(mb, name, self, NULL, WAIT) == 0, "%s", cnode_mailbox_error(mb));
+	ck_assert_msg(cnode_global_register(mb, name, self, NULL, TAP_WAIT_MS) == 0, "%s", cnode_mailbox_error(mb));
 	all_agree(name, self);
-	ck_assert_int_eq(cnode_global_register(box[1], name, self_of(1), NULL, WAIT), CNODE_ENAMETAKEN);
-	ck_assert_int_eq(cnode_global_unregister(mb, name, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(box[1], name, self_of(1), NULL, TAP_WAIT_MS), CNODE_ENAMETAKEN);
+	ck_assert_int_eq(cnode_global_unregister(mb, name, TAP_WAIT_MS), 0);
 	all_agree(name, (cnode_pid){ 0 });
 	cnode_mailbox *other;
 	ck_assert_int_eq(cnode_mailbox_open(hidden, NULL, &other), 0);
-	ck_assert_int_eq(cnode_global_register(other, name, cnode_self(cnode_mailbox_process(other)), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(other, name, cnode_self(cnode_mailbox_process(other)), NULL, TAP_WAIT_MS), 0);
 	all_agree(name, cnode_self(cnode_mailbox_process(other)));
 	cnode_mailbox_close(other);
 	all_agree(name, (cnode_pid){ 0 });
@@ -549,9 +548,9 @@ START_TEST(a_node_that_leaves_the_cluster_is_alone)
 {
 	open_cluster();
 	cnode_term x = term("x"), y = term("y");
-	ck_assert_int_eq(cnode_global_register(box[0], x, self_of(0), NULL, WAIT), 0);
-	ck_assert_int_eq(cnode_global_register(box[1], y, self_of(1), NULL, WAIT), 0);
-	ck_assert_int_eq(cnode_global_disconnect(box[0], WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(box[0], x, self_of(0), NULL, TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_register(box[1], y, self_of(1), NULL, TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_disconnect(box[0], TAP_WAIT_MS), 0);
 	ck_assert(agrees(0, y, (cnode_pid){ 0 }));
 	ck_assert(agrees(0, x, self_of(0)));
 	for (int i = 1; i < NODES; i++) {
@@ -569,8 +568,8 @@ START_TEST(a_name_server_that_has_ended_joins_anew)
 {
 	open_cluster();
 	cnode_term mine = term("mine"), theirs = term("theirs");
-	ck_assert_int_eq(cnode_global_register(box[0], mine, self_of(0), NULL, WAIT), 0);
-	ck_assert_int_eq(cnode_global_register(box[1], theirs, self_of(1), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(box[0], mine, self_of(0), NULL, TAP_WAIT_MS), 0);
+	ck_assert_int_eq(cnode_global_register(box[1], theirs, self_of(1), NULL, TAP_WAIT_MS), 0);
 	all_agree(mine, self_of(0));
 	all_agree(theirs, self_of(1));
 	cnode_pid old, pid;
@@ -579,7 +578,7 @@ START_TEST(a_name_server_that_has_ended_joins_anew)
 	/* The others lose its names with the connection, and go on. */
 	ck_assert(agrees(1, mine, (cnode_pid){ 0 }));
 	ck_assert(agrees(2, mine, (cnode_pid){ 0 }));
-	ck_assert_int_eq(cnode_global_unregister(box[2], theirs, WAIT), 0);
+	ck_assert_int_eq(cnode_global_unregister(box[2], theirs, TAP_WAIT_MS), 0);
 	ck_assert(agrees(1, theirs, (cnode_pid){ 0 }));
 	/* It has its own, and forgot theirs. */
 	ck_assert(agrees(0, mine, self_of(0)));
@@ -590,7 +589,7 @@ START_TEST(a_name_server_that_has_ended_joins_anew)
 	connect_nodes(0, 1);
 	all_joined();
 	all_agree(mine, self_of(0));
-	ck_assert_int_eq(cnode_global_register(box[1], theirs, self_of(1), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(box[1], theirs, self_of(1), NULL, TAP_WAIT_MS), 0);
 	all_agree(theirs, self_of(1));
 	cnode_term_drop(mine);
 	cnode_term_drop(theirs);
@@ -616,9 +615,9 @@ START_TEST(every_kernel_service_is_there_again)
 				cnode_term_drop(reply);
 		ck_assert_msg(!cnode_pid_is_none(pid) && !cnode_pid_equal(pid, old), "%s", services[i]);
 	}
-	ck_assert_int_eq(cnode_call_name(mb, "net_kernel", NULL, WAIT, &reply, "{is_auth,'s@127.0.0.1'}"), 0);
+	ck_assert_int_eq(cnode_call_name(mb, "net_kernel", NULL, TAP_WAIT_MS, &reply, "{is_auth,'s@127.0.0.1'}"), 0);
 	cnode_term_drop(reply);
-	ck_assert_int_eq(cnode_call_name(mb, "cnode", NULL, WAIT, &reply, "processes"), 0);
+	ck_assert_int_eq(cnode_call_name(mb, "cnode", NULL, TAP_WAIT_MS, &reply, "processes"), 0);
 	cnode_term_drop(reply);
 	/* Who wrote to the user before writes to the new one. */
 	cnode_pid user;
@@ -681,13 +680,13 @@ START_TEST(a_name_that_moves_takes_its_messages_along)
 	for (int i = 0; i < 3; i++)
 		ck_assert_int_eq(cnode_mailbox_open(n, NULL, &mb[i]), 0);
 	s.mailbox = mb[2];
-	ck_assert_int_eq(cnode_global_register(mb[0], s.name, cnode_self(cnode_mailbox_process(mb[0])), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(mb[0], s.name, cnode_self(cnode_mailbox_process(mb[0])), NULL, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(cn_thread_start(&thread, "sender", send_all_the_time, &s), 0);
 	/* As often as it takes for the sender to have been there. */
 	for (unsigned i = 1; i <= 500 || atomic_load(&s.sent) < 500 * FOR_EACH_MOVE / 2; i++) {
 		cnode_pid to = cnode_self(cnode_mailbox_process(mb[i % 2]));
 		s.moves++;
-		ck_assert_int_eq(cnode_global_re_register(mb[i % 2], s.name, to, NULL, WAIT), 0);
+		ck_assert_int_eq(cnode_global_re_register(mb[i % 2], s.name, to, NULL, TAP_WAIT_MS), 0);
 		ck_assert_int_eq(cnode_global_whereis(n, s.name, &pid), 0);
 		ck_assert_msg(cnode_pid_equal(pid, to), "move %u", i);
 	}
@@ -718,7 +717,7 @@ START_TEST(whereis_is_quick)
 	cnode_pid pid;
 	int count = 0;
 	ck_assert_int_eq(cnode_mailbox_open(n, NULL, &mb), 0);
-	ck_assert_int_eq(cnode_global_register(mb, name, cnode_self(cnode_mailbox_process(mb)), NULL, WAIT), 0);
+	ck_assert_int_eq(cnode_global_register(mb, name, cnode_self(cnode_mailbox_process(mb)), NULL, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(cnode_global_names(n, count_name, &count), 0);
 	ck_assert_int_eq(count, 1);
 	uint64_t begin = cn_now();
@@ -738,7 +737,6 @@ int main(void)
 {
 	Suite *s = suite_create("global");
 	TCase *t = tcase_create("nodes");
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, a_name_is_the_same_on_all_nodes);
 	tcase_add_test(t, a_process_has_one_name_unless_it_is_re_registered);
 	tcase_add_test(t, names_go_with_their_process_and_with_their_node);

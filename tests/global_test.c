@@ -128,13 +128,10 @@ START_TEST(a_name_is_registered_only_for_the_holder_of_the_lock)
 }
 END_TEST
 
-/* Processes of a peer that share one lock: work that grows with their square, when they lock and when their node goes, took 8 s. */
-START_TEST(any_number_of_processes_may_share_a_lock)
+static void share_a_lock(int many)
 {
-	enum { MANY = 40000 };
-	double begin = tap_cpu_seconds();
 	at("r1@vm");
-	for (uint32_t id = 1; id <= MANY; id++) {
+	for (uint32_t id = 1; id <= (uint32_t)many; id++) {
 		cnode_term t;
 		ck_assert_int_eq(cnode_format(&t, "{'$gen_call',{~p,~r},{set_lock,{res,same}}}", remote(id), remote_ref(id)), 0);
 		struct cn_signal sig = FROM_PEER(MESSAGE, remote(id), ((cnode_pid){ 0 }), .term = t);
@@ -145,7 +142,7 @@ START_TEST(any_number_of_processes_may_share_a_lock)
 	run();
 	ck_assert_uint_eq(looked().locks, 1);
 	/* Only who holds it gives it back, and the others keep it. */
-	tell_server("r1@vm", "{'$gen_call',{~p,~r},{del_lock,{res,same}}}", remote(MANY + 1), remote_ref(1));
+	tell_server("r1@vm", "{'$gen_call',{~p,~r},{del_lock,{res,same}}}", remote((uint32_t)many + 1), remote_ref(1));
 	tell_server("r1@vm", "{'$gen_call',{~p,~r},{del_lock,{res,same}}}", remote(1), remote_ref(1));
 	ck_assert_uint_eq(looked().locks, 1);
 	cnode_name r1;
@@ -154,7 +151,12 @@ START_TEST(any_number_of_processes_may_share_a_lock)
 		continue;
 	run();
 	ck_assert_uint_eq(looked().locks, 0);
-	ck_assert_double_lt(tap_cpu_seconds() - begin, 4);
+}
+
+/* Processes of a peer: work that grew with their square, when they lock and when their node goes, took 8 s for 40,000. */
+START_TEST(any_number_of_processes_may_share_a_lock)
+{
+	tap_assert_in_proportion(share_a_lock, 4000);
 }
 END_TEST
 
@@ -633,23 +635,27 @@ START_TEST(losses_are_told_only_as_configured)
 }
 END_TEST
 
-/* While the locker waits for the peer, what the peer says of sessions that there never were is nothing to keep. */
-START_TEST(words_of_sessions_that_are_over_do_not_pile_up)
+static void speak_of_sessions_that_are_over(int many)
 {
-	enum { MANY = 40000 };
-	double begin = tap_cpu_seconds();
+	teardown();
+	setup();
 	begin_session();
 	frame("r1@vm", frame_lock_set_25);
 	ck_assert(locks_global_is_set(G));
-	for (int i = 0; i < MANY; i++)
+	for (int i = 0; i < many; i++)
 		tell_server("r1@vm", "{'$gen_cast',{exchange,'r1@vm',[],[],~i}}", i);
-	ck_assert_double_lt(tap_cpu_seconds() - begin, 2);
 	/* It goes on. */
 	frame("r1@vm", frame_exchange_25);
 	frame("r1@vm", frame_resolved_25);
 	cnode_pid pid;
 	ck_assert(is_registered("c_exit", &pid));
 	ck_assert(!locks_global_is_set(G));
+}
+
+/* While the locker waits for the peer, what the peer says of sessions that there never were is nothing to keep. */
+START_TEST(words_of_sessions_that_are_over_do_not_pile_up)
+{
+	tap_assert_in_proportion(speak_of_sessions_that_are_over, 4000);
 }
 END_TEST
 
@@ -754,7 +760,6 @@ int main(void)
 {
 	Suite *s = suite_create("global");
 	TCase *t = tcase_create("frames");
-	tcase_set_timeout(t, 60);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, a_session_is_begun_acknowledged_and_finished);
 	tcase_add_test(t, a_third_node_that_cannot_be_reached_is_given_up);

@@ -89,7 +89,7 @@ loads() {
 	"$root/bin/cnoded" -name i@127.0.0.1 -cookie_file "$tmp/cookie" -epmd none -listen 127.0.0.1 -load "$1" -allow counter \
 		2>>"$tmp/cnoded.log" &
 	pid=$!
-	timeout 60 tail -n +1 -f --pid="$pid" "$tmp/cnoded.log" | grep -q ' ready' || { cat "$tmp/cnoded.log"; return 1; }
+	timeout 200 tail -n +1 -f --pid="$pid" "$tmp/cnoded.log" | grep -q ' ready' || { cat "$tmp/cnoded.log"; return 1; }
 	kill -TERM "$pid"
 	wait "$pid"
 	status=$?

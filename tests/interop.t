@@ -29,7 +29,7 @@ daemon=$!
 pids="$pids $daemon"
 exec 7>"$tmp/stdin"             # held open: the node ends with its standard input
 touch "$tmp/node.log"           # the shell may not have made it yet
-timeout 60 tail -n +1 -f --pid=$daemon "$tmp/node.log" 2>/dev/null | grep -q ready ||
+timeout 200 tail -n +1 -f --pid=$daemon "$tmp/node.log" 2>/dev/null | grep -q ready ||
 	{ sed 's/^/# /' "$tmp/node.log"; echo 'Bail out! the node does not start'; exit 1; }
 port=$(sed -n 's/.*ready (port \([0-9]*\),.*/\1/p' "$tmp/node.log")
 
@@ -55,7 +55,7 @@ if command -v erl_call >/dev/null; then
 	called() { # sentence, what must be in the output, arguments…
 		sentence=$1 wanted=$2
 		shift 2
-		timeout 30 erl_call -c interop -address "127.0.0.1:$port" "$@" >"$tmp/call" 2>&1 </dev/null
+		timeout 200 erl_call -c interop -address "127.0.0.1:$port" "$@" >"$tmp/call" 2>&1 </dev/null
 		grep -Fq -- "$wanted" "$tmp/call"
 		report $? "$sentence" "$tmp/call"
 	}
@@ -80,7 +80,7 @@ fi
 if test -f "$ei/include/ei.h"; then
 	$cc -I"$ei/include" "$top/tests/interop_ei.c" -o "$tmp/interop_ei" -L"$ei/lib" -lei -lpthread >"$tmp/cc" 2>&1
 	report $? "the program on ei compiles" "$tmp/cc"
-	timeout 60 "$tmp/interop_ei" interop i@127.0.0.1 >"$tmp/ei" 2>&1 </dev/null
+	timeout 200 "$tmp/interop_ei" interop i@127.0.0.1 >"$tmp/ei" 2>&1 </dev/null
 	status=$?
 	say "$tmp/ei"
 	report $status "and ends well" "$tmp/ei"
@@ -98,7 +98,7 @@ if test -z "$jar" || ! command -v javac >/dev/null; then
 else
 	javac -cp "$jar" -d "$tmp" "$top/tests/Interop.java" >"$tmp/javac" 2>&1
 	report $? "the Java node compiles" "$tmp/javac"
-	timeout 100 java -cp "$jar:$tmp" Interop interop i@127.0.0.1 >"$tmp/java" 2>&1 </dev/null
+	timeout 200 java -cp "$jar:$tmp" Interop interop i@127.0.0.1 >"$tmp/java" 2>&1 </dev/null
 	status=$?
 	say "$tmp/java"
 	report $status "and ends well" "$tmp/java"

@@ -9,7 +9,7 @@
 -define(KEEPERS, [k1, k2, k3, k4]).
 -define(LOADERS, 8).
 -define(CALLS, 20).             % answered to each loader before the next kill
--define(TIMEOUT, 30000).
+-define(TIMEOUT, 100000).
 
 main() ->
     spawn(fun() ->

@@ -41,7 +41,7 @@ say() { # TAP lines of a program, numbered
 }
 wait_for() { # text, file, pid
 	touch "$2"              # the shell may not have made it yet
-	timeout 60 tail -n +1 -f --pid="$3" "$2" 2>/dev/null | grep -q "$1"
+	timeout 200 tail -n +1 -f --pid="$3" "$2" 2>/dev/null | grep -q "$1"
 }
 victim() { # name
 	erl -noinput -name "$1@127.0.0.1" -setcookie live -start_epmd false +P 1000000 +sbwt none -pa "$tmp" -s live_test server \
@@ -70,7 +70,7 @@ daemon=$!
 pids="$pids $daemon"
 wait_for ready "$tmp/cnoded.log" $daemon
 victim verrors
-run timeout 100 "$build/tests/live_program" errors live verrors@127.0.0.1 h@127.0.0.1 >"$tmp/errors" 2>&1 </dev/null
+run timeout 200 "$build/tests/live_program" errors live verrors@127.0.0.1 h@127.0.0.1 >"$tmp/errors" 2>&1 </dev/null
 status=$?
 say "$tmp/errors"
 report $status "the program that did this ended well (errors)" "$tmp/errors"

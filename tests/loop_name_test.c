@@ -127,8 +127,6 @@ int main(void)
 	Suite *s = suite_create("loop_name");
 	TCase *real = tcase_create("real time"), *alone = tcase_create("memory");
 	tcase_add_checked_fixture(real, setup, teardown);
-	tcase_set_timeout(real, 90);
-	tcase_set_timeout(alone, 90);
 	tcase_add_test(real, reads_and_writes_addresses);
 	tcase_add_test(real, resolves_numeric_addresses_at_once_and_hosts_from_the_file);
 	tcase_add_test(real, says_that_a_name_does_not_exist);

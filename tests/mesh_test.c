@@ -15,7 +15,6 @@
 
 #define MOST 50
 #define NAMES 100
-#define WAIT 300000     /* ms */
 
 static int nodes;
 static cnode_node *node[MOST];
@@ -60,7 +59,7 @@ static void *register_range(void *arg)
 		cnode_pid pid;
 		cnode_term name;
 		if (cnode_process_start(node[r->i], NULL, &sink, NULL, none, &pid) != 0 || cnode_format(&name, "{name,~i,~i}", r->i, n) != 0 ||
-		    cnode_global_register(mb, name, pid, NULL, WAIT) != 0) {
+		    cnode_global_register(mb, name, pid, NULL, TAP_WAIT_MS) != 0) {
 			fprintf(stderr, "# %s: %s\n", name_of(r->i), cnode_mailbox_error(mb));
 			return "not registered";
 		}
@@ -134,10 +133,10 @@ START_TEST(nodes_that_know_one_become_one_mesh_with_one_table)
 	register_all(0, NAMES / 2);
 	fprintf(stderr, "# %d nodes, %d names each, alone: %.2f s\n", nodes, NAMES / 2, since(&begin));
 	for (int i = 1; i < nodes; i++)
-		ck_assert_msg(cnode_connect_wait(box[i], name_of((i - 1) / 2), WAIT) == 0, "%s", cnode_mailbox_error(box[i]));
+		ck_assert_msg(cnode_connect_wait(box[i], name_of((i - 1) / 2), TAP_WAIT_MS) == 0, "%s", cnode_mailbox_error(box[i]));
 	for (int i = 0; i < nodes; i++)
 		for (int peers = 0; peers != nodes - 1;) {
-			ck_assert_msg(cnode_global_sync(box[i], WAIT) == 0, "%s: %s", name_of(i), cnode_mailbox_error(box[i]));
+			ck_assert_msg(cnode_global_sync(box[i], TAP_WAIT_MS) == 0, "%s: %s", name_of(i), cnode_mailbox_error(box[i]));
 			peers = 0;
 			cnode_peers(node[i], count_peer, &peers);
 		}

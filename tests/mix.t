@@ -72,7 +72,7 @@ up() {
 	test -d "/proc/$os_pid"
 }
 # tail ends with the process.
-gone() { timeout 30 tail -s 0.05 -f --pid="$1" /dev/null; }
+gone() { timeout 200 tail -s 0.05 -f --pid="$1" /dev/null; }
 check "the release answers with what C computes" up
 stops() { "$release" stop && wait "$beam"; beam=; gone "$os_pid"; }
 check "when it stops, the C node does too" stops

@@ -19,13 +19,13 @@ static void open_nodes_with_scarce_memory(void)
 
 static int ping(void)
 {
-	return cnode_ping(mb, B, WAIT, NULL, NULL);
+	return cnode_ping(mb, B, TAP_WAIT_MS, NULL, NULL);
 }
 
 static int call_db(void)
 {
 	cnode_term reply;
-	int rc = cnode_call_name(mb, "db", B, WAIT, &reply, "count");
+	int rc = cnode_call_name(mb, "db", B, TAP_WAIT_MS, &reply, "count");
 	if (rc == 0)
 		cnode_term_drop(reply);
 	return rc;
@@ -35,7 +35,7 @@ static int call_db(void)
 static int rex(const char *word)
 {
 	cnode_term reply;
-	int rc = cnode_call_name(mb, "rex", B, WAIT, &reply, "{~a,erlang,node,[],user}", word);
+	int rc = cnode_call_name(mb, "rex", B, TAP_WAIT_MS, &reply, "{~a,erlang,node,[],user}", word);
 	if (rc == 0)
 		cnode_term_drop(reply);
 	return rc;
@@ -54,7 +54,7 @@ static int rex_block_call(void)
 static int rex_refuses(void)
 {
 	cnode_term reply;
-	int rc = cnode_call_name(mb, "rex", B, WAIT, &reply, "{call,erlang,memory,[],user}");
+	int rc = cnode_call_name(mb, "rex", B, TAP_WAIT_MS, &reply, "{call,erlang,memory,[],user}");
 	if (rc == 0)
 		cnode_term_drop(reply);
 	return rc;
@@ -70,7 +70,7 @@ static int write_there(void)
 		return rc;
 	rc = cnode_send_name(self(), "user", B, "{io_request,~p,~r,{put_chars,unicode,<<>>}}", cnode_self(self()), ref);
 	if (rc == 0)
-		rc = cnode_receive(mb, &m, WAIT);
+		rc = cnode_receive(mb, &m, TAP_WAIT_MS);
 	if (rc == 0 && m.kind == CNODE_DOWN)
 		rc = cn_term_is_atom(m.reason, "noproc") ? CNODE_ENOPROC : CNODE_ELOST;
 	cnode_demonitor(self(), ref, CNODE_FLUSH);
@@ -83,7 +83,7 @@ static int spawn_at(const char *node)
 	cnode_spawn_options how = CNODE_SPAWN_INIT;
 	cnode_term none, reply;
 	cnode_pid pid;
-	how.timeout_ms = WAIT;
+	how.timeout_ms = TAP_WAIT_MS;
 	how.monitor = true;
 	int rc = cnode_parse("[]", &none, NULL);
 	if (rc != 0)
@@ -92,7 +92,7 @@ static int spawn_at(const char *node)
 	cnode_term_drop(none);
 	if (rc != 0)
 		return rc;
-	rc = cnode_call(mb, pid, WAIT, &reply, "count");
+	rc = cnode_call(mb, pid, TAP_WAIT_MS, &reply, "count");
 	if (rc == 0)
 		cnode_term_drop(reply);
 	cnode_exit(self(), pid, "~a", "kill");
@@ -154,7 +154,7 @@ static void disconnect(void)
 	ck_assert_int_eq(cnode_monitor_node(self(), B, true), 0);
 	cnode_disconnect(a, B);
 	do
-		ck_assert_int_eq(cnode_receive(mb, &m, WAIT), 0);
+		ck_assert_int_eq(cnode_receive(mb, &m, TAP_WAIT_MS), 0);
 	while (m.kind != CNODE_NODEDOWN);
 }
 
@@ -276,7 +276,7 @@ static bool all_go_on(void)
 {
 	struct timespec until;
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += TURNS * WAIT / 1000;
+	until.tv_sec += TURNS * TAP_WAIT_MS / 1000;
 	pthread_mutex_lock(&flow_lock);
 	while (waiting_senders() > 0 && pthread_cond_timedwait(&flow_moved, &flow_lock, &until) == 0)
 		continue;
@@ -407,7 +407,7 @@ START_TEST(processes_run_on_when_no_thread_can_take_the_place_of_a_slow_one)
 	pthread_cond_broadcast(&flow_moved);
 	struct timespec until;
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += WAIT / 1000;
+	until.tv_sec += TAP_WAIT_MS / 1000;
 	while (handled < MEETING * TURNS && pthread_cond_timedwait(&flow_moved, &flow_lock, &until) == 0)
 		continue;
 	ck_assert_int_eq(handled, MEETING * TURNS);
@@ -430,7 +430,7 @@ START_TEST(a_message_that_cannot_be_shown_for_lack_of_memory_stays)
 		ck_assert_int_lt(++k, 1000);
 		ck_assert_int_eq(cnode_monitor_name(self(), "nobody", NULL, &ref), 0);
 		alloc_fail_at(1 + k % 4, 0);
-		int rc = cnode_receive(mb, &m, WAIT);
+		int rc = cnode_receive(mb, &m, TAP_WAIT_MS);
 		alloc_fail_never();
 		if (rc == CNODE_ENOMEM) {
 			lacked++;
@@ -455,11 +455,11 @@ START_TEST(a_lock_of_global_is_granted_or_an_error_when_memory_lacks)
 	for (int round = 0; round < 5; round++)
 		for (long k = 1; k <= 20; k++) {
 			alloc_fail_at(k, 0);
-			int rc = cnode_global_set_lock(mb, resource, me, nodes, 0, WAIT);
+			int rc = cnode_global_set_lock(mb, resource, me, nodes, 0, TAP_WAIT_MS);
 			alloc_fail_never();
 			ck_assert_msg(rc == 0 || rc == CNODE_ENOMEM || rc == CNODE_EEXITED, "%ld: %s", k, cnode_mailbox_error(mb));
 			alloc_fail_at(k, 0);
-			rc = cnode_global_del_lock(mb, resource, me, nodes, WAIT);
+			rc = cnode_global_del_lock(mb, resource, me, nodes, TAP_WAIT_MS);
 			alloc_fail_never();
 			ck_assert_msg(rc == 0 || rc == CNODE_ENOMEM || rc == CNODE_EEXITED, "%ld: %s", k, cnode_mailbox_error(mb));
 		}
@@ -558,19 +558,16 @@ int main(void)
 	tcase_add_test(names, a_peer_that_asks_for_a_name_is_refused_when_memory_lacks);
 	suite_add_tcase(s, names);
 	TCase *tc = tcase_create("two");
-	tcase_set_timeout(tc, 110);
 	tcase_add_checked_fixture(tc, open_nodes_with_scarce_memory, close_nodes);
 	tcase_add_test(tc, a_message_that_cannot_be_shown_for_lack_of_memory_stays);
 	tcase_add_test(tc, a_lock_of_global_is_granted_or_an_error_when_memory_lacks);
 	tcase_add_loop_test(tc, whoever_waits_hears_something_when_memory_lacks, 0, 2 * CN_ARRAY_SIZE(deeds));
 	suite_add_tcase(s, tc);
 	TCase *held = tcase_create("held back");
-	tcase_set_timeout(held, 240);
 	tcase_add_checked_fixture(held, open_nodes_that_hold_senders_back, close_nodes_and_senders);
 	tcase_add_loop_test(held, whoever_was_told_to_wait_goes_on_when_memory_lacks, 0, 4);
 	suite_add_tcase(s, held);
 	TCase *threads = tcase_create("threads");
-	tcase_set_timeout(threads, 110);
 	tcase_add_test(threads, processes_run_on_when_no_thread_can_take_the_place_of_a_slow_one);
 	suite_add_tcase(s, threads);
 	return tap_run(s);

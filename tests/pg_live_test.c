@@ -242,7 +242,6 @@ int main(void)
 	Suite *s = suite_create("pg_live");
 	TCase *t = tcase_create("three nodes");
 	tcase_add_checked_fixture(t, open_nodes, close_nodes);
-	tcase_set_timeout(t, 200);
 	tcase_add_test(t, all_nodes_have_the_same_table_whenever_it_is_quiet);
 	tcase_add_test(t, a_monitor_misses_nothing_and_tells_nothing_twice);
 	suite_add_tcase(s, t);

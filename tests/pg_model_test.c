@@ -297,12 +297,10 @@ int main(void)
 	Suite *s = suite_create("pg_model");
 	TCase *t = tcase_create("model");
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, what_could_not_be_told_comes_with_a_sync);
 	tcase_add_test(t, no_server_is_told_what_would_end_it);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, every_failed_allocation_is_survived);
 	suite_add_tcase(s, t);
 	return tap_run(s);

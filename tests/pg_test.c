@@ -381,7 +381,7 @@ static uint64_t cpu_time(void)
 /* Its server must not stay away from the sockets for as long as 100,000 members take. */
 START_TEST(a_large_sync_is_taken_in_slice_by_slice)
 {
-	static const struct { int groups, each; } shapes[] = { { 1, 100000 }, { 30000, 1 }, { 300, 100 } };
+	static const struct { int groups, each; } shapes[] = { { 1, 100000 }, { 30000, 1 }, { 300, 300 } };
 	cnode_term large = large_sync(shapes[_i].groups, shapes[_i].each), small = large_sync(1, 1);
 	meet();
 	tell(large);
@@ -390,17 +390,17 @@ START_TEST(a_large_sync_is_taken_in_slice_by_slice)
 	tell_text("{leave,~p,~p,[{group,0}]}");
 	tell_text("{join,~p,late,~p}");
 	int turns = 0;
-	uint64_t longest = 0;
+	uint64_t longest = 0, all = 0;
 	for (uint64_t at = cpu_time(); cn_sched_run(W.procs, false, 0); at = cpu_time()) {
 		uint64_t took = cpu_time() - at;
 		longest = took > longest ? took : longest;
+		all += took;
 		/* Another process has its turn in between, and sees a part of it. */
 		if (++turns == 2)
 			ck_assert_uint_eq(count_of("late"), 0);
 	}
 	ck_assert_int_ge(turns, 3);
-	/* It is 2 ms; a machine may be slow. */
-	ck_assert_msg(longest < 30 * CN_NS_PER_MS, "a turn took %.1f ms", (double)longest / 1e6);
+	ck_assert_msg(longest < all / 2, "a turn took %.1f of %.1f ms", (double)longest / 1e6, (double)all / 1e6);
 	ck_assert_uint_eq(count_of("{group,0}"), (size_t)shapes[_i].each);
 	ck_assert_uint_eq(count_of("late"), 1);
 	/* The next one takes nearly all away; a third comes while it is at it. */
@@ -431,19 +431,20 @@ START_TEST(a_large_sync_is_taken_in_slice_by_slice)
 }
 END_TEST
 
-START_TEST(a_leave_of_everything_is_quick)
+static void leave_everything(int many)
 {
-	enum { N = 20000 };
+	teardown();
+	setup();
 	meet();
 	cnode_builder *b = cnode_builder_new();
 	cnode_term list, groups_term, t;
 	cnode_build_list(b);
-	for (uint32_t i = 0; i < N; i++)
+	for (uint32_t i = 0; i < (uint32_t)many; i++)
 		cnode_build_pid(b, R(1000 + i));
 	cnode_build_list_end(b);
 	ck_assert_int_eq(cnode_builder_term(b, &list), 0);
 	cnode_build_list(b);
-	for (int i = 0; i < N; i++)
+	for (int i = 0; i < many; i++)
 		cnode_build_atom(b, "g");
 	cnode_build_list_end(b);
 	ck_assert_int_eq(cnode_builder_term(b, &groups_term), 0);
@@ -456,20 +457,23 @@ START_TEST(a_leave_of_everything_is_quick)
 	size_t count;
 	cnode_term g = text_term("g");
 	ck_assert_int_eq(cn_pg_members(P, "sc", false, g, NULL, 0, &count), 0);
-	ck_assert_uint_eq(count, N);
-	/* Each of them, from twenty thousand times the same group. */
+	ck_assert_uint_eq(count, (size_t)many);
+	/* Each of them, from as many times the same group. */
 	ck_assert_int_eq(cnode_format(&t, "{leave,~p,~t,~t}", R(9), list, groups_term), 0);
 	sig.term = t;
 	deliver(&sig);
-	uint64_t at = cn_now();
 	run();
-	ck_assert_uint_lt(cn_now() - at, 2 * CN_NS_PER_S);
 	ck_assert_int_eq(cn_pg_members(P, "sc", false, g, NULL, 0, &count), 0);
 	ck_assert_uint_eq(count, 0);
 	cnode_term_drop(t);
 	cnode_term_drop(g);
 	cnode_term_drop(list);
 	cnode_term_drop(groups_term);
+}
+
+START_TEST(a_leave_of_everything_is_quick)
+{
+	tap_assert_in_proportion(leave_everything, 5000);
 }
 END_TEST
 
@@ -573,17 +577,17 @@ START_TEST(a_monitor_tells_of_every_change_after_the_list_it_gave)
 }
 END_TEST
 
-/* Each had a look at all the others, for each change here and for each that ended. */
-START_TEST(twenty_thousand_groups_are_watched_by_as_many)
+static void watch_groups(int many)
 {
-	enum { MANY = 20000 };
-	static struct cnode_process *p[MANY];
-	static cnode_ref ref[MANY];
+	enum { MOST = 20000 };
+	static struct cnode_process *p[MOST];
+	static cnode_ref ref[MOST];
 	cnode_term g;
-	for (int i = 0; i < MANY; i++)
+	teardown();
+	setup();
+	for (int i = 0; i < many; i++)
 		p[i] = hand(NULL);
-	double begin = tap_cpu_seconds();
-	for (int i = 0; i < MANY; i++) {
+	for (int i = 0; i < many; i++) {
 		ck_assert_int_eq(cnode_format(&g, "{group,~i}", i), 0);
 		ck_assert_int_eq(cn_pg_monitor(P, p[i], "sc", g, &ref[i], NULL), 0);
 		cnode_pid pid = cnode_self(A);
@@ -597,16 +601,21 @@ START_TEST(twenty_thousand_groups_are_watched_by_as_many)
 	run();
 	ck_assert_str_eq(heard(p[5]), "join {group,5} [<me@h.1.0>]");
 	/* The first half in the order in which they came, the second by their end. */
-	for (int i = 0; i < MANY / 2; i++)
+	for (int i = 0; i < many / 2; i++)
 		ck_assert_int_eq(cn_pg_demonitor(P, p[i], "sc", ref[i]), 0);
 	run();
-	for (int i = 0; i < MANY; i++)
+	for (int i = 0; i < many; i++)
 		hand_exit(p[i], "normal");
 	run();
 	hand_exit(A, "normal");
 	A = NULL;
 	run();
-	ck_assert_double_lt(tap_cpu_seconds() - begin, 4);
+}
+
+/* Each had a look at all the others, for each change here and for each that ended. */
+START_TEST(twenty_thousand_groups_are_watched_by_as_many)
+{
+	tap_assert_in_proportion(watch_groups, 5000);
 }
 END_TEST
 
@@ -716,7 +725,6 @@ int main(void)
 	Suite *s = suite_create("pg");
 	TCase *t = tcase_create("scope");
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_scope_discovers_the_connected_nodes_and_those_that_come);
 	tcase_add_test(t, hidden_nodes_are_asked_only_if_the_scope_says_so);
 	tcase_add_test(t, a_discover_is_answered_with_a_sync_and_a_discover);

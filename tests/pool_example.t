@@ -21,7 +21,7 @@ check() {
 }
 
 failed=
-timeout 60 "$pool" >"$tmp/out" 2>"$tmp/err"
+timeout 200 "$pool" >"$tmp/out" 2>"$tmp/err"
 check 1 'a pool on one node without network does its tasks'
 
 # An epmd of their own, which the first of them starts within itself.
@@ -43,7 +43,7 @@ trap 'kill $worker $epmd $beam 2>/dev/null; rm -rf "$tmp"' EXIT
 "$pool" worker w1@127.0.0.1 >/dev/null 2>"$tmp/worker" </dev/null &
 worker=$!
 # The pool waits for a node that is not there yet.
-timeout 60 "$pool" master m@127.0.0.1 w1@127.0.0.1 >"$tmp/out" 2>"$tmp/err"
+timeout 200 "$pool" master m@127.0.0.1 w1@127.0.0.1 >"$tmp/out" 2>"$tmp/err"
 check 2 'a pool with workers on another node does its tasks'
 
 mkdir "$tmp/src" && cp "$top/tests/pool_worker.erl" "$tmp/src/worker.erl" && erlc -o "$tmp" "$tmp/src/worker.erl" || exit 1
@@ -51,23 +51,23 @@ mkfifo "$tmp/in"
 erl -noinput -noshell -name b1@127.0.0.1 -connect_all false -pa "$tmp" -s worker node_up <"$tmp/in" >"$tmp/up" 2>&1 &
 beam=$!
 exec 9>"$tmp/in"
-timeout 60 "$pool" master m2@127.0.0.1 b1@127.0.0.1 >"$tmp/out" 2>"$tmp/err"
+timeout 200 "$pool" master m2@127.0.0.1 b1@127.0.0.1 >"$tmp/out" 2>"$tmp/err"
 check 3 'a pool with workers on a BEAM node does its tasks'
-timeout 60 "$pool" master m3@127.0.0.1 w1@127.0.0.1,b1@127.0.0.1 >"$tmp/out" 2>"$tmp/err"
+timeout 200 "$pool" master m3@127.0.0.1 w1@127.0.0.1,b1@127.0.0.1 >"$tmp/out" 2>"$tmp/err"
 check 4 'a pool that chooses between a C node and a BEAM node by their load does its tasks'
 
 want='request 1: the connection to the node was lost or cannot be made
 request 2: the connection to the node was lost or cannot be made
 request 3: the connection to the node was lost or cannot be made
 4 workers, 0 of them on the lost node'
-timeout 60 "$build/tests/pool_program" m4@127.0.0.1 w1@127.0.0.1,b1@127.0.0.1 b1@127.0.0.1 3 >"$tmp/out" 2>"$tmp/err"
+timeout 200 "$build/tests/pool_program" m4@127.0.0.1 w1@127.0.0.1,b1@127.0.0.1 b1@127.0.0.1 3 >"$tmp/out" 2>"$tmp/err"
 wait "$beam" 2>/dev/null
 check 5 'kill -9 of a BEAM node under a pool: what was in flight is told so, and its workers are replaced on the C node' 4
 
 "$build/tests/pool_program" worker c1@127.0.0.1 >/dev/null 2>"$tmp/worker" </dev/null &
 beam=$!
 # Not there yet, it would get no worker, and the pool no reason to look again.
-"$build/cnode/cmd/cnode" -timeout 30 await c1@127.0.0.1 >/dev/null
-timeout 60 "$build/tests/pool_program" m5@127.0.0.1 w1@127.0.0.1,c1@127.0.0.1 c1@127.0.0.1 3 >"$tmp/out" 2>"$tmp/err"
+"$build/cnode/cmd/cnode" -timeout 100 await c1@127.0.0.1 >/dev/null
+timeout 200 "$build/tests/pool_program" m5@127.0.0.1 w1@127.0.0.1,c1@127.0.0.1 c1@127.0.0.1 3 >"$tmp/out" 2>"$tmp/err"
 check 6 'and so with kill -9 of a C node' 4
 test -z "$failed"

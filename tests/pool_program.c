@@ -16,7 +16,7 @@
 #include <string.h>
 
 #define WORKERS 4
-#define WAIT_MS 30000
+#define WAIT_MS 100000
 
 static cnode_node *node;
 static cnode_name victim;

@@ -674,7 +674,6 @@ int main(void)
 	Suite *s = suite_create("proc");
 	TCase *t = tcase_create("local");
 	tcase_add_checked_fixture(t, setup_two, teardown_two);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, local_links_carry_exits_both_ways);
 	tcase_add_test(t, local_monitors_fire_once);
 	tcase_add_test(t, dying_watcher_leaves_nothing_behind);
@@ -696,7 +695,6 @@ int main(void)
 	tcase_add_test(t, messages_have_the_terms_of_the_beam);
 	suite_add_tcase(s, t);
 	t = tcase_create("limits");
-	tcase_set_timeout(t, 120);
 	tap_one_thread(t);
 	tcase_add_test(t, a_mailbox_over_its_limit_kills_its_process);
 	tcase_add_test(t, ids_fit_the_oldest_peer_unless_told_otherwise);

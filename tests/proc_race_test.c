@@ -581,7 +581,8 @@ static void spawns_until_closed(void *arg)
 	cnode_pid pid;
 	(void)arg;
 	int rc;
-	while ((rc = cn_process_spawn(W.procs, &spec, &pid)) == 0)
+	/* There may be as many as there can be before the closing thread has its turn. */
+	while ((rc = cn_process_spawn(W.procs, &spec, &pid)) == 0 || rc == CNODE_ESYSLIMIT)
 		continue;
 	CHECK(rc == CNODE_ESHUTDOWN);
 }
@@ -724,7 +725,6 @@ int main(void)
 	Suite *s = suite_create("proc");
 	TCase *t = tcase_create("races");
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, four_threads_get_exactly_one_down_and_one_exit_for_each);
 	tcase_add_test(t, each_relation_ends_once_when_connections_flap);
 	tcase_add_test(t, a_connection_that_ends_takes_nothing_along_that_came_in_the_place_of_what_had_to_do_with_it);

@@ -497,7 +497,6 @@ int main(void)
 	Suite *s = suite_create("proc");
 	TCase *t = tcase_create("lives");
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, prompt_processes_run_first_and_alone_when_asked);
 	tcase_add_test(t, a_slice_ends_and_the_next_process_gets_its_turn);
 	tcase_add_test(t, long_callbacks_end_a_slice_by_time);
@@ -515,7 +514,6 @@ int main(void)
 	tcase_add_test(t, short_runs_are_left_to_who_is_at_them_and_long_ones_are_called_for);
 	suite_add_tcase(s, t);
 	t = tcase_create("apart");
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, an_abnormal_end_is_logged_once);
 	tcase_add_test(t, every_failed_allocation_of_a_life_is_survived);
 	suite_add_tcase(s, t);

@@ -221,7 +221,6 @@ int main(void)
 	Suite *s = suite_create("proc");
 	TCase *t = tcase_create("spawns");
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, says_the_start_once_after_init);
 	tcase_add_test(t, refused_start_is_said_and_nothing_else);
 	tcase_add_test(t, first_signal_forces_the_start_and_a_later_failure_is_an_exit);

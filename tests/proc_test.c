@@ -568,18 +568,16 @@ START_TEST(nodedown_kills_linked_processes_and_their_links)
 }
 END_TEST
 
-START_TEST(nodedown_of_100000_monitors_takes_no_time)
+static void lose_a_node(int many)
 {
-	enum { N = 100000 };
 	cnode_ref ref;
+	teardown_two();
+	setup_two();
 	atomic_store(&W.drop, true);
-	for (uint32_t i = 0; i < N; i++)
+	for (uint32_t i = 0; i < (uint32_t)many; i++)
 		ck_assert_int_eq(cnode_monitor(A, remote(i + 1), &ref), 0);
-	uint64_t t = cn_now();
 	while (!cn_procs_nodedown(W.procs, W.peer, 1, "noconnection", 4096))
 		;
-	t = cn_now() - t;
-	fprintf(stderr, "# %d monitors of one process down in %.1f ms\n", N, (double)t / 1e6);
 	size_t n = 0;
 	struct cn_message *m;
 	while ((m = cn_process_receive(A, NULL, NULL))) {
@@ -587,30 +585,28 @@ START_TEST(nodedown_of_100000_monitors_takes_no_time)
 		cn_message_free(A, m);
 		n++;
 	}
-	ck_assert_uint_eq(n, N);
-	ck_assert_uint_lt(t, CN_NS_PER_S);
+	ck_assert_uint_eq(n, (size_t)many);
+}
+
+START_TEST(a_nodedown_of_100000_monitors_costs_what_it_is)
+{
+	tap_assert_in_proportion(lose_a_node, 25000);
 }
 END_TEST
 
-/* What N monitors of A take, with the end of the connection: CPU time. */
-static uint64_t cost_of_monitors(uint32_t count, bool one_reference)
+static void share_a_reference(int many)
 {
-	uint64_t t = cn_cpu_time();
-	for (uint32_t i = 0; i < count; i++) {
-		struct cn_signal monitor = FROM_PEER(MONITOR, remote(i + 1), PA, .ref = remote_ref(one_reference ? 1 : i));
+	for (uint32_t i = 0; i < (uint32_t)many; i++) {
+		struct cn_signal monitor = FROM_PEER(MONITOR, remote(i + 1), PA, .ref = remote_ref(1));
 		ck_assert_int_eq(deliver(&monitor), 0);
 	}
 	while (!cn_procs_nodedown(W.procs, W.peer, 1, "noconnection", 4096))
 		;
-	return cn_cpu_time() - t;
 }
 
 START_TEST(a_reference_that_many_processes_of_a_peer_share_costs_no_more)
 {
-	enum { N = 20000 };
-	uint64_t apart = cost_of_monitors(N, false), shared = cost_of_monitors(N, true);
-	fprintf(stderr, "# %d monitors, a reference each: %.1f ms, one reference: %.1f ms\n", N, (double)apart / 1e6, (double)shared / 1e6);
-	ck_assert_uint_lt(shared, 20 * apart);
+	tap_assert_in_proportion(share_a_reference, 5000);
 }
 END_TEST
 
@@ -619,7 +615,6 @@ int main(void)
 	Suite *s = suite_create("proc");
 	TCase *t = tcase_create("signals");
 	tcase_add_checked_fixture(t, setup_two, teardown_two);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, answers_link_to_missing_or_stale_process_with_noproc);
 	tcase_add_test(t, sends_one_exit_for_a_link_with_any_reason);
 	tcase_add_test(t, exit_of_a_link_kills_unless_normal_or_trapped);
@@ -645,7 +640,7 @@ int main(void)
 	tcase_add_test(t, nodedown_gives_exit_then_down_then_nodedown);
 	tcase_add_test(t, nodedown_leaves_later_connections_and_other_nodes_alone);
 	tcase_add_test(t, nodedown_kills_linked_processes_and_their_links);
-	tcase_add_test(t, nodedown_of_100000_monitors_takes_no_time);
+	tcase_add_test(t, a_nodedown_of_100000_monitors_costs_what_it_is);
 	tcase_add_test(t, a_reference_that_many_processes_of_a_peer_share_costs_no_more);
 	suite_add_tcase(s, t);
 	return tap_run(s);

@@ -204,7 +204,6 @@ int main(void)
 	Suite *s = suite_create("pubsub");
 	TCase *t = tcase_create("pubsub");
 	tcase_add_checked_fixture(t, setup, teardown);
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, pubsub_gives_broadcasts_to_subscribers_and_workers);
 	tcase_add_test(t, pubsub_refuses_what_cannot_be);
 	tcase_add_test(t, pubsub_workers_are_members_whatever_has_ended);

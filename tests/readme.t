@@ -85,7 +85,7 @@ for block in "$tmp"/[0-9][0-9].*; do
 		done <"$tmp/body"
 		;;
 	*.erlang)
-		timeout 60 erl -noshell -noinput -name "$info" -pa "$tmp" -s readme_typist main "$tmp/body" >"$tmp/log" 2>&1
+		timeout 200 erl -noshell -noinput -name "$info" -pa "$tmp" -s readme_typist main "$tmp/body" >"$tmp/log" 2>&1
 		say $? "what is typed into $info gets the answers shown"
 		;;
 	*.elixir)
@@ -94,12 +94,12 @@ for block in "$tmp"/[0-9][0-9].*; do
 			echo "ok $n - what is typed into $info's iex gets the answers shown # SKIP no Elixir here: install elixir"
 			continue
 		fi
-		timeout 60 elixir --name "$info" "$top/tests/readme_typist.exs" "$tmp/body" >"$tmp/log" 2>&1 </dev/null
+		timeout 200 elixir --name "$info" "$top/tests/readme_typist.exs" "$tmp/body" >"$tmp/log" 2>&1 </dev/null
 		say $? "what is typed into $info's iex gets the answers shown"
 		;;
 	esac
 done
 unset ERL_LIBS
-(QUICKSTART_BUILD=$build timeout 120 "$top/examples/quickstart.sh" --no-install) >"$tmp/log" 2>&1 </dev/null
+(QUICKSTART_BUILD=$build timeout 300 "$top/examples/quickstart.sh" --no-install) >"$tmp/log" 2>&1 </dev/null
 say $? "the quickstart"
 echo "1..$n"

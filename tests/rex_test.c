@@ -10,15 +10,15 @@ START_TEST(calls_functions_by_rpc)
 {
 	cnode_term list = args("[21]"), negative = args("[-1]"), result;
 	int64_t n;
-	ck_assert_msg(cnode_rpc(mb, "b@127.0.0.1", "math", "twice", list, WAIT, &result) == 0, "%s", cnode_mailbox_error(mb));
+	ck_assert_msg(cnode_rpc(mb, "b@127.0.0.1", "math", "twice", list, TAP_WAIT_MS, &result) == 0, "%s", cnode_mailbox_error(mb));
 	ck_assert_int_eq(cnode_scan(result, "~q", &n), 0);
 	ck_assert_int_eq(n, 42);
 	cnode_term_drop(result);
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "twice", negative, WAIT, &result), CNODE_EEXITED);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "twice", negative, TAP_WAIT_MS, &result), CNODE_EEXITED);
 	ck_assert_int_eq(cnode_scan(result, "{throw,{negative,~q}}", &n), 0);
 	cnode_term_drop(result);
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &result), CNODE_ENOTALLOWED);
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "unknown", list, WAIT, &result), CNODE_EEXITED);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, TAP_WAIT_MS, &result), CNODE_ENOTALLOWED);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "unknown", list, TAP_WAIT_MS, &result), CNODE_EEXITED);
 	ck_assert_int_eq(cnode_scan(result, "{error,undef,[{math,unknown,[21],[]}]}"), 0);
 	cnode_term_drop(result);
 	cnode_term_drop(list);
@@ -42,14 +42,14 @@ START_TEST(functions_are_opened_and_closed_by_name_while_the_node_runs)
 	char text[256] = "";
 	ck_assert_int_eq(cnode_function_list(b, note_function, text), 0);
 	ck_assert_str_eq(text, "math:closed/1() math:twice/1(*) ");
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &result), CNODE_ENOTALLOWED);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, TAP_WAIT_MS, &result), CNODE_ENOTALLOWED);
 	ck_assert_int_eq(cnode_function_set(b, "math", "*", "a@127.0.0.1"), 0);
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &result), 0);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, TAP_WAIT_MS, &result), 0);
 	cnode_term_drop(result);
 	ck_assert_int_eq(cnode_function_set(b, "math", "*", "*,!a@127.0.0.1"), 0);
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, WAIT, &result), CNODE_ENOTALLOWED);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "closed", list, TAP_WAIT_MS, &result), CNODE_ENOTALLOWED);
 	/* What the export itself allows is not taken away. */
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "twice", list, WAIT, &result), 0);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "math", "twice", list, TAP_WAIT_MS, &result), 0);
 	cnode_term_drop(result);
 	ck_assert_int_eq(cnode_function_set(b, "math", "closed", "nohost"), CNODE_EBADARG);
 	ck_assert_int_eq(cnode_function_set(b, "", "closed", "*"), CNODE_EBADNAME);
@@ -68,7 +68,7 @@ START_TEST(a_function_without_a_result_is_an_error_to_who_calls_it)
 	cnode_term list, reply;
 	ck_assert_int_eq(cnode_function_export(b, "empty", "f", 0, nothing, NULL, CNODE_ALL_NODES), 0);
 	ck_assert_int_eq(cnode_format(&list, "[]"), 0);
-	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "empty", "f", list, WAIT, &reply), CNODE_EEXITED);
+	ck_assert_int_eq(cnode_rpc(mb, "b@127.0.0.1", "empty", "f", list, TAP_WAIT_MS, &reply), CNODE_EEXITED);
 	cnode_term_drop(reply);
 	cnode_term_drop(list);
 	static const char *const ways[] = { "call", "block_call" };
@@ -109,11 +109,11 @@ START_TEST(block_calls_wait_in_line_and_the_line_has_an_end)
 	cnode_info m = { .size = sizeof m };
 	int64_t tag, value;
 	ck_assert_int_eq(cnode_function_export(b, "gate", "pass", 1, pass_gate, NULL, CNODE_ALL_NODES), 0);
-	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", WAIT), 0);
+	ck_assert_int_eq(cnode_connect_wait(mb, "b@127.0.0.1", TAP_WAIT_MS), 0);
 	for (int64_t i = 0; i <= LINE + MORE; i++)
 		ck_assert_int_eq(cnode_send_name(self, "rex", "b@127.0.0.1", "{'$gen_call',{~p,~q},{block_call,gate,pass,[~q],~p}}", me, i, i, me), 0);
 	for (int64_t i = LINE + 1; i <= LINE + MORE; i++) {
-		ck_assert_int_eq(cnode_receive(mb, &m, WAIT), 0);
+		ck_assert_int_eq(cnode_receive(mb, &m, TAP_WAIT_MS), 0);
 		ck_assert_int_eq(cnode_scan(m.message, "{~q,{badrpc,{'EXIT',system_limit}}}", &tag), 0);
 		ck_assert_int_eq(tag, i);
 	}
@@ -122,7 +122,7 @@ START_TEST(block_calls_wait_in_line_and_the_line_has_an_end)
 	pthread_cond_broadcast(&gate_opened);
 	pthread_mutex_unlock(&gate_lock);
 	for (int64_t i = 0; i <= LINE; i++) {
-		ck_assert_int_eq(cnode_receive(mb, &m, WAIT), 0);
+		ck_assert_int_eq(cnode_receive(mb, &m, TAP_WAIT_MS), 0);
 		ck_assert_int_eq(cnode_scan(m.message, "{~q,~q}", &tag, &value), 0);
 		ck_assert_int_eq(tag, i);
 		ck_assert_int_eq(value, i);
@@ -132,7 +132,6 @@ END_TEST
 
 static void add_common(TCase *tc)
 {
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, calls_functions_by_rpc);
 	tcase_add_test(tc, functions_are_opened_and_closed_by_name_while_the_node_runs);
 	tcase_add_test(tc, a_function_without_a_result_is_an_error_to_who_calls_it);

@@ -13,7 +13,6 @@
 #include "tests/loopback.h"
 #include "tests/tap.h"
 
-#define WAIT 20000      /* ms; nothing here takes long, a machine may */
 #define A "a@127.0.0.1"
 #define B "b@127.0.0.1"
 
@@ -45,7 +44,7 @@ static inline bool logged(const char *text)
 {
 	struct timespec until;
 	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += WAIT / 1000;
+	until.tv_sec += TAP_WAIT_MS / 1000;
 	pthread_mutex_lock(&log_lock);
 	while (!strstr(log_kept, text) && pthread_cond_timedwait(&log_grown, &log_lock, &until) == 0)
 		continue;
@@ -267,7 +266,7 @@ static inline const char *ask(cnode_pid pid, const char *request)
 {
 	static char text[256];
 	cnode_term reply, term = args(request);
-	ck_assert_msg(cnode_call(mb, pid, WAIT, &reply, "~t", term) == 0, "%s", cnode_mailbox_error(mb));
+	ck_assert_msg(cnode_call(mb, pid, TAP_WAIT_MS, &reply, "~t", term) == 0, "%s", cnode_mailbox_error(mb));
 	cnode_term_print(reply, text, sizeof text);
 	cnode_term_drop(reply);
 	cnode_term_drop(term);
@@ -292,7 +291,7 @@ static inline uint64_t processes(void)
 static inline int call(cnode_pid pid, const char *request)
 {
 	cnode_term reply, term = args(request);
-	int rc = cnode_call(mb, pid, WAIT, &reply, "~t", term);
+	int rc = cnode_call(mb, pid, TAP_WAIT_MS, &reply, "~t", term);
 	if (rc == 0)
 		cnode_term_drop(reply);
 	cnode_term_drop(term);
@@ -303,7 +302,7 @@ static inline int64_t count_of(const char *name)
 {
 	cnode_term reply;
 	int64_t count;
-	ck_assert_msg(cnode_call_name(mb, name, B, WAIT, &reply, "count") == 0, "%s", cnode_mailbox_error(mb));
+	ck_assert_msg(cnode_call_name(mb, name, B, TAP_WAIT_MS, &reply, "count") == 0, "%s", cnode_mailbox_error(mb));
 	ck_assert_int_eq(cnode_scan(reply, "~q", &count), 0);
 	cnode_term_drop(reply);
 	return count;

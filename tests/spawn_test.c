@@ -21,7 +21,7 @@ START_TEST(the_global_switch_refuses_and_always_answers)
 	cnode_factory_enable(b, false);
 	ck_assert_int_eq(spawn("probe", "[]", NULL, &pid), CNODE_ENOTALLOWED);
 	cnode_term list = args("[21]"), result;
-	ck_assert_int_eq(cnode_rpc(mb, B, "math", "twice", list, WAIT, &result), 0);
+	ck_assert_int_eq(cnode_rpc(mb, B, "math", "twice", list, TAP_WAIT_MS, &result), 0);
 	cnode_term_drop(result);
 	cnode_term_drop(list);
 	cnode_factory_enable(b, true);
@@ -98,7 +98,7 @@ START_TEST(options_are_looked_at_for_those_only_who_may_spawn)
 		cnode_atom why;
 		ck_assert_int_eq(cnode_spawn_request(self(), B, "cnode", "spawn", list, 0, &ref), 0);
 		cnode_term_drop(list);
-		ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+		ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 		ck_assert_int_eq(cnode_scan(info.message, "{spawn_reply,_,error,~a}", &why), 0);
 		ck_assert_str_eq(why.text, asked[i][1]);
 	}
@@ -123,7 +123,7 @@ static void ask_with_env(int variables, size_t size, const char *answer)
 	cnode_builder_free(list);
 	ck_assert_int_eq(cnode_format(&sent, "[probe,[],[{env,~t}]]", value), 0);
 	ck_assert_int_eq(cnode_spawn_request(self(), B, "cnode", "spawn", sent, 0, &ref), 0);
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	if (cnode_scan(info.message, "{spawn_reply,_,error,~a}", &why) != 0)
 		ck_assert_int_eq(cnode_scan(info.message, "{spawn_reply,_,ok,_}"), 0);
 	ck_assert_str_eq(why.text, answer);
@@ -149,7 +149,7 @@ START_TEST(a_refusal_is_logged_with_peer_factory_and_reason)
 	ck_assert_uint_eq(refusals().spawns, 51);
 	ck_assert_int_lt(log_lines("may not spawn closed"), 51);
 	cnode_term list = args("[21]"), result;
-	ck_assert_int_eq(cnode_rpc(mb, B, "math", "closed", list, WAIT, &result), CNODE_ENOTALLOWED);
+	ck_assert_int_eq(cnode_rpc(mb, B, "math", "closed", list, TAP_WAIT_MS, &result), CNODE_ENOTALLOWED);
 	cnode_term_drop(list);
 	ck_assert_msg(logged("a@127.0.0.1 may not call math:closed/1 here: it is not on the list of the function"), "%s", log_text());
 	ck_assert_uint_eq(refusals().functions, 1);
@@ -163,17 +163,17 @@ START_TEST(a_refused_name_does_not_exist_for_calls_monitors_and_messages)
 	cnode_term reply;
 	cnode_ref ref;
 	cnode_info info;
-	ck_assert_int_eq(cnode_call_name(mb, "db", B, WAIT, &reply, "count"), 0);
+	ck_assert_int_eq(cnode_call_name(mb, "db", B, TAP_WAIT_MS, &reply, "count"), 0);
 	ck_assert_int_eq(cnode_scan(reply, "0"), 0);
 	cnode_term_drop(reply);
 	ck_assert_int_eq(cnode_send_name(self(), "db", B, "a_message"), 0);
 	ck_assert_int_eq(count_of("db"), 1);
 
 	ck_assert_int_eq(cnode_access_set(b, CNODE_ACCESS_NAME, "db", "x@127.0.0.1"), 0);
-	ck_assert_int_eq(cnode_call_name(mb, "db", B, WAIT, &reply, "count"), CNODE_ENOPROC);
+	ck_assert_int_eq(cnode_call_name(mb, "db", B, TAP_WAIT_MS, &reply, "count"), CNODE_ENOPROC);
 	ck_assert_int_eq(cnode_send_name(self(), "db", B, "a_message"), 0);
 	ck_assert_int_eq(cnode_monitor_name(self(), "db", B, &ref), 0);
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(info.kind, CNODE_DOWN);
 	ck_assert(cnode_ref_equal(info.ref, ref));
 	ck_assert_int_eq(cnode_scan(info.reason, "noproc"), 0);
@@ -189,8 +189,8 @@ START_TEST(a_list_for_all_names_leaves_the_nodes_services_alone)
 {
 	cnode_term reply;
 	ck_assert_int_eq(cnode_access_set(b, CNODE_ACCESS_NAME, "*", CNODE_NO_NODES), 0);
-	ck_assert_int_eq(cnode_ping(mb, B, WAIT, NULL, NULL), 0);
-	ck_assert_int_eq(cnode_call_name(mb, "db", B, WAIT, &reply, "count"), CNODE_ENOPROC);
+	ck_assert_int_eq(cnode_ping(mb, B, TAP_WAIT_MS, NULL, NULL), 0);
+	ck_assert_int_eq(cnode_call_name(mb, "db", B, TAP_WAIT_MS, &reply, "count"), CNODE_ENOPROC);
 	ck_assert_int_eq(cnode_access_allow(b, CNODE_ACCESS_NAME, "db", A), 0);
 	ck_assert_int_eq(count_of("db"), 0);
 }
@@ -210,7 +210,7 @@ START_TEST(a_process_of_the_programs_own_is_not_ended_by_a_peer)
 	ck_assert_int_eq(cnode_access_allow(b, CNODE_ACCESS_EXIT, "db", A), 0);
 	ck_assert_int_eq(cnode_exit(self(), db, "kill"), 0);
 	cnode_term reply;
-	ck_assert_int_eq(cnode_call_name(mb, "db", B, WAIT, &reply, "count"), CNODE_ENOPROC);
+	ck_assert_int_eq(cnode_call_name(mb, "db", B, TAP_WAIT_MS, &reply, "count"), CNODE_ENOPROC);
 }
 END_TEST
 
@@ -223,7 +223,7 @@ START_TEST(a_linked_process_may_be_ended_whatever_the_list_says)
 	ck_assert_int_eq(cnode_trap_exit(self(), true), 0);
 	ck_assert_int_eq(cnode_link(self(), db), 0);
 	ck_assert_int_eq(cnode_exit(self(), db, "kill"), 0);
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(info.kind, CNODE_EXIT);
 	ck_assert_int_eq(cnode_scan(info.reason, "killed"), 0);
 	ck_assert_uint_eq(refusals().exits, 0);
@@ -282,10 +282,10 @@ START_TEST(a_quota_of_processes_ends_in_system_limit)
 	ck_assert_msg(logged("a@127.0.0.1 may not spawn probe here: it has as many processes as its quota allows"), "%s", log_text());
 	/* What it starts by erpc is its own, too. */
 	cnode_term list = args("[21]"), result;
-	ck_assert_int_eq(cnode_rpc(mb, B, "math", "twice", list, WAIT, &result), CNODE_ESYSLIMIT);
+	ck_assert_int_eq(cnode_rpc(mb, B, "math", "twice", list, TAP_WAIT_MS, &result), CNODE_ESYSLIMIT);
 	cnode_quota_clear(b);
 	ck_assert_int_eq(spawn("probe", "[]", NULL, &third), 0);
-	ck_assert_int_eq(cnode_rpc(mb, B, "math", "twice", list, WAIT, &result), 0);
+	ck_assert_int_eq(cnode_rpc(mb, B, "math", "twice", list, TAP_WAIT_MS, &result), 0);
 	cnode_term_drop(result);
 	cnode_term_drop(list);
 }
@@ -318,7 +318,7 @@ static int spawn_with(const char *arguments, cnode_spawn_options o, cnode_pid *p
 static bool is_down(cnode_info *info, const char *reason)
 {
 	char text[256];
-	ck_assert_int_eq(cnode_receive(mb, info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(info->kind, CNODE_DOWN);
 	cnode_term_print(info->reason, text, sizeof text);
 	ck_assert_str_eq(text, reason);
@@ -379,7 +379,7 @@ END_TEST
 START_TEST(init_that_is_late_ends_with_timeout_and_sees_it)
 {
 	cnode_pid pid;
-	ck_assert_int_eq(spawn_with("[late]", OPTIONS(.name = "late", .init_timeout_ms = 300, .timeout_ms = WAIT), &pid), CNODE_ETIMEOUT);
+	ck_assert_int_eq(spawn_with("[late]", OPTIONS(.name = "late", .init_timeout_ms = 300, .timeout_ms = TAP_WAIT_MS), &pid), CNODE_ETIMEOUT);
 	ck_assert_int_eq(cnode_whereis(b, "late", &pid), CNODE_ENOENT);
 	ck_assert_int_eq(spawn_with("[late]", OPTIONS(.timeout_ms = 300), &pid), CNODE_ETIMEOUT);
 	ck_assert_ptr_nonnull(strstr(cnode_mailbox_error(mb), "300 ms"));
@@ -504,7 +504,7 @@ START_TEST(a_spawn_carries_on_what_its_process_has_and_is_allowed_to_show)
 	/* Its parent is the process that asked. */
 	cnode_pid parent;
 	cnode_term reply;
-	ck_assert_int_eq(cnode_call(mb, pid, WAIT, &reply, "parent"), 0);
+	ck_assert_int_eq(cnode_call(mb, pid, TAP_WAIT_MS, &reply, "parent"), 0);
 	ck_assert_int_eq(cnode_scan(reply, "~p", &parent), 0);
 	ck_assert(cnode_pid_equal(parent, cnode_self(self())));
 	cnode_term_drop(reply);
@@ -532,10 +532,10 @@ START_TEST(a_full_mailbox_ends_its_process_or_loses_messages)
 		ck_assert_int_eq(cnode_send(self(), pid, "one_more"), 0);
 	ck_assert_msg(logged("loses messages: its mailbox has 3"), "%s", log_text());
 	/* The last of them has come as well: what comes by the same connection behind it is answered. */
-	ck_assert_int_eq(cnode_ping(mb, B, WAIT, NULL, NULL), 0);
+	ck_assert_int_eq(cnode_ping(mb, B, TAP_WAIT_MS, NULL, NULL), 0);
 	open_door();
 	do
-		ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+		ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	while (cnode_scan(info.message, "{tag,ok}") != 0);
 	ck_assert_str_eq(ask(pid, "count"), "2");
 }
@@ -635,7 +635,7 @@ START_TEST(a_connection_that_is_lost_is_told_from_a_node_that_cannot_be_reached)
 	cnode_term_drop(list);
 	await_at_door(1);
 	ck_assert_int_eq(cnode_disconnect(a, B), 0);
-	ck_assert_int_eq(cnode_receive(mb, &info, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &info, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(cnode_scan(info.message, "{spawn_reply,_,error,noconnection}"), 0);
 	/* The link ends it there: it is gone once init comes back. */
 	open_door();
@@ -656,7 +656,7 @@ START_TEST(a_waiting_spawn_hears_of_a_lost_connection)
 	cnode_pid pid;
 	pthread_t thread;
 	ck_assert_int_eq(pthread_create(&thread, NULL, disconnect_at_door, NULL), 0);
-	ck_assert_int_eq(spawn_with("[wait]", OPTIONS(.timeout_ms = WAIT), &pid), CNODE_ELOST);
+	ck_assert_int_eq(spawn_with("[wait]", OPTIONS(.timeout_ms = TAP_WAIT_MS), &pid), CNODE_ELOST);
 	pthread_join(thread, NULL);
 }
 END_TEST
@@ -692,7 +692,6 @@ int main(void)
 {
 	Suite *s = suite_create("spawn");
 	TCase *tc = tcase_create("access");
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, open_nodes, close_nodes);
 	tcase_add_test(tc, the_global_switch_refuses_and_always_answers);
 	tcase_add_test(tc, a_list_that_changes_holds_for_the_next_request);
@@ -710,7 +709,6 @@ int main(void)
 	tcase_add_test(tc, a_quota_of_spawns_per_second_ends_in_system_limit);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("options");
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, open_nodes, close_nodes);
 	tcase_add_test(tc, a_name_is_there_before_the_answer_and_is_not_given_twice);
 	tcase_add_test(tc, a_name_that_the_list_refuses_is_not_given);

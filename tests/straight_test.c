@@ -13,7 +13,6 @@
 #include "tests/loopback.h"
 #include "tests/tap.h"
 
-#define WAIT 20000      /* ms; nothing here takes long, a machine may */
 
 static cnode_node *node, *other;
 static cnode_mailbox *mb;
@@ -144,7 +143,7 @@ static int64_t call(cnode_pid pid, int64_t n)
 {
 	cnode_term reply;
 	int64_t answer;
-	ck_assert_msg(cnode_call(mb, pid, WAIT, &reply, "~q", n) == 0, "%s", cnode_mailbox_error(mb));
+	ck_assert_msg(cnode_call(mb, pid, TAP_WAIT_MS, &reply, "~q", n) == 0, "%s", cnode_mailbox_error(mb));
 	ck_assert_int_eq(cnode_scan(reply, "~q", &answer), 0);
 	cnode_term_drop(reply);
 	return answer;
@@ -162,7 +161,7 @@ static void ends(cnode_ref ref, const char *reason)
 {
 	cnode_info in;
 	char text[200];
-	ck_assert_int_eq(cnode_receive(mb, &in, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &in, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(in.kind, CNODE_DOWN);
 	ck_assert(cnode_ref_equal(in.ref, ref));
 	cnode_term_print(in.reason, text, sizeof text);
@@ -220,7 +219,7 @@ START_TEST(ends_with_what_it_was_stopped_with_or_returned)
 	cnode_info in;
 	cnode_atom code;
 	cnode_term text;
-	ck_assert_int_eq(cnode_receive(mb, &in, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &in, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(in.kind, CNODE_DOWN);
 	ck_assert_int_eq(cnode_scan(in.reason, "{cnode,~a,~t}", &code, &text), 0);
 	ck_assert_str_eq(code.text, cnode_error_atom(CNODE_EIO));
@@ -282,7 +281,7 @@ START_TEST(killed_while_it_spins_it_is_gone_at_once_and_its_sends_fail)
 	struct life l = { .body = spin };
 	cnode_info in;
 	cnode_pid pid = begin(&l);
-	ck_assert_int_eq(cnode_receive(mb, &in, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &in, TAP_WAIT_MS), 0);
 	cnode_ref ref = watch(pid);
 	ck_assert_int_eq(cnode_exit(cnode_mailbox_process(mb), pid, "kill"), 0);
 	ends(ref, "killed");
@@ -316,7 +315,7 @@ START_TEST(an_exit_that_it_traps_is_a_message)
 	struct life l = { .body = trap };
 	cnode_info in;
 	cnode_pid pid = begin(&l);
-	ck_assert_int_eq(cnode_receive(mb, &in, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &in, TAP_WAIT_MS), 0);
 	cnode_ref ref = watch(pid);
 	ck_assert_int_eq(cnode_exit(cnode_mailbox_process(mb), pid, "tea"), 0);
 	ends(ref, "{saw,tea}");
@@ -342,14 +341,14 @@ static int choose(cnode_mailbox *self, struct life *l, const cnode_start *how)
 	cnode_scan(how->args, "[~p]", &caller);
 	for (size_t i = 0; i < 3; i++) {
 		int64_t n = order[i];
-		if (cnode_receive_if(self, is_number, &n, &in, WAIT) != 0)
+		if (cnode_receive_if(self, is_number, &n, &in, TAP_WAIT_MS) != 0)
 			return CNODE_EINTERNAL;
 		cnode_send(cnode_mailbox_process(self), caller, "~q", n);
 	}
 	int64_t none = 9;
 	if (cnode_receive_if(self, is_number, &none, &in, 1) != CNODE_ETIMEOUT)
 		return CNODE_EINTERNAL;
-	if (cnode_receive(self, &in, WAIT) != 0 || cnode_scan(in.message, "~a", &rest) != 0)
+	if (cnode_receive(self, &in, TAP_WAIT_MS) != 0 || cnode_scan(in.message, "~a", &rest) != 0)
 		return CNODE_EINTERNAL;
 	return cnode_stop(cnode_mailbox_process(self), "~a", rest.text);
 }
@@ -366,7 +365,7 @@ START_TEST(a_selective_receive_leaves_the_others_where_they_are)
 	cnode_ref ref = watch(pid);
 	for (size_t i = 0; i < 3; i++) {
 		int64_t n;
-		ck_assert_int_eq(cnode_receive(mb, &in, WAIT), 0);
+		ck_assert_int_eq(cnode_receive(mb, &in, TAP_WAIT_MS), 0);
 		ck_assert_int_eq(cnode_scan(in.message, "~q", &n), 0);
 		ck_assert_int_eq(n, order[i]);
 	}
@@ -433,7 +432,7 @@ static int ask(cnode_mailbox *self, struct life *l, const cnode_start *how)
 	int rc = cnode_spawn_remote(self, NULL, "helper", none, &o, &pid);
 	cnode_term_drop(none);
 	if (rc == 0)
-		rc = cnode_call(self, pid, WAIT, &reply, "{hello,~q}", (int64_t)1);
+		rc = cnode_call(self, pid, TAP_WAIT_MS, &reply, "{hello,~q}", (int64_t)1);
 	if (rc != 0)
 		return rc;
 	cnode_send(process, caller, "~t", reply);
@@ -443,7 +442,7 @@ static int ask(cnode_mailbox *self, struct life *l, const cnode_start *how)
 		return CNODE_EINTERNAL;
 	cnode_mailbox_close(self);      /* is not his to close */
 	cnode_cast(process, pid, "{stop,enough}");
-	rc = cnode_receive(self, &in, WAIT);
+	rc = cnode_receive(self, &in, TAP_WAIT_MS);
 	return rc != 0 ? rc : cnode_stop(process, "{helper,~t}", in.reason);
 }
 
@@ -454,9 +453,9 @@ START_TEST(it_spawns_links_and_calls_as_it_goes)
 	ck_assert_int_eq(cnode_factory_add(node, "helper", &life_behaviour, &h, CNODE_NO_NODES), 0);
 	cnode_pid pid = begin(&l);
 	cnode_ref ref = watch(pid);
-	ck_assert_int_eq(cnode_receive(mb, &in, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &in, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(cnode_scan(in.message, "{hello,1}"), 0);
-	ck_assert_int_eq(cnode_receive(mb, &in, WAIT), 0);     /* the call that nobody answers */
+	ck_assert_int_eq(cnode_receive(mb, &in, TAP_WAIT_MS), 0);     /* the call that nobody answers */
 	ends(ref, "{helper,enough}");
 	ck_assert_int_eq(l.code, CNODE_ETIMEOUT);
 	released(&l);
@@ -527,7 +526,7 @@ START_TEST(one_that_traps_exits_and_stays_is_left_behind_and_still_unwinds)
 	cnode_info in;
 	open_node();
 	begin(&l);
-	ck_assert_int_eq(cnode_receive(mb, &in, WAIT), 0);
+	ck_assert_int_eq(cnode_receive(mb, &in, TAP_WAIT_MS), 0);
 	cnode_mailbox_close(mb);
 	cnode_node_stop(node);
 	ck_assert_int_eq(cnode_node_wait(node), CNODE_ETIMEOUT);
@@ -578,7 +577,7 @@ START_TEST(sends_to_another_node_wait_for_it_and_none_is_lost)
 	me = cnode_self(cnode_mailbox_process(mb));
 	begin(&l);
 	for (int i = 0; i < FLOOD; i++) {
-		ck_assert_int_eq(cnode_receive(sink, &in, WAIT), 0);
+		ck_assert_int_eq(cnode_receive(sink, &in, TAP_WAIT_MS), 0);
 		ck_assert_int_eq(cnode_term_type(in.message), CNODE_TYPE_BINARY);
 	}
 	released(&l);
@@ -635,7 +634,7 @@ static int brief(cnode_mailbox *self, struct life *l, const cnode_start *how)
 	cnode_process *process = cnode_mailbox_process(self);
 	(void)how;
 	l->code = cnode_send(process, cnode_self(process), "{hello,~q}", (int64_t)1);
-	return l->code != 0 ? l->code : cnode_receive(self, &in, WAIT);
+	return l->code != 0 ? l->code : cnode_receive(self, &in, TAP_WAIT_MS);
 }
 
 static void without_memory(void)
@@ -669,7 +668,6 @@ int main(void)
 {
 	Suite *s = suite_create("straight");
 	TCase *tc = tcase_create("a node");
-	tcase_set_timeout(tc, 60);
 	tcase_add_checked_fixture(tc, open_node, close_node);
 	tcase_add_test(tc, receives_on_a_thread_of_its_own_and_answers_calls);
 	tcase_add_test(tc, ends_with_what_it_was_stopped_with_or_returned);
@@ -683,7 +681,6 @@ int main(void)
 	tcase_add_test(tc, what_it_cannot_be_is_refused_with_a_sentence);
 	suite_add_tcase(s, tc);
 	tc = tcase_create("its end");
-	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, a_node_without_threads_refuses_it);
 	tcase_add_test(tc, a_node_that_stops_ends_its_wait_and_waits_for_its_end);
 	tcase_add_test(tc, one_that_traps_exits_and_stays_is_left_behind_and_still_unwinds);

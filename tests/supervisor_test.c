@@ -293,7 +293,6 @@ int main(void)
 	tcase_add_test(t, nothing_is_started_again_while_the_node_ends);
 	suite_add_tcase(s, t);
 	t = tcase_create("memory");
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, every_failed_allocation_is_survived);
 	suite_add_tcase(s, t);
 	return tap_run(s);

@@ -403,7 +403,6 @@ END_TEST
 TCase *build_case(void)
 {
 	TCase *c = tcase_create("build");
-	tcase_set_timeout(c, 60);
 	tap_one_thread(c);
 	tcase_add_test(c, encodes_integers_as_beam_does);
 	tcase_add_test(c, encodes_the_corpus_as_beam_does);

@@ -313,7 +313,6 @@ END_TEST
 TCase *handed_case(void)
 {
 	TCase *c = tcase_create("handed");
-	tcase_set_timeout(c, 60);
 	tcase_add_checked_fixture(c, setup, NULL);
 	tcase_add_test(c, what_was_handed_over_is_read_where_it_is);
 	tcase_add_test(c, small_binaries_are_copied_and_given_back_at_once);

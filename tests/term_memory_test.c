@@ -537,7 +537,6 @@ END_TEST
 TCase *memory_case(void)
 {
 	TCase *c = tcase_create("memory");
-	tcase_set_timeout(c, 60);
 	tcase_add_test(c, says_where_atoms_are);
 	tcase_add_test(c, resolves_references_when_there_are_too_many_atoms);
 	tcase_add_test(c, refuses_to_send_what_a_beam_would_disconnect_for);

@@ -371,7 +371,6 @@ END_TEST
 TCase *name_case(void)
 {
 	TCase *c = tcase_create("name");
-	tcase_set_timeout(c, 60);
 	tcase_add_test(c, a_name_has_one_number);
 	tcase_add_test(c, knows_what_a_name_is);
 	tcase_add_test(c, forgets_names_but_never_mixes_them_up);

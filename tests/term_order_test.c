@@ -282,7 +282,6 @@ END_TEST
 TCase *order_case(void)
 {
 	TCase *c = tcase_create("order");
-	tcase_set_timeout(c, 60);
 	tap_one_thread(c);
 	tcase_add_test(c, orders_terms_as_erlang_does);
 	tcase_add_test(c, equal_terms_have_the_same_hash_and_others_hardly_ever);

@@ -348,7 +348,6 @@ END_TEST
 TCase *value_case(void)
 {
 	TCase *c = tcase_create("value");
-	tcase_set_timeout(c, 60);
 	tap_one_thread(c);
 	tcase_add_test(c, reads_by_cursor);
 	tcase_add_test(c, stays_failed_after_the_first_mismatch);

@@ -485,7 +485,6 @@ END_TEST
 TCase *verify_case(void)
 {
 	TCase *c = tcase_create("verify");
-	tcase_set_timeout(c, 120);
 	tap_one_thread(c);
 	tcase_add_test(c, takes_every_term_of_the_corpus);
 	tcase_add_loop_test(c, takes_the_terms_of_every_release_byte_for_byte, 0, 4);

@@ -261,7 +261,6 @@ int main(void)
 {
 	Suite *s = suite_create("wire_control");
 	TCase *t = tcase_create("control");
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, reads_every_operation, 0, CN_ARRAY_SIZE(good));
 	tcase_add_loop_test(t, refuses_every_operation_cut_anywhere, 0, CN_ARRAY_SIZE(good));
 	tcase_add_loop_test(t, refuses_every_violation, 0, CN_ARRAY_SIZE(bad));

@@ -512,7 +512,6 @@ int main(void)
 {
 	Suite *s = suite_create("wire_encode");
 	TCase *t = tcase_create("encode");
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, every_signal_arrives_as_it_was_sent, 0, CN_ARRAY_SIZE(flag_sets));
 	tcase_add_test(t, the_form_follows_what_was_negotiated);
 	tcase_add_test(t, priority_signals_arrive_as_such);

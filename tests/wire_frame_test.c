@@ -557,7 +557,6 @@ int main(void)
 {
 	Suite *s = suite_create("wire_frame");
 	TCase *t = tcase_create("frame");
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, reads_what_otp_nodes_sent_however_it_is_cut, 0, 12);
 	tcase_add_test(t, reads_a_header_that_mixes_new_and_cached_atoms);
 	tcase_add_test(t, atoms_keep_their_meaning_when_a_later_reference_overwrites_the_slot);

@@ -273,7 +273,6 @@ int main(void)
 {
 	Suite *s = suite_create("wire_large");
 	TCase *t = tcase_create("frame");
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, a_large_message_is_verified_in_turns);
 	tcase_add_test(t, a_large_message_cut_off_in_its_payload_is_refused);
 	tcase_add_test(t, a_large_control_term_is_read_when_it_is_there);

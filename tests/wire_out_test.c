@@ -336,7 +336,6 @@ int main(void)
 {
 	Suite *s = suite_create("wire_out");
 	TCase *t = tcase_create("encode");
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, large_payloads_are_cut_into_fragments);
 	tcase_add_test(t, what_was_handed_over_is_referenced_not_copied);
 	tcase_add_test(t, fragments_of_two_messages_and_others_interleave);
