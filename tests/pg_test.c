@@ -491,6 +491,8 @@ static void *counting_realloc(void *p, size_t size)
 	return realloc(p, size);
 }
 
+static const cnode_allocator counting = { counting_malloc, counting_realloc, free };
+
 /* What a join reserves does not grow with the square of those who join. */
 START_TEST(many_processes_join_at_once)
 {
@@ -500,7 +502,6 @@ START_TEST(many_processes_join_at_once)
 		pids[i] = cnode_self(hand(NULL));
 	pids[MANY] = pids[MANY + 1] = pids[0];          /* three times */
 	cnode_term g = text_term("g");
-	static const cnode_allocator counting = { counting_malloc, counting_realloc, free };
 	size_t count;
 	cnode_allocator_set(&counting);
 	ck_assert_int_eq(cn_pg_join(P, "sc", pids, MANY + 2, g), 0);
@@ -513,6 +514,34 @@ START_TEST(many_processes_join_at_once)
 	ck_assert_int_eq(cn_pg_members(P, "sc", true, g, NULL, 0, &count), 0);
 	ck_assert_uint_eq(count, 0);
 	cnode_term_drop(g);
+}
+END_TEST
+
+/* A message can be 256 MiB: its pids are counted before the first of them is read, and the node is not listened to then. */
+START_TEST(a_join_of_more_than_a_peer_may_have_is_not_read)
+{
+	cnode_builder *b = cnode_builder_new();
+	cnode_term list, t;
+	meet();
+	tell_text("{join,~p,g,~p}");
+	run();
+	ck_assert_uint_eq(count_of("g"), 1);
+	cnode_build_list(b);
+	for (uint32_t i = 0; i < CN_PG_MEMBERS; i++)
+		cnode_build_pid(b, R(i));
+	cnode_build_list_end(b);
+	ck_assert_int_eq(cnode_builder_term(b, &list), 0);
+	cnode_builder_free(b);
+	ck_assert_int_eq(cnode_format(&t, "{join,~p,g,~t}", R(9), list), 0);
+	tell(t);
+	asked_for = 0;
+	cnode_allocator_set(&counting);
+	run();
+	cnode_allocator_set(NULL);
+	ck_assert_uint_lt(asked_for, CN_PG_MEMBERS);
+	ck_assert_uint_eq(count_of("g"), 0);
+	cnode_term_drop(t);
+	cnode_term_drop(list);
 }
 END_TEST
 
@@ -742,6 +771,7 @@ int main(void)
 	tcase_add_loop_test(t, a_large_sync_is_taken_in_slice_by_slice, 0, 3);
 	tcase_add_test(t, a_leave_of_everything_is_quick);
 	tcase_add_test(t, many_processes_join_at_once);
+	tcase_add_test(t, a_join_of_more_than_a_peer_may_have_is_not_read);
 	tcase_add_test(t, a_monitor_tells_of_every_change_after_the_list_it_gave);
 	tcase_add_test(t, twenty_thousand_groups_are_watched_by_as_many);
 	tcase_add_test(t, a_scope_that_is_stopped_is_gone_and_can_be_started_again);

@@ -383,51 +383,38 @@ static void ask_again(struct server *v, struct remote *r)
 /* ---- what they say ---- */
 
 /* A proper list, each element of which `good` accepts. Nothing of a message is taken in before all of it is looked at. */
-static bool is_list_of(cnode_term term, bool (*good)(cnode_term element, cnode_name node), cnode_name node)
+static bool is_list(cnode_term term)
 {
 	cnode_reader r = cnode_read(term);
 	for (size_t n; (n = cnode_read_list(&r)) > 0;)
 		while (n-- > 0)
-			if (!good(cnode_read_term(&r), node))
-				return false;
+			(void)cnode_read_term(&r);
 	return r.error == 0;
 }
 
-static bool is_any(cnode_term term, cnode_name node)
-{
-	(void)node;
-	return !cn_term_is_none(term);
-}
-
-static bool is_pid(cnode_term term, cnode_name node)
+static int read_pid(cnode_term term, cnode_name node, struct pids *pids)
 {
 	cnode_pid pid;
-	return cn_term_pid(term, &pid) == 0 && (pid.node == node || CN_MUTANT(pg_speaks_for_others));
+	if (cn_term_pid(term, &pid) != 0 || (pid.node != node && !CN_MUTANT(pg_speaks_for_others)))
+		return CNODE_EBADTERM;
+	pids->at[pids->count++] = pid;
+	return 0;
 }
 
-static bool is_pids(cnode_term term, cnode_name node)
-{
-	return is_pid(term, node) || is_list_of(term, is_pid, node);
-}
-
-/* The pids of what is_pids has accepted. pids->at is to be freed. 0, CNODE_ENOMEM. */
-static int read_pids(cnode_term term, struct pids *pids)
+/* A pid of the node, or a list of them. pids->at is to be freed. 0; CNODE_EBADTERM: something else; CNODE_ELIMIT: more than `most`; CNODE_ENOMEM. */
+static int read_pids(cnode_term term, cnode_name node, size_t most, struct pids *pids)
 {
 	cnode_reader r = cnode_read(term);
 	int rc = 0;
 	*pids = (struct pids){ 0 };
-	if (cnode_read_type(&r) == CNODE_TYPE_PID) {
-		rc = pids_room(pids, 1);
-		if (rc == 0)
-			pids->at[pids->count++] = cnode_read_pid(&r);
-		return rc;
-	}
+	if (cnode_read_type(&r) == CNODE_TYPE_PID)
+		return most == 0 ? CNODE_ELIMIT : (rc = pids_room(pids, 1)) != 0 ? rc : read_pid(term, node, pids);
 	for (size_t n; rc == 0 && (n = cnode_read_list(&r)) > 0;) {
-		rc = pids_room(pids, n);
+		rc = n > most - pids->count ? CNODE_ELIMIT : pids_room(pids, n);
 		while (rc == 0 && n-- > 0)
-			pids->at[pids->count++] = cnode_read_pid(&r);
+			rc = read_pid(cnode_read_term(&r), node, pids);
 	}
-	return rc ? rc : r.error;
+	return rc != 0 ? rc : r.error != 0 ? CNODE_EBADTERM : 0;
 }
 
 static void discovered(struct server *v, cnode_pid pid)
@@ -447,14 +434,9 @@ static void joined(struct server *v, cnode_pid pid, cnode_term name, cnode_term 
 	struct remote *r = remote_find(s, pid);
 	if (!r || r->mute || sync_holds(v, r, message) || r->ahead)
 		return;
-	if (!is_pids(who, pid.node)) {
-		server_junk(v, "a join of what is no process of its own", cnode_message_peer(v->self), message);
-		return;
-	}
 	struct pids pids;
-	int rc = read_pids(who, &pids);
-	bool over = r->members + pids.count > CN_PG_MEMBERS;
-	if (rc == 0 && !over && pids.count > 0) {
+	int rc = read_pids(who, pid.node, r->members < CN_PG_MEMBERS ? CN_PG_MEMBERS - r->members : 0, &pids);
+	if (rc == 0 && pids.count > 0) {
 		struct group *group;
 		struct part *part;
 		cn_mutex_lock(&s->lock);
@@ -471,7 +453,9 @@ static void joined(struct server *v, cnode_pid pid, cnode_term name, cnode_term 
 		cn_mutex_unlock(&s->lock);
 	}
 	cn_free(pids.at);
-	if (over)
+	if (rc == CNODE_EBADTERM)
+		server_junk(v, "a join of what is no process of its own", cnode_message_peer(v->self), message);
+	else if (rc == CNODE_ELIMIT)
 		remote_mute(v, r, "CN_PG_MEMBERS");
 	else if (rc != 0)
 		remote_lost_track(v, r);
@@ -486,13 +470,11 @@ static void left(struct server *v, cnode_pid pid, cnode_term who, cnode_term gro
 	struct remote *r = remote_find(s, pid);
 	if (!r || r->mute || sync_holds(v, r, message) || r->ahead)
 		return;
-	if (!is_pids(who, pid.node) || !is_list_of(groups, is_any, 0)) {
-		server_junk(v, "a leave that makes no sense", cnode_message_peer(v->self), message);
-		return;
-	}
 	struct pids pids;
 	uint64_t work = 0;
-	int rc = read_pids(who, &pids);
+	int rc = read_pids(who, pid.node, CN_PG_MEMBERS, &pids);
+	if (rc == 0 && !is_list(groups))
+		rc = CNODE_EBADTERM;
 	cnode_reader list = cnode_read(groups);
 	cn_mutex_lock(&s->lock);
 	for (size_t n; rc == 0 && pids.count > 0 && work < LEAVE_WORK && (n = cnode_read_list(&list)) > 0;)
@@ -507,7 +489,9 @@ static void left(struct server *v, cnode_pid pid, cnode_term who, cnode_term gro
 		}
 	cn_mutex_unlock(&s->lock);
 	cn_free(pids.at);
-	if (work >= LEAVE_WORK)
+	if (rc == CNODE_EBADTERM)
+		server_junk(v, "a leave that makes no sense", cnode_message_peer(v->self), message);
+	else if (work >= LEAVE_WORK || rc == CNODE_ELIMIT)
 		remote_mute(v, r, "what one leave may cost");
 	else if (rc != 0)
 		remote_lost_track(v, r);
