@@ -708,31 +708,39 @@ START_TEST(a_name_that_moves_takes_its_messages_along)
 }
 END_TEST
 
+/* It asks no process: ten lookups cost less than one question to the server (some fifty do). */
 START_TEST(whereis_is_quick)
 {
-	enum { N = 1000000 };
+	enum { N = 10000 };
 	cnode_node *n = open_node("q@127.0.0.1", false);
 	cnode_mailbox *mb;
-	cnode_term name = term("name_of_a_server");
+	cnode_term name = term("name_of_a_server"), reply;
 	cnode_pid pid;
 	int count = 0;
 	ck_assert_int_eq(cnode_mailbox_open(n, NULL, &mb), 0);
 	ck_assert_int_eq(cnode_global_register(mb, name, cnode_self(cnode_mailbox_process(mb)), NULL, TAP_WAIT_MS), 0);
 	ck_assert_int_eq(cnode_global_names(n, count_name, &count), 0);
 	ck_assert_int_eq(count, 1);
-	uint64_t begin = cn_now();
-	int found = 0;
-	for (int i = 0; i < N; i++)
-		found += cnode_global_whereis(n, name, &pid) == 0;
-	ck_assert_int_eq(found, N);
-	double s = (double)(cn_now() - begin) / 1e9;
-	fprintf(stderr, "# whereis: %.1f million per second\n", N / s / 1e6);
-	ck_assert_msg(N / s > 200000, "only %.0f per second", N / s);  /* a machine may be busy */
+	clock_t looking = 0, asking = 0;
+	for (int tries = 0; tries == 0 || (tries < 5 && looking >= asking); tries++) {
+		clock_t begin = clock();
+		for (int i = 0; i < N; i++)
+			ck_assert_int_eq(cnode_global_whereis(n, name, &pid), 0);
+		looking = clock() - begin;
+		begin = clock();
+		for (int i = 0; i < N / 10; i++) {
+			ck_assert_int_eq(cnode_call_name(mb, SERVER, NULL, TAP_WAIT_MS, &reply, "get_known"), 0);
+			cnode_term_drop(reply);
+		}
+		asking = clock() - begin;
+	}
+	ck_assert_int_lt(looking, asking);
 	cnode_term_drop(name);
 	cnode_mailbox_close(mb);
 	cnode_node_free(n);
 }
 END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("global");
