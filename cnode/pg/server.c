@@ -401,14 +401,19 @@ static int read_pid(cnode_term term, cnode_name node, struct pids *pids)
 	return 0;
 }
 
-/* A pid of the node, or a list of them. pids->at is to be freed. 0; CNODE_EBADTERM: something else; CNODE_ELIMIT: more than `most`; CNODE_ENOMEM. */
+/*
+ * A pid of the node, or a list of them. pids->at is to be freed, whatever comes of it. 0; CNODE_EBADTERM: it is something else;
+ * CNODE_ELIMIT: there are more than `most`; CNODE_ENOMEM.
+ */
 static int read_pids(cnode_term term, cnode_name node, size_t most, struct pids *pids)
 {
 	cnode_reader r = cnode_read(term);
 	int rc = 0;
 	*pids = (struct pids){ 0 };
-	if (cnode_read_type(&r) == CNODE_TYPE_PID)
-		return most == 0 ? CNODE_ELIMIT : (rc = pids_room(pids, 1)) != 0 ? rc : read_pid(term, node, pids);
+	if (cnode_read_type(&r) == CNODE_TYPE_PID) {
+		rc = most > 0 ? pids_room(pids, 1) : CNODE_ELIMIT;
+		return rc == 0 ? read_pid(term, node, pids) : rc;
+	}
 	for (size_t n; rc == 0 && (n = cnode_read_list(&r)) > 0;) {
 		rc = n > most - pids->count ? CNODE_ELIMIT : pids_room(pids, n);
 		while (rc == 0 && n-- > 0)
