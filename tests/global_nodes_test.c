@@ -708,6 +708,47 @@ START_TEST(a_name_that_moves_takes_its_messages_along)
 }
 END_TEST
 
+static void *sync_without_end(void *rc)
+{
+	/* At once, until the name server knows of b. */
+	do
+		*(int *)rc = cnode_global_sync(box[0], CNODE_INFINITY);
+	while (*(int *)rc == 0);
+	return NULL;
+}
+
+/* With b, whose name server rests, nobody gets in sync. */
+START_TEST(of_ten_thousand_that_wait_for_a_sync_the_oldest_gives_way)
+{
+	enum { MOST = 10000 };
+	cnode_mailbox *mb;
+	cnode_info m;
+	cnode_ref ref;
+	cnode_process_info look = CNODE_PROCESS_INFO_INIT;
+	pthread_t oldest;
+	int rc = 1;
+	open_nodes();
+	cnode_process *self = cnode_mailbox_process(box[1]);
+	ck_assert_int_eq(cnode_make_ref(self, &ref), 0);
+	ck_assert_int_eq(cnode_send_name(self, SERVER, NULL, "{system,{~p,~r},suspend}", cnode_self(self), ref), 0);
+	ck_assert_int_eq(cnode_receive(box[1], &m, TAP_WAIT_MS), 0);
+	connect_nodes(0, 1);
+	ck_assert_int_eq(pthread_create(&oldest, NULL, sync_without_end, &rc), 0);
+	/* It waits when the server watches it. */
+	while (look.monitored_by == 0)
+		ck_assert_int_eq(cnode_process_look(node[0], cnode_self(cnode_mailbox_process(box[0])), &look), 0);
+	ck_assert_int_eq(cnode_mailbox_open(node[0], NULL, &mb), 0);
+	self = cnode_mailbox_process(mb);
+	for (int i = 0; i < MOST; i++)
+		ck_assert_int_eq(cnode_send_name(self, SERVER, NULL, "{'$gen_call',{~p,~r},{sync,['b@127.0.0.1']}}", cnode_self(self), ref), 0);
+	ck_assert_int_eq(pthread_join(oldest, NULL), 0);
+	ck_assert_int_eq(rc, CNODE_ELIMIT);
+	ck_assert_str_eq(cnode_mailbox_error(box[0]), "global sync: too many wait for the same, and this one gave way");
+	cnode_mailbox_close(mb);
+	close_nodes();
+}
+END_TEST
+
 /* It asks no process: ten lookups cost less than one question to the server (some fifty do). */
 START_TEST(whereis_is_quick)
 {
@@ -760,6 +801,7 @@ int main(void)
 	tcase_add_test(t, a_name_server_that_has_ended_joins_anew);
 	tcase_add_test(t, every_kernel_service_is_there_again);
 	tcase_add_test(t, a_name_that_moves_takes_its_messages_along);
+	tcase_add_test(t, of_ten_thousand_that_wait_for_a_sync_the_oldest_gives_way);
 	tcase_add_test(t, whereis_is_quick);
 	suite_add_tcase(s, t);
 	return tap_run(s);
