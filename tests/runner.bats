@@ -141,3 +141,16 @@ again() {
 	run "$suite/eye" read "$BATS_TEST_TMPDIR/packet" 4369 36901
 	[[ $status -eq 0 && -z $output ]]
 }
+
+@test "the third eye reads what was captured in the wrong order" {
+	# A handshake's last message but one, a REG_SEND of a binary in two segments, and one of a number behind it.
+	cd "$BATS_TEST_TMPDIR"
+	local control=834400680461066400006400006400""0178 part n
+	for part in 0015720000000000000000000000000000000000""000000 00000020$control""6d0000000a0102030405 060708090a 00000013$control""6107; do
+		sed 's/../ &/g; s/^/000000/' <<<"$part"
+	done | text2pcap -q -T 52299,36900 - sent
+	for n in 1 2 3 4; do editcap -r sent "segment$n" "$n"; done
+	mergecap -a -w captured segment1 segment3 segment2 segment4
+	run "$suite/eye" read captured 4369 36900
+	[[ $output == "up 1 52299 36900"*"packet "?" 52299 36900 32 6"*"packet "?" 52299 36900 19 6" ]]
+}
