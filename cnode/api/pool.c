@@ -36,6 +36,7 @@ struct cn_pool {
 	_Atomic uint64_t traffic;           /* lendings and wakes left to the watcher */
 	_Atomic bool ending;
 	_Atomic bool watched;               /* a follower naps */
+	_Atomic bool promised;              /* somebody comes back for what it has left, and no follower could be told */
 	_Atomic int sleeping;               /* followers, the napping one too; written under lock */
 	_Atomic int threads;                /* that there are; it grows under lock only */
 	_Atomic int lowered;                /* of these such as would leave */
@@ -102,6 +103,18 @@ static bool leave_to_watcher(struct cn_pool *p)
 {
 	atomic_fetch_add(&p->traffic, 1);
 	return atomic_load(&p->watched) || wake_one(p);
+}
+
+/*
+ * While the lead is lent, one of the threads outside user code has to watch, or to be awake (it watches before it sleeps).
+ * Asked by whoever may have taken that one away: it lent the lead, went into user code, or left. Each of them first
+ * changes what the others look at here, and then looks.
+ */
+static void keep_watched(struct cn_pool *p)
+{
+	if ((atomic_load(&p->lead) & LEAD_MASK) == LEAD_LENT && !atomic_load(&p->watched) &&
+	    atomic_load(&p->threads) - atomic_load(&p->busy) - atomic_load(&p->sleeping) <= 0)
+		wake_one(p);
 }
 
 /* More callbacks run than there are processors: whoever says that it comes back soon may have to wait for its turn on one. */
@@ -221,6 +234,7 @@ static bool run_user(struct cn_pool *p)
 {
 	if (!enter_user(p))
 		return false;
+	keep_watched(p);
 	bool ran = run_some(p);
 	leave_user(p);
 	return ran;
@@ -235,6 +249,7 @@ static bool run_lent(struct cn_pool *p)
 	cn_lead_release(p->config.loop);
 	set_lead(p, LEAD_LENT);
 	uint64_t lent = atomic_load(&p->lead);
+	keep_watched(p);
 	run_some(p);
 	leave_user(p);
 	if (me->left) {
@@ -275,20 +290,37 @@ static void end_pool(struct cn_pool *p)
 }
 
 /*
+ * When to look again whether promises were kept; `at` is the moment that was said before. Where no follower can be told of
+ * them, the first of many ends the wait of whoever leads, and those of the next 10 ms are looked after together.
+ */
+static uint64_t look_again(struct cn_pool *p, uint64_t at)
+{
+	if (!atomic_load(&p->promised))
+		return CN_NEVER;
+	if (at == CN_NEVER)
+		return cn_now() + GROW_AFTER_NS;
+	if (cn_now() < at)
+		return at;
+	atomic_store(&p->promised, false);
+	return CN_NEVER;
+}
+
+/*
  * How long the loop may be waited for: what the last callback left ready, this thread has promised to come back for
  * (CN_CALL_SOON), and nobody was told.
  */
-static uint64_t idle_until(struct cn_pool *p)
+static uint64_t idle_until(struct cn_pool *p, uint64_t *look_at)
 {
 	struct cn_sched_waiting w;
+	*look_at = look_again(p, *look_at);
 	cn_sched_waiting(p->config.procs, &w);
-	return w.prompt > 0 || w.normal > 0 ? 0 : CN_NEVER;
+	return w.prompt > 0 || w.normal > 0 ? 0 : *look_at;
 }
 
 /* Leads until there is user code to run, or the lead was lost while it was lent. */
 static void lead_until_work(struct cn_pool *p)
 {
-	uint64_t deadline = idle_until(p);
+	uint64_t look_at = CN_NEVER, deadline = idle_until(p, &look_at);
 	for (;;) {
 		if (!turn(p, deadline)) {
 			end_pool(p);
@@ -297,9 +329,9 @@ static void lead_until_work(struct cn_pool *p)
 		}
 		if (atomic_load(&p->threads) - atomic_load(&p->lowered) < p->config.threads)
 			add_worker(p);
+		deadline = look_at = look_again(p, look_at);
 		struct cn_sched_waiting w;
 		cn_sched_waiting(p->config.procs, &w);
-		deadline = CN_NEVER;
 		if (w.prompt > 0)
 			deadline = 0;
 		if (w.normal == 0)
@@ -317,7 +349,7 @@ static void lead_until_work(struct cn_pool *p)
 		if (w.forecast_ns < CN_SCHED_SHORT_NS && leave_to_watcher(p)) {
 			if (!run_lent(p))
 				return;
-			deadline = idle_until(p);
+			deadline = idle_until(p, &look_at);
 			continue;
 		}
 		release_lead(p);
@@ -370,12 +402,10 @@ static bool follow(struct cn_pool *p, bool extra)
 {
 	bool stay = true;
 	cn_mutex_lock(&p->lock);
-	if (atomic_load(&p->ending) || (atomic_load(&p->lead) & LEAD_MASK) == LEAD_FREE) {
-		cn_mutex_unlock(&p->lock);
-		return true;
-	}
 	atomic_fetch_add(&p->sleeping, 1);
-	bool needed = !atomic_exchange(&p->watched, true) && watch(p);
+	/* Who frees the lead then looks for one that sleeps; we do it the other way round. */
+	bool needed = atomic_load(&p->ending) || (atomic_load(&p->lead) & LEAD_MASK) == LEAD_FREE ||
+		(!atomic_exchange(&p->watched, true) && watch(p));
 	if (!needed)
 		stay = cn_cond_wait_until(&p->wake, &p->lock, extra ? cn_now() + IDLE_NS : CN_NEVER);
 	atomic_fetch_sub(&p->sleeping, 1);
@@ -404,8 +434,10 @@ static void work(void *arg)
 	}
 	if (w->lowered)
 		atomic_fetch_sub(&p->lowered, 1);
-	if (w->left)
+	if (w->left) {
 		cn_wake_post(p->config.loop, &p->nudge);        /* who leads looks for what it had promised to come back for */
+		keep_watched(p);
+	}
 	if (w->left && p->config.shrunk && atomic_load(&p->threads) <= p->config.threads && !atomic_load(&p->ending))
 		p->config.shrunk(p->config.ctx);
 	cn_mutex_lock(&p->lock);
@@ -473,7 +505,8 @@ void cn_pool_runnable(struct cn_pool *p, bool prompt, enum cn_call how)
 		return;
 	}
 	if (how == CN_CALL_SOON || (how == CN_CALL_BRIEF && !is_crowded(p))) {
-		leave_to_watcher(p);
+		if (!leave_to_watcher(p) && !atomic_exchange(&p->promised, true))
+			cn_wake_post(p->config.loop, &p->nudge);
 		return;
 	}
 	if (!wake_one(p))

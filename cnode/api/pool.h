@@ -7,6 +7,7 @@
  * wakes a follower, or lends it while what it is about to run is forecast to be short.
  * A lent lead that does not come back within one or two naps of the watcher (a follower
  * that sleeps 2 ms at a time while there is traffic) is taken by it.
+ * Who stops watching to run a process has another watch in its place, while the lead is lent.
  *
  * The last thread that is not in user code keeps the lead whatever waits: ticks and
  * kernel services go on. When a process has waited for 10 ms and no follower is left, a

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* api: the threads of a node. Callbacks that block keep no other from being run, while there may be threads for both. */
+#include <pthread.h>
+#include <time.h>
+
+#include "cnode/cnode.h"
+#include "tests/tap.h"
+
+#define ROUNDS 20               /* each with a new node: a thread that has just begun looks around, one that is idle sleeps */
+
+static cnode_node *node;
+
+static void open_node(int threads)
+{
+	cnode_config cfg = CNODE_CONFIG_INIT;
+	cfg.threads = threads;
+	cfg.log_level = CNODE_LOG_ERROR;
+	ck_assert_msg(cnode_node_new(&cfg, &node) == 0, "%s", cnode_node_error(node));
+	ck_assert_int_eq(cnode_node_start(node), 0);
+}
+
+static cnode_pid start(const cnode_behaviour *b, void *context)
+{
+	cnode_term none;
+	cnode_pid pid;
+	ck_assert_int_eq(cnode_format(&none, "[]"), 0);
+	ck_assert_int_eq(cnode_process_start(node, NULL, b, context, none, &pid), 0);
+	cnode_term_drop(none);
+	return pid;
+}
+
+/* Callbacks that wait until all are here. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t moved = PTHREAD_COND_INITIALIZER;
+static int wanted, here;
+
+static void meet(int count)
+{
+	wanted = count;
+	here = 0;
+}
+
+static void await_all(bool one_more)
+{
+	pthread_mutex_lock(&lock);
+	here += one_more;
+	pthread_cond_broadcast(&moved);
+	while (here < wanted)
+		pthread_cond_wait(&moved, &lock);
+	pthread_mutex_unlock(&lock);
+}
+
+/* ---- those that are told by the loop: whoever leads makes them ready ---- */
+
+static int guest_init(cnode_process *self, void *state, const cnode_start *how)
+{
+	cnode_ref timer;
+	(void)state;
+	return cnode_start_timer(self, *(const uint64_t *)how->context, &timer, "come");
+}
+
+static int guest_info(cnode_process *self, void *state, const cnode_info *info)
+{
+	(void)self;
+	(void)state;
+	if (info->kind == CNODE_TIMER)
+		await_all(true);
+	return 0;
+}
+
+static const cnode_behaviour guest = { CNODE_BEHAVIOUR_INIT, .init = guest_init, .handle_info = guest_info };
+
+/* The lead is lent for the first, who watches it runs the second: the third must have someone who watches too. */
+START_TEST(the_lead_is_taken_back_however_many_threads_block)
+{
+	static const uint64_t come_ms[] = { 3, 3, 8, 13 };
+	for (int round = 0; round < ROUNDS; round++)
+		for (int guests = 2; guests <= 4; guests++) {
+			open_node(3);
+			meet(guests);
+			for (int i = 0; i < guests; i++)
+				start(&guest, (void *)(uintptr_t)&come_ms[i]);
+			await_all(false);
+			cnode_node_free(node);
+		}
+}
+END_TEST
+
+/* ---- those that another one makes ready, and then does not come back ---- */
+
+static cnode_pid friend;
+
+static int caller_cast(cnode_process *self, void *state, cnode_term message)
+{
+	(void)state;
+	(void)message;
+	/* It computes, and all others find nothing to do. */
+	nanosleep(&(struct timespec){ .tv_nsec = 20000000 }, NULL);
+	ck_assert_int_eq(cnode_send(self, friend, "come"), 0);
+	await_all(true);
+	return 0;
+}
+
+static int friend_info(cnode_process *self, void *state, const cnode_info *info)
+{
+	(void)self;
+	(void)state;
+	(void)info;
+	await_all(true);
+	return 0;
+}
+
+static const cnode_behaviour calls = { CNODE_BEHAVIOUR_INIT, .handle_cast = caller_cast };
+static const cnode_behaviour comes = { CNODE_BEHAVIOUR_INIT, .handle_info = friend_info };
+
+START_TEST(what_a_callback_makes_ready_runs_before_it_is_over)
+{
+	for (int round = 0; round < ROUNDS; round++)
+		for (int threads = 2; threads <= 4; threads++) {
+			cnode_mailbox *mb;
+			open_node(threads);
+			ck_assert_int_eq(cnode_mailbox_open(node, NULL, &mb), 0);
+			meet(2);
+			friend = start(&comes, NULL);
+			ck_assert_int_eq(cnode_cast(cnode_mailbox_process(mb), start(&calls, NULL), "go"), 0);
+			await_all(false);
+			cnode_mailbox_close(mb);
+			cnode_node_free(node);
+		}
+}
+END_TEST
+
+int main(void)
+{
+	Suite *s = suite_create("threads");
+	TCase *tc = tcase_create("a node");
+	tcase_add_test(tc, the_lead_is_taken_back_however_many_threads_block);
+	tcase_add_test(tc, what_a_callback_makes_ready_runs_before_it_is_over);
+	suite_add_tcase(s, tc);
+	return tap_run(s);
+}
