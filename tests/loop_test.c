@@ -344,6 +344,22 @@ START_TEST(rests_before_it_looks_at_descriptors_but_not_from_tasks)
 	ck_assert_uint_eq(rested_events, CN_READ);
 	ck_assert_uint_ge(cn_now() - start, resting);
 
+	/* A timer does not wait for the end of the rest. */
+	struct alarm near = { .number = 3 };
+	cn_timer_init(&near.timer, loop, fire);
+	cn_io_set(&io, 0);
+	resting = 999 * CN_NS_PER_MS;
+	bool in_time = false;
+	for (int tries = 0; tries < 5 && !in_time; tries++) {
+		nap.before = rest_before;
+		fired_count = 0;
+		start = cn_now();
+		cn_timer_set(&near.timer, start + 20 * CN_NS_PER_MS);
+		UNTIL(fired_count == 1);
+		in_time = cn_now() - start < resting;
+	}
+	ck_assert(in_time);
+
 	/* A task is not kept waiting, whether it is posted before the rest or in it (once, a machine may be slow). */
 	struct cn_task task;
 	struct cn_thread poster;

@@ -113,6 +113,7 @@ struct cn_acceptor {
 struct cn_flood {
 	_Atomic uint64_t writes;            /* any thread; the rest is the lead's */
 	uint64_t writes_seen;
+	uint64_t unanswered;                /* messages in the flood's windows so far */
 	uint64_t messages, bytes, since;    /* of the present window */
 	uint64_t rest;                      /* ns, as the window before gave it */
 };

@@ -295,6 +295,8 @@ static bool may_wait(struct cn_loop *loop, uint64_t until)
 			}
 			if (due <= now)
 				return false;
+			if (due - now < loop->rest)
+				loop->rest = due - now;
 		}
 	}
 	atomic_store(&loop->deaf, true);

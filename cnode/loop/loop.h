@@ -147,7 +147,7 @@ struct cn_nap {
 };
 /*
  * The wait that is about to begin starts with `ns` (less than a second) in which descriptors are left alone:
- * what becomes ready meanwhile is taken together. Tasks that are posted end it. From `before` only. Lead.
+ * what becomes ready meanwhile is taken together. Tasks that are posted end it, and timers that are due. From `before` only. Lead.
  */
 void cn_loop_rest(struct cn_loop *loop, uint64_t ns);
 void cn_nap_add(struct cn_loop *loop, struct cn_nap *nap);       /* Lead. */
