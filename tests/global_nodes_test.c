@@ -628,13 +628,6 @@ START_TEST(every_kernel_service_is_there_again)
 }
 END_TEST
 
-static int count_name(void *context, cnode_term name, cnode_pid pid)
-{
-	(void)name; (void)pid;
-	++*(int *)context;
-	return 0;
-}
-
 /* Somebody who sends to a name all the time: some numbered messages for each of its moves. */
 struct sender {
 	cnode_mailbox *mailbox;
@@ -749,39 +742,6 @@ START_TEST(of_ten_thousand_that_wait_for_a_sync_the_oldest_gives_way)
 }
 END_TEST
 
-/* It asks no process: ten lookups cost less than one question to the server (some fifty do). */
-START_TEST(whereis_is_quick)
-{
-	enum { N = 10000 };
-	cnode_node *n = open_node("q@127.0.0.1", false);
-	cnode_mailbox *mb;
-	cnode_term name = term("name_of_a_server"), reply;
-	cnode_pid pid;
-	int count = 0;
-	ck_assert_int_eq(cnode_mailbox_open(n, NULL, &mb), 0);
-	ck_assert_int_eq(cnode_global_register(mb, name, cnode_self(cnode_mailbox_process(mb)), NULL, TAP_WAIT_MS), 0);
-	ck_assert_int_eq(cnode_global_names(n, count_name, &count), 0);
-	ck_assert_int_eq(count, 1);
-	clock_t looking = 0, asking = 0;
-	for (int tries = 0; tries == 0 || (tries < 5 && looking >= asking); tries++) {
-		clock_t begin = clock();
-		for (int i = 0; i < N; i++)
-			ck_assert_int_eq(cnode_global_whereis(n, name, &pid), 0);
-		looking = clock() - begin;
-		begin = clock();
-		for (int i = 0; i < N / 10; i++) {
-			ck_assert_int_eq(cnode_call_name(mb, SERVER, NULL, TAP_WAIT_MS, &reply, "get_known"), 0);
-			cnode_term_drop(reply);
-		}
-		asking = clock() - begin;
-	}
-	ck_assert_int_lt(looking, asking);
-	cnode_term_drop(name);
-	cnode_mailbox_close(mb);
-	cnode_node_free(n);
-}
-END_TEST
-
 int main(void)
 {
 	Suite *s = suite_create("global");
@@ -802,7 +762,6 @@ int main(void)
 	tcase_add_test(t, every_kernel_service_is_there_again);
 	tcase_add_test(t, a_name_that_moves_takes_its_messages_along);
 	tcase_add_test(t, of_ten_thousand_that_wait_for_a_sync_the_oldest_gives_way);
-	tcase_add_test(t, whereis_is_quick);
 	suite_add_tcase(s, t);
 	return tap_run(s);
 }
