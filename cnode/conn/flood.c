@@ -7,6 +7,10 @@
  *
  * In a long flood these moments last until the kernel's buffer of the socket is full of small packets (some 200, each counted
  * with the memory it occupies). From then on the peer's kernel puts together what the peer writes, which costs the peer half.
+ *
+ * Bursts: many spawn requests, each of which is answered. Their peer has as much to do with the answers as this node with
+ * the requests (a BEAM node twice as much); meanwhile the sockets are left alone too, and requests come by the hundred and
+ * not one by one. Of few, as a peer has under way that waits for each answer, the next would only come later.
  */
 #include "cnode/conn/inner.h"
 
@@ -17,6 +21,11 @@
 #define REST_LONG 2000000               /* … in which a message may be held back for so many ns */
 #define PAUSE_NS (25 * CN_NS_PER_MS)    /* without WINDOW messages: the flood is over; after less it may only have been stalled */
 #define REST_ROOM 65536                 /* bytes that may come meanwhile: larger packets are not put together, but wait */
+#define SPAWN_NS 2000                   /* of rest for each spawn request that was read */
+#define SPAWN_MOST 1000000              /* ns that a request may be held back */
+#define SPAWN_TRIAL 128000              /* ns of a rest on trial */
+#define SPAWN_MANY 16                   /* requests at once: the next window ends with one too; otherwise … */
+#define SPAWN_TRY 8                     /* … each of so many does */
 #define REST_LATE 50000                 /* ns that the kernel's timers are late (PR_SET_TIMERSLACK, unless it was changed) */
 #define REST_LEAST 20000                /* ns: what would be shorter is not worth the wait */
 
@@ -27,17 +36,51 @@ static void begin(struct cn_flood *f, uint64_t now, uint64_t rest)
 	f->since = now;
 }
 
+/* What is left of a rest without the kernel's own part. */
+static uint64_t without_late(uint64_t rest)
+{
+	return rest >= REST_LATE + REST_LEAST ? rest - REST_LATE : 0;
+}
+
 /* So long that, at `bytes` in `took` ns, as many come as there is room for; `most` at most. */
 static uint64_t rest_of(uint64_t took, uint64_t bytes, uint64_t most)
 {
 	uint64_t rest = bytes > 0 ? took * REST_ROOM / bytes : most;
-	if (rest > most)
-		rest = most;
-	return rest >= REST_LATE + REST_LEAST ? rest - REST_LATE : 0;
+	return without_late(rest < most ? rest : most);
+}
+
+/*
+ * The rest behind the requests that were read since the last wait. Such as come one by one do so because they are read one by
+ * one, or because the peer has no more under way: now and then a rest on trial tells, and soon again where many come at once.
+ */
+static uint64_t burst_rest(struct cn_burst *b, uint64_t now)
+{
+	uint64_t read = b->requests;
+	bool others = b->others > 0;
+	b->requests = b->others = 0;
+	if (others || now - b->since > PAUSE_NS) {
+		*b = (struct cn_burst){ .since = now };
+		return 0;
+	}
+	b->window += read;
+	if (read > b->most)
+		b->most = read;
+	uint64_t rest = read * SPAWN_NS;
+	if (b->window >= WINDOW) {
+		bool is_burst = now - b->since <= b->window * APART_NS;
+		if (is_burst && (b->most >= SPAWN_MANY || b->windows++ % SPAWN_TRY == 0))
+			rest += SPAWN_TRIAL;
+		b->window = b->most = 0;
+		b->since = now;
+	}
+	return without_late(rest < SPAWN_MOST ? rest : SPAWN_MOST);
 }
 
 uint64_t cn_flood_rest(struct cn_flood *f, uint64_t now)
 {
+	uint64_t burst = burst_rest(&f->burst, now);
+	if (burst > 0)
+		return burst;
 	uint64_t writes = atomic_load_explicit(&f->writes, memory_order_relaxed);
 	uint64_t took = now - f->since;
 	if (writes != f->writes_seen || took > WINDOW * APART_NS) {

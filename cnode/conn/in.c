@@ -40,7 +40,7 @@ static bool handle(struct cn_conn *c, struct cn_packet *m)
 		break;
 	case CN_FRAME_MESSAGE:
 		atomic_fetch_add_explicit(&c->packets_in, 1, memory_order_relaxed);
-		c->net->flood.messages++;
+		cn_flood_count(&c->net->flood, m->control.signal == CN_SIGNAL_SPAWN_REQUEST);
 		c->net->config.ops->frame(c->net->config.context, c, m);
 		cn_packet_fini(m);
 		break;

@@ -110,12 +110,18 @@ struct cn_acceptor {
 };
 
 /* What came in, and whether it is a flood: see flood.c. */
+struct cn_burst {
+	uint64_t requests, others;          /* messages since the last wait: spawn requests, and such as are none */
+	uint64_t window, windows, since;    /* requests of the present window; windows before it; when it began */
+	uint64_t most;                      /* requests in this window between two waits */
+};
 struct cn_flood {
 	_Atomic uint64_t writes;            /* any thread; the rest is the lead's */
 	uint64_t writes_seen;
 	uint64_t unanswered;                /* messages in the flood's windows so far */
 	uint64_t messages, bytes, since;    /* of the present window */
 	uint64_t rest;                      /* ns, as the window before gave it */
+	struct cn_burst burst;
 };
 
 struct cn_net {
@@ -190,6 +196,14 @@ void cn_half_tick(struct cn_conn *c);
 /* flood.c */
 /* The lead is about to wait. How long to leave the sockets alone first, in ns; 0: not at all. */
 uint64_t cn_flood_rest(struct cn_flood *f, uint64_t now);
+static inline void cn_flood_count(struct cn_flood *f, bool is_spawn)
+{
+	f->messages++;
+	if (is_spawn)
+		f->burst.requests++;
+	else
+		f->burst.others++;
+}
 
 /* cork.c */
 /* True: the calling thread's cork holds it, or the lead will write it. */
