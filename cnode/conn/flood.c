@@ -23,8 +23,8 @@
 #define REST_ROOM 65536                 /* bytes that may come meanwhile: larger packets are not put together, but wait */
 #define SPAWN_NS 2000                   /* of rest for each spawn request that was read */
 #define SPAWN_MOST 1000000              /* ns that a request may be held back */
-#define SPAWN_TRIAL 128000              /* ns of a rest on trial */
-#define SPAWN_MANY 16                   /* requests at once: the next window ends with one too; otherwise … */
+#define SPAWN_TRIAL 512000              /* ns of a rest on trial: a BEAM node sends in bursts itself */
+#define SPAWN_MANY 32                   /* requests at once: the next window ends with a trial too; otherwise … */
 #define SPAWN_TRY 8                     /* … each of so many does */
 #define REST_LATE 50000                 /* ns that the kernel's timers are late (PR_SET_TIMERSLACK, unless it was changed) */
 #define REST_LEAST 20000                /* ns: what would be shorter is not worth the wait */
