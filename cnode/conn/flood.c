@@ -3,14 +3,14 @@
  * Floods: many messages one way. A node that is faster than its peer would be woken for each few
  * of them, and to be woken costs more than all else about a small message, for the peer too. So
  * between rounds of a flood the sockets are left alone for a moment, as network cards moderate
- * their interrupts. Where anything is answered nothing is held back.
+ * their interrupts. Where anything but spawns is answered nothing is held back.
  *
  * In a long flood these moments last until the kernel's buffer of the socket is full of small packets (some 200, each counted
  * with the memory it occupies). From then on the peer's kernel puts together what the peer writes, which costs the peer half.
  *
  * Bursts: many spawn requests, each of which is answered. Their peer has as much to do with the answers as this node with
  * the requests (a BEAM node twice as much); meanwhile the sockets are left alone too, and requests come by the hundred and
- * not one by one. Of few, as a peer has under way that waits for each answer, the next would only come later.
+ * not one by one. Where few are under way, as of a peer that waits for each answer, the next would only come later.
  */
 #include "cnode/conn/inner.h"
 
