@@ -109,7 +109,7 @@ struct cn_acceptor {
 	struct cn_listener listener;
 };
 
-/* What came in, and whether it is a flood: see flood.c. */
+/* What came in, and whether it is a burst of spawn requests, or a flood: see flood.c. The lead's but for `writes`. */
 struct cn_burst {
 	uint64_t requests, others;          /* messages since the last wait: spawn requests, and such as are none */
 	uint64_t window, windows, since;    /* requests of the present window; windows before it; when it began */
@@ -196,6 +196,7 @@ void cn_half_tick(struct cn_conn *c);
 /* flood.c */
 /* The lead is about to wait. How long to leave the sockets alone first, in ns; 0: not at all. */
 uint64_t cn_flood_rest(struct cn_flood *f, uint64_t now);
+/* A message has come. Lead. */
 static inline void cn_flood_count(struct cn_flood *f, bool is_spawn)
 {
 	f->messages++;
