@@ -47,6 +47,8 @@ void cn_event_set(int fd);
 void cn_event_clear(int fd);
 /* Waits until it is set, but no longer than so many nanoseconds (less than a second), and what the system's timers add. */
 void cn_event_wait(int fd, uint64_t ns);
+/* Is a descriptor (any) readable? Does not wait. */
+int cn_event_ready(int fd);
 
 /*
  * A descriptor that is readable when SIGINT or SIGTERM is pending for the calling thread,
@@ -85,6 +87,8 @@ const char *cn_architecture(void);
  */
 int cn_thread_id(void);
 void cn_thread_lower(int id);
+/* Lets threads that wait for this processor run first. */
+void cn_thread_yield(void);
 
 /* The name of this host; with a domain if `full`. 0, CNODE_EHOST (it has none that fits). */
 int cn_host_name(char *name, size_t room, int full);

@@ -160,6 +160,12 @@ void cn_event_wait(int fd, uint64_t ns)
 	(void)!ppoll(&p, 1, &most, NULL);
 }
 
+int cn_event_ready(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+	return poll(&p, 1, 0) > 0;
+}
+
 static void stop_signals(sigset_t *set)
 {
 	sigemptyset(set);
@@ -255,6 +261,11 @@ void cn_thread_lower(int id)
 #else
 	(void)id;
 #endif
+}
+
+void cn_thread_yield(void)
+{
+	sched_yield();
 }
 
 int cn_host_name(char *name, size_t room, int full)

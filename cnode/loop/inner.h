@@ -10,6 +10,16 @@
 
 struct resolver;
 
+/* ---- spin.c: waits that begin busy ---- */
+
+/* What is known of the last waits; begins zeroed. */
+struct cn_spin {
+	unsigned worth;                     /* waits begin busy; so many more in vain than not, and they do not */
+	unsigned shorts, wanted;            /* short waits asleep since then, and so many before it is tried again */
+};
+/* A wait that could have begun busy took so many ns in all. */
+void cn_spin_took(struct cn_spin *s, uint64_t most, uint64_t took);
+
 struct cn_loop {
 	struct ev_loop *ev;
 	uint64_t (*clock)(void *context);
@@ -33,8 +43,14 @@ struct cn_loop {
 	struct cn_nap *naps;
 	bool napping;                       /* `before` was called, `after` was not */
 	uint64_t rest;                      /* cn_loop_rest, for the wait that is about to begin */
+	bool dozes;                         /* cn_loop_doze, for the wait that is about to begin */
+	uint64_t spin_most;                 /* cn_loop_spin, for the next wait */
+	uint64_t wait_began;                /* of a wait that tells of busy ones; 0: it tells nothing */
+	struct cn_spin spin;
+	int most_looking;                   /* loops of this program that wait busily at a time */
+	int backend;                        /* libev's epoll */
 	bool changed;                       /* watchers changed since libev told the kernel */
-	int fd;                             /* of libev's epoll, once it was asked for; -1 */
+	bool embedded;                      /* cn_loop_fd: somebody else polls the backend */
 
 	struct resolver *resolver;          /* made with the first name */
 	char *dns;                          /* the servers it asks; NULL: the system's */

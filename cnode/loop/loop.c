@@ -256,6 +256,18 @@ void cn_loop_rest(struct cn_loop *loop, uint64_t ns)
 	loop->rest = ns;
 }
 
+void cn_loop_spin(struct cn_loop *loop, uint64_t ns)
+{
+	CN_LEAD(loop);
+	loop->spin_most = ns;
+}
+
+void cn_loop_doze(struct cn_loop *loop)
+{
+	CN_LEAD(loop);
+	loop->dozes = true;
+}
+
 /* ---- rounds ---- */
 
 /* libev calls this when its wait is over (and only then: invoke_pending comes before it, too). */
@@ -264,6 +276,9 @@ static void wait_over(struct ev_loop *ev) EV_NOEXCEPT
 	struct cn_loop *loop = ev_userdata(ev);
 	atomic_store_explicit(&loop->deaf, false, memory_order_relaxed);
 	loop->now = loop->clock(loop->clock_context);
+	if (loop->wait_began > 0)
+		cn_spin_took(&loop->spin, loop->spin_most, loop->now - loop->wait_began);
+	loop->wait_began = 0;
 	if (loop->napping) {
 		loop->napping = false;
 		for (struct cn_nap *n = loop->naps; n; n = n->next)
@@ -274,7 +289,8 @@ static void wait_over(struct ev_loop *ev) EV_NOEXCEPT
 /* False if there is something to do at once. */
 static bool may_wait(struct cn_loop *loop, uint64_t until)
 {
-	loop->rest = 0;
+	loop->rest = loop->wait_began = 0;
+	loop->dozes = false;
 	if (until == 0)
 		return false;
 	uint64_t due = cn_heap_due(&loop->timers);
@@ -302,8 +318,31 @@ static bool may_wait(struct cn_loop *loop, uint64_t until)
 	atomic_store(&loop->deaf, true);
 	if (atomic_load(&loop->tasks))
 		return false;
+	/* Only a wait that has the time for it tells whether a busy one pays. */
+	if (loop->spin_most > 0 && !loop->dozes && loop->rest == 0 && !loop->changed && now > 0 && due - now > 2 * loop->spin_most)
+		loop->wait_began = now;
 	set_alarm(loop, due, now);
 	return true;
+}
+
+/* Looks for something to do until `end`, without sleeping. True if there is. */
+static bool look(struct cn_loop *loop, uint64_t end)
+{
+	static _Atomic int looking;     /* loops of this program */
+	bool found = false;
+	if (atomic_fetch_add(&looking, 1) < loop->most_looking) {
+		/* Who posts a task meanwhile need not wake us. */
+		atomic_store(&loop->deaf, false);
+		do {
+			found = atomic_load(&loop->tasks) || cn_event_ready(loop->backend);
+			if (!found)
+				cn_thread_yield();
+		} while (!found && loop->clock(loop->clock_context) < end);
+		atomic_store(&loop->deaf, true);
+		found = found || atomic_load(&loop->tasks);
+	}
+	atomic_fetch_sub(&looking, 1);
+	return found;
 }
 
 void cn_loop_poll(struct cn_loop *loop, uint64_t until)
@@ -314,10 +353,12 @@ void cn_loop_poll(struct cn_loop *loop, uint64_t until)
 	loop->changed = false;
 	if (wait && loop->rest > 0)
 		cn_event_wait(loop->wake_fd, loop->rest);
+	if (wait && loop->wait_began > 0 && loop->spin.worth > 0)
+		wait = !look(loop, loop->wait_began + loop->spin_most);
 	ev_run(loop->ev, wait ? EVRUN_ONCE : EVRUN_NOWAIT);
 	fire_timers(loop);
 	run_tasks(loop);
-	if (loop->fd >= 0 && loop->changed) {
+	if (loop->embedded && loop->changed) {
 		/* libev tells the kernel of changed watchers when it waits next, but whoever
 		   polls the descriptor must hear of what they watch now. */
 		loop->changed = false;
@@ -342,6 +383,28 @@ uint64_t cn_loop_due(const struct cn_loop *loop)
 	if (loop->changed || atomic_load(&loop->tasks))
 		return 0;
 	return cn_heap_due(&loop->timers);
+}
+
+int cn_loop_fd(struct cn_loop *loop)
+{
+	CN_LEAD(loop);
+	loop->embedded = true;
+	return loop->backend;
+}
+
+/* ---- making one ---- */
+
+static uint64_t system_clock(void *context)
+{
+	(void)context;
+	return cn_now();
+}
+
+static void probe_ready(struct ev_loop *ev, ev_io *w, int events)
+{
+	(void)ev;
+	(void)w;
+	(void)events;
 }
 
 static void never_embedded(struct ev_loop *ev, ev_embed *w, int events)
@@ -369,29 +432,6 @@ static int backend_fd(struct ev_loop *ev)
 	return fd;
 }
 
-int cn_loop_fd(struct cn_loop *loop)
-{
-	CN_LEAD(loop);
-	if (loop->fd < 0)
-		loop->fd = backend_fd(loop->ev);
-	return loop->fd;
-}
-
-/* ---- making one ---- */
-
-static uint64_t system_clock(void *context)
-{
-	(void)context;
-	return cn_now();
-}
-
-static void probe_ready(struct ev_loop *ev, ev_io *w, int events)
-{
-	(void)ev;
-	(void)w;
-	(void)events;
-}
-
 /* Makes libev grow its table of descriptors now, while it may. */
 static void grow_table(struct cn_loop *loop, uint32_t max_fds)
 {
@@ -415,7 +455,7 @@ int cn_loop_new(const struct cn_loop_config *config, struct cn_loop **made)
 	loop->clock = config && config->now ? config->now : system_clock;
 	loop->clock_context = config ? config->now_context : NULL;
 	loop->alarm_due = CN_NEVER;
-	loop->fd = -1;
+	loop->most_looking = cn_processors() / 2;
 	atomic_init(&loop->deaf, true);
 
 	loop->wake_fd = cn_event_open();
@@ -426,6 +466,11 @@ int cn_loop_new(const struct cn_loop_config *config, struct cn_loop **made)
 		goto undo_wake;
 	if (ev_backend(loop->ev) != EVBACKEND_EPOLL) {
 		rc = CNODE_ENOTSUP;     /* it falls back to poll when it gets no descriptor, or no epoll */
+		goto undo_ev;
+	}
+	loop->backend = backend_fd(loop->ev);
+	if (loop->backend < 0) {
+		rc = loop->backend;
 		goto undo_ev;
 	}
 	if (config && config->dns && !(loop->dns = cn_strdup(config->dns))) {

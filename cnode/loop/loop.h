@@ -75,7 +75,7 @@ uint64_t cn_loop_clock(const struct cn_loop *loop);
 uint64_t cn_loop_due(const struct cn_loop *loop);
 /*
  * For a program that drives the loop itself: a descriptor that is readable when a round with
- * until = 0 has something to do. CNODE_EINTERNAL where it cannot be found. Lead.
+ * until = 0 has something to do. Lead.
  */
 int cn_loop_fd(struct cn_loop *loop);
 
@@ -150,6 +150,13 @@ struct cn_nap {
  * what becomes ready meanwhile is taken together. Tasks that are posted end it, and timers that are due. From `before` only. Lead.
  */
 void cn_loop_rest(struct cn_loop *loop, uint64_t ns);
+/*
+ * Waits from now on may begin with up to `ns` of looking without sleep, if the last ones say that it pays (spin.c); 0: they
+ * may not. Only one loop for every two processors does so at a time, and none on a single one. Lead.
+ */
+void cn_loop_spin(struct cn_loop *loop, uint64_t ns);
+/* The wait that is about to begin does not begin so: there is no hurry. From `before` only. Lead. */
+void cn_loop_doze(struct cn_loop *loop);
 void cn_nap_add(struct cn_loop *loop, struct cn_nap *nap);       /* Lead. */
 void cn_nap_remove(struct cn_loop *loop, struct cn_nap *nap);    /* Lead. */
 
