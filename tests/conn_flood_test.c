@@ -115,6 +115,53 @@ START_TEST(rests_no_longer_than_the_sockets_buffer_lasts)
 }
 END_TEST
 
+/* So much is read, answered or not; then the lead waits. */
+static bool dozes(struct cn_flood *f, int messages, size_t bytes, bool answered)
+{
+	cn_flood_read(f, bytes);
+	for (int i = 0; i < messages; i++)
+		cn_flood_count(f, false);
+	if (answered)
+		atomic_fetch_add(&f->writes, 1);
+	return cn_flood_dozes(f);
+}
+START_TEST(waits_busily_for_answers_to_answers_and_for_what_is_large)
+{
+	struct cn_flood f = { 0 };
+	ck_assert(!dozes(&f, 0, 0, false));
+	ck_assert(!dozes(&f, 1, 60, true));
+	ck_assert(dozes(&f, 1, 60, false));
+	ck_assert(dozes(&f, 16, 65536, false));
+	ck_assert(!dozes(&f, 16, 65536, true));
+	/* A large one, in parts; the last one is short. */
+	ck_assert(!dozes(&f, 1, 65536, false));
+	ck_assert(!dozes(&f, 0, 65000, false));
+	ck_assert(!dozes(&f, 1, 600, false));
+	/* A small one that came in two parts, the first behind others. */
+	ck_assert(dozes(&f, 1, 10000, false));
+	ck_assert(dozes(&f, 10, 20000, false));
+	ck_assert(dozes(&f, 0, 1500, false));
+	ck_assert(dozes(&f, 1, 500, false));
+}
+END_TEST
+
+START_TEST(sleeps_at_once_while_many_spawns_are_under_way)
+{
+	struct cn_flood f = { 0 };
+	uint64_t now = CN_NS_PER_S;
+	for (int i = 0; i < 10 * 128; i++) {
+		spawns(&f, &now, 1, 8000);
+		ck_assert(!cn_flood_dozes(&f));         /* one by one */
+	}
+	for (int i = 0; i < 8; i++)
+		spawns(&f, &now, 32, 256000);
+	ck_assert(cn_flood_dozes(&f));
+	for (int i = 0; i < 2 * 128; i++)
+		spawns(&f, &now, 1, 8000);
+	ck_assert(!cn_flood_dozes(&f));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("conn_flood");
@@ -123,6 +170,8 @@ int main(void)
 	tcase_add_test(tc, rests_longer_only_in_a_long_flood);
 	tcase_add_test(tc, rests_between_bursts_of_spawn_requests);
 	tcase_add_test(tc, rests_no_longer_than_the_sockets_buffer_lasts);
+	tcase_add_test(tc, waits_busily_for_answers_to_answers_and_for_what_is_large);
+	tcase_add_test(tc, sleeps_at_once_while_many_spawns_are_under_way);
 	suite_add_tcase(s, tc);
 	return tap_run(s);
 }

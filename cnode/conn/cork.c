@@ -151,6 +151,8 @@ static uint64_t before_wait(struct cn_nap *nap, uint64_t now)
 	uint64_t rest = cn_flood_rest(&net->flood, now);
 	if (again == CN_NEVER && rest > 0)
 		cn_loop_rest(net->config.loop, rest);
+	if (cn_flood_dozes(&net->flood))
+		cn_loop_doze(net->config.loop);
 	return again;
 }
 

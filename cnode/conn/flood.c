@@ -26,6 +26,7 @@
 #define SPAWN_TRIAL 512000              /* ns of a rest on trial: a BEAM node sends in bursts itself */
 #define SPAWN_MANY 32                   /* requests at once: the next window ends with a trial too; otherwise … */
 #define SPAWN_TRY 8                     /* … each of so many does */
+#define LARGE 8192                      /* bytes of a message from which on the sender gains if it is read at once */
 #define REST_LATE 50000                 /* ns that the kernel's timers are late (PR_SET_TIMERSLACK, unless it was changed) */
 #define REST_LEAST 20000                /* ns: what would be shorter is not worth the wait */
 
@@ -70,6 +71,7 @@ static uint64_t burst_rest(struct cn_burst *b, uint64_t now)
 		bool is_burst = now - b->since <= b->window * APART_NS;
 		if (is_burst && (b->most >= SPAWN_MANY || b->windows++ % SPAWN_TRY == 0))
 			rest += SPAWN_TRIAL;
+		b->many = b->most >= SPAWN_MANY;
 		b->window = b->most = 0;
 		b->since = now;
 	}
@@ -93,4 +95,17 @@ uint64_t cn_flood_rest(struct cn_flood *f, uint64_t now)
 	}
 	f->writes_seen = writes;
 	return f->rest;
+}
+
+bool cn_flood_dozes(struct cn_flood *f)
+{
+	uint64_t writes = atomic_load_explicit(&f->writes, memory_order_relaxed);
+	bool answered = writes != f->writes_then;
+	f->writes_then = writes;
+	/* Of a message that has only begun nobody knows how large it is: likely as those before, if it is all there is. */
+	if (f->read_messages > 0) {
+		f->small = f->read_bytes < (f->read_messages + 1) * LARGE;
+		f->read_messages = f->read_bytes = 0;
+	}
+	return f->burst.many || (f->small && !answered);
 }

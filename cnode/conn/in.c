@@ -211,7 +211,7 @@ static bool read_once(struct cn_conn *c, size_t *total)
 		return false;
 	*total += moved;
 	atomic_fetch_add_explicit(&c->bytes_in, moved, memory_order_relaxed);
-	c->net->flood.bytes += moved;
+	cn_flood_read(&c->net->flood, moved);
 
 	size_t straight = moved < direct ? moved : direct;
 	size_t size = rest + moved - straight;

@@ -114,12 +114,16 @@ struct cn_burst {
 	uint64_t requests, others;          /* messages since the last wait: spawn requests, and such as are none */
 	uint64_t window, windows, since;    /* requests of the present window; windows before it; when it began */
 	uint64_t most;                      /* requests in this window between two waits */
+	bool many;                          /* there were many in the window before */
 };
 struct cn_flood {
 	_Atomic uint64_t writes;            /* any thread; the rest is the lead's */
 	uint64_t writes_seen;
 	uint64_t unanswered;                /* messages in the flood's windows so far */
 	uint64_t messages, bytes, since;    /* of the present window */
+	uint64_t read_messages, read_bytes; /* since the last wait behind a message */
+	bool small;                         /* those before that */
+	uint64_t writes_then;               /* at the last wait */
 	uint64_t rest;                      /* ns, as the window before gave it */
 	struct cn_burst burst;
 };
@@ -196,10 +200,18 @@ void cn_half_tick(struct cn_conn *c);
 /* flood.c */
 /* The lead is about to wait. How long to leave the sockets alone first, in ns; 0: not at all. */
 uint64_t cn_flood_rest(struct cn_flood *f, uint64_t now);
-/* A message has come. Lead. */
+/* The same. May it sleep at once? Nobody waits for what comes next: small messages were not answered, or many spawns are under way. */
+bool cn_flood_dozes(struct cn_flood *f);
+/* Bytes have come; a message has. Lead. */
+static inline void cn_flood_read(struct cn_flood *f, size_t bytes)
+{
+	f->bytes += bytes;
+	f->read_bytes += bytes;
+}
 static inline void cn_flood_count(struct cn_flood *f, bool is_spawn)
 {
 	f->messages++;
+	f->read_messages++;
 	if (is_spawn)
 		f->burst.requests++;
 	else
