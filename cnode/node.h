@@ -39,6 +39,17 @@ enum cnode_epmd_mode {
 	CNODE_EPMD_NONE,                /* none: peers use routes */
 };
 
+/*
+ * How long a thread that waits for the network goes on looking before it sleeps, as long as the last waits were that short (erl +sbwt): a
+ * quick peer is answered in half the time, for CPU time of one processor meanwhile. Never on a single processor, or while callbacks
+ * need them.
+ */
+enum cnode_busy_wait {
+	CNODE_BUSY_WAIT_SHORT = 0,      /* 50 us */
+	CNODE_BUSY_WAIT_NONE,
+	CNODE_BUSY_WAIT_LONG            /* 300 us: for peers on other machines */
+};
+
 /* What to make a node of. Set with CNODE_CONFIG_INIT; strings are copied; 0 and NULL are the defaults named. */
 typedef struct cnode_config {
 	size_t size;
@@ -81,6 +92,7 @@ typedef struct cnode_config {
 	const char *dns;                /* DNS servers, "ADDRESS[:PORT],…"; NULL: the system's (resolv.conf). Since 0.2 */
 	int max_run_threads;            /* processes with `run` (cnode/server.h) at a time: each has a thread; more are refused with
 					   system_limit. 0: 256. Since 0.2 */
+	enum cnode_busy_wait busy_wait; /* Since 0.2 */
 } cnode_config;
 
 #define CNODE_CONFIG_INIT { .size = sizeof(cnode_config) }

@@ -90,9 +90,17 @@ START_TEST(bad_configurations_are_refused_with_a_sentence)
 		ck_assert_int_gt(strlen(cnode_node_error(node)), 10);
 		cnode_node_free(node);
 	}
+	cnode_config cfg = loopback_config("a@127.0.0.1");
+	for (int i = 0; i < 3; i++) {
+		cnode_config odd = cfg;
+		int *mode[] = { (int *)&odd.epmd, (int *)&odd.overlap, (int *)&odd.busy_wait };
+		*mode[i] = 7;
+		ck_assert_int_eq(cnode_node_new(&odd, &a), CNODE_EBADARG);
+		ck_assert_ptr_nonnull(strstr(cnode_node_error(a), " 7"));
+		cnode_node_free(a);
+	}
 	b = new_node("b@127.0.0.1");
 	start(b);
-	cnode_config cfg = loopback_config("a@127.0.0.1");
 	char listen[64];
 	snprintf(listen, sizeof listen, "127.0.0.1:%u", (unsigned)cnode_node_port(b));
 	cfg.listen = listen;

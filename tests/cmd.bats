@@ -136,6 +136,7 @@ teardown_file() {
 	daemon 2 "what is 'word'?" -sname x word
 	daemon 2 "-epmd maybe: auto" -sname x -epmd maybe
 	daemon 2 "-overlap maybe: obey, report or ignore" -sname x -overlap maybe
+	daemon 2 "-busy_wait 50: short, none or long" -sname x -busy_wait 50
 	daemon 2 "-global_timeout 0: a whole number from 1" -sname x -global_timeout 0
 	daemon 2 "-log loud: error" -sname x -log loud
 }

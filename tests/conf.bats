@@ -121,7 +121,7 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 		epmd = none
 		listen = 127.0.0.1
 		load = { shop }
-		net_ticktime = 30 shutdown_timeout=7 overlap = report global_timeout = 20
+		net_ticktime = 30 shutdown_timeout=7 overlap = report global_timeout = 20 busy_wait = long
 		route = { a@10.0.0.1=10.0.0.1:9100, "b@::1=[::1]:9100" }
 		factory closed { allow = { worker*@127.0.0.*, "a@10.0.0.1" } deny = worker7@127.0.0.1 }
 		function shop:* { allow = all }
@@ -233,6 +233,7 @@ downs() { "$bin/cnode" call beam@127.0.0.1 buyer downs; }
 	wrong 2 "$conf:2: visible maybe: yes or no is wanted" 'visible = maybe'
 	wrong 2 "$conf:2: epmd maybe: auto, external, embedded or none" 'epmd = maybe'
 	wrong 2 "$conf:2: overlap maybe: obey, report or ignore" 'overlap = maybe'
+	wrong 2 "$conf:2: busy_wait maybe: short, none or long" 'busy_wait = maybe'
 	wrong 2 "$conf:2: global_timeout x: a whole number from 1" 'global_timeout = x'
 	wrong 2 "$conf:2: net_ticktime 0: a whole number from 1" 'net_ticktime = 0'
 	wrong 2 "$conf:2: limits: max_message 1X: bytes from 65536" 'limits { max_message = 1X }'

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* api: the threads of a node. Callbacks that block keep no other from being run, while there may be threads for both. */
+#include <limits.h>
 #include <pthread.h>
 #include <time.h>
 
-#include "cnode/cnode.h"
+#include "cnode/api/api.h"
+#include "cnode/loop/inner.h"
 #include "tests/tap.h"
 
 #define ROUNDS 20               /* each with a new node: a thread that has just begun looks around, one that is idle sleeps */
@@ -130,12 +132,64 @@ START_TEST(what_a_callback_makes_ready_runs_before_it_is_over)
 }
 END_TEST
 
+/* ---- busy waits, where callbacks leave a processor ---- */
+
+static struct cn_task asking;
+static uint64_t may_spin;               /* ns, as the lead was told for the wait before the task ran; under lock */
+
+static void tell_spin(struct cn_task *task)
+{
+	(void)task;
+	pthread_mutex_lock(&lock);
+	may_spin = node->loop->spin_most;
+	here++;
+	pthread_cond_broadcast(&moved);
+	pthread_mutex_unlock(&lock);
+}
+
+static void await_spin(bool wants_some)
+{
+	bool some;
+	do {
+		pthread_mutex_lock(&lock);
+		int seen = here;
+		pthread_mutex_unlock(&lock);
+		cn_wake_post(node->loop, &asking);
+		pthread_mutex_lock(&lock);
+		while (here == seen)
+			pthread_cond_wait(&moved, &lock);
+		some = may_spin > 0;
+		pthread_mutex_unlock(&lock);
+	} while (some != wants_some);
+}
+
+START_TEST(nobody_waits_busily_while_callbacks_need_the_processors)
+{
+	static const uint64_t at_once = 0;
+	int processors = cn_processors();
+	open_node(processors + 2);
+	cn_task_init(&asking, tell_spin);
+	await_spin(processors > 1);
+	meet(INT_MAX);
+	for (int i = 1; i < processors; i++)
+		start(&guest, (void *)(uintptr_t)&at_once);
+	await_spin(false);
+	pthread_mutex_lock(&lock);
+	wanted = 0;
+	pthread_cond_broadcast(&moved);
+	pthread_mutex_unlock(&lock);
+	await_spin(processors > 1);
+	cnode_node_free(node);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *s = suite_create("threads");
 	TCase *tc = tcase_create("a node");
 	tcase_add_test(tc, the_lead_is_taken_back_however_many_threads_block);
 	tcase_add_test(tc, what_a_callback_makes_ready_runs_before_it_is_over);
+	tcase_add_test(tc, nobody_waits_busily_while_callbacks_need_the_processors);
 	suite_add_tcase(s, tc);
 	return tap_run(s);
 }

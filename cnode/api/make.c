@@ -316,7 +316,12 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 		rc = make_cluster(node, cfg, creation);
 	if (rc != 0)
 		return rc;
-	int threads = cfg->threads > 0 ? cfg->threads : cn_processors() + 1;
+	static const uint64_t busy_waits[] = {          /* ns */
+		[CNODE_BUSY_WAIT_SHORT] = 50000, [CNODE_BUSY_WAIT_NONE] = 0, [CNODE_BUSY_WAIT_LONG] = 300000,
+	};
+	if ((unsigned)cfg->busy_wait >= CN_ARRAY_SIZE(busy_waits))
+		return cn_api_fail(node, CNODE_EBADARG, "%s: unknown busy_wait %d", node->name, (int)cfg->busy_wait);
+	int processors = cn_processors(), threads = cfg->threads > 0 ? cfg->threads : processors + 1;
 	struct cn_pool_config pool = {
 		.loop = node->loop,
 		.procs = node->procs,
@@ -324,6 +329,8 @@ static int make_rooms(cnode_node *node, const cnode_config *cfg)
 		.log = node->log,
 		.threads = threads,
 		.max_threads = cfg->max_threads > 0 ? cfg->max_threads : 64,
+		.processors = processors,
+		.busy_wait = busy_waits[cfg->busy_wait],
 		.turn = cn_api_turn,
 		.shrunk = shrunk,
 		.ctx = node,

@@ -123,6 +123,12 @@ static bool is_crowded(struct cn_pool *p)
 	return atomic_load_explicit(&p->busy, memory_order_relaxed) > p->config.threads;
 }
 
+/* There is a processor for whoever leads besides those for callbacks, and one for the others. */
+static bool is_roomy(struct cn_pool *p)
+{
+	return atomic_load_explicit(&p->busy, memory_order_relaxed) + 1 < p->config.processors;
+}
+
 /* ---- running user code ---- */
 
 static bool run_one(struct cn_pool *p, bool prompt_only)
@@ -272,6 +278,7 @@ static void add_worker(struct cn_pool *p);
 static bool turn(struct cn_pool *p, uint64_t deadline)
 {
 	uint64_t due = cn_sched_due(p->config.procs);
+	cn_loop_spin(p->config.loop, is_roomy(p) ? p->config.busy_wait : 0);
 	cn_loop_poll(p->config.loop, due < deadline ? due : deadline);
 	if (cn_sched_due(p->config.procs) != CN_NEVER)
 		cn_sched_expire(p->config.procs, cn_now(), TIMERS_PER_TURN);

@@ -30,6 +30,8 @@ struct cn_pool_config {
 	struct cn_log *log;
 	int threads;                /* to begin with; at least 2 */
 	int max_threads;
+	int processors;
+	uint64_t busy_wait;         /* ns that whoever leads may look for what comes before it sleeps (cn_loop_spin) */
 	/* Called by the holder of the lead after each round of the loop; true: the pool ends. */
 	bool (*turn)(void *ctx);
 	/* The last thread beyond the first ones leaves; by that thread. NULL: nobody wants to know. */

@@ -155,6 +155,7 @@ static int configure(const struct cn_settings *s, struct cn_cookie *cookie, cnod
 	config->net_ticktime = (uint32_t)o->net_ticktime;
 	config->global_timeout = (uint32_t)o->global_timeout;
 	(void)cn_overlap_read(o->overlap, &config->overlap);    /* checked with the settings */
+	(void)cn_busy_wait_read(o->busy_wait, &config->busy_wait);
 	config->shutdown_timeout = (uint32_t)o->shutdown_timeout;
 	config->stop_at_eof = o->stop_at_eof;
 	config->max_threads = (int)s->limits.max_threads;

@@ -56,6 +56,8 @@ const struct cn_opt cn_options_table[] = {
 	  "how long a peer may take to answer global, or to go on with joining, before its connection is closed; default: 60" },
 	{ "threads", "N", CN_OPT_NUMBER, AT(threads), 1, 1024,
 	  "threads to begin with; default: one more than there are processors" },
+	{ "busy_wait", "MODE", CN_OPT_TEXT, AT(busy_wait), 0, 0,
+	  "how long to look for what comes before sleeping, while that pays: short (the default, 50 us), long (300 us) or none" },
 	{ "log", "LEVEL", CN_OPT_TEXT, AT(log), 0, 0,
 	  "error, warning, notice (the default), info, debug or none" },
 	{ "shutdown_timeout", "SECONDS", CN_OPT_NUMBER, AT(shutdown_timeout), 1, 86400,
@@ -133,27 +135,25 @@ static const struct cn_conf_schema schema = { .table = cn_options_table, .kind =
 
 /* ---- words ---- */
 
+/* Which of the words it is, the first without one; -1: none of them. */
+static int find_word(const char *const *words, size_t count, const char *word)
+{
+	for (size_t i = 0; i < count; i++)
+		if (word == NULL || strcmp(words[i], word) == 0)
+			return (int)i;
+	return -1;
+}
+
 bool cn_epmd_mode_read(const char *word, enum cnode_epmd_mode *mode)
 {
-	static const struct {
-		const char *word;
-		enum cnode_epmd_mode mode;
-	} modes[] = {
-		{ "auto", CNODE_EPMD_AUTO },
-		{ "external", CNODE_EPMD_EXTERNAL },
-		{ "embedded", CNODE_EPMD_EMBEDDED },
-		{ "none", CNODE_EPMD_NONE },
+	static const char *const words[] = {
+		[CNODE_EPMD_AUTO] = "auto", [CNODE_EPMD_EXTERNAL] = "external", [CNODE_EPMD_EMBEDDED] = "embedded",
+		[CNODE_EPMD_NONE] = "none",
 	};
+	int found = find_word(words, sizeof words / sizeof words[0], word);
 
-	*mode = CNODE_EPMD_AUTO;
-	if (word == NULL)
-		return true;
-	for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++)
-		if (strcmp(modes[i].word, word) == 0) {
-			*mode = modes[i].mode;
-			return true;
-		}
-	return false;
+	*mode = found < 0 ? CNODE_EPMD_AUTO : (enum cnode_epmd_mode)found;
+	return found >= 0;
 }
 
 bool cn_overlap_read(const char *word, enum cnode_overlap *overlap)
@@ -161,16 +161,21 @@ bool cn_overlap_read(const char *word, enum cnode_overlap *overlap)
 	static const char *const words[] = {
 		[CNODE_OVERLAP_OBEY] = "obey", [CNODE_OVERLAP_REPORT] = "report", [CNODE_OVERLAP_IGNORE] = "ignore",
 	};
+	int found = find_word(words, sizeof words / sizeof words[0], word);
 
-	*overlap = CNODE_OVERLAP_OBEY;
-	if (word == NULL)
-		return true;
-	for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
-		if (strcmp(words[i], word) == 0) {
-			*overlap = (enum cnode_overlap)i;
-			return true;
-		}
-	return false;
+	*overlap = found < 0 ? CNODE_OVERLAP_OBEY : (enum cnode_overlap)found;
+	return found >= 0;
+}
+
+bool cn_busy_wait_read(const char *word, enum cnode_busy_wait *busy_wait)
+{
+	static const char *const words[] = {
+		[CNODE_BUSY_WAIT_SHORT] = "short", [CNODE_BUSY_WAIT_NONE] = "none", [CNODE_BUSY_WAIT_LONG] = "long",
+	};
+	int found = find_word(words, sizeof words / sizeof words[0], word);
+
+	*busy_wait = found < 0 ? CNODE_BUSY_WAIT_SHORT : (enum cnode_busy_wait)found;
+	return found >= 0;
 }
 
 bool cn_log_level_read(const char *word, enum cnode_log_level *level)
@@ -241,6 +246,7 @@ static int check_settings(const struct cn_settings *s, char message[CN_SETTINGS_
 	const char *host = o->sname != NULL ? strchr(o->sname, '@') : NULL;
 	enum cnode_epmd_mode mode;
 	enum cnode_overlap overlap;
+	enum cnode_busy_wait busy_wait;
 	enum cnode_log_level level;
 	size_t room = CN_SETTINGS_MESSAGE;
 
@@ -259,6 +265,8 @@ static int check_settings(const struct cn_settings *s, char message[CN_SETTINGS_
 		snprintf(message, room, "%s %s: auto, external, embedded or none is wanted", cn_settings_label(s, "epmd", o->epmd), o->epmd);
 	else if (!cn_overlap_read(o->overlap, &overlap))
 		snprintf(message, room, "%s %s: obey, report or ignore is wanted", cn_settings_label(s, "overlap", o->overlap), o->overlap);
+	else if (!cn_busy_wait_read(o->busy_wait, &busy_wait))
+		snprintf(message, room, "%s %s: short, none or long is wanted", cn_settings_label(s, "busy_wait", o->busy_wait), o->busy_wait);
 	else if (!cn_log_level_read(o->log, &level))
 		snprintf(message, room, "%s %s: error, warning, notice, info, debug or none is wanted",
 			 cn_settings_label(s, "log", o->log), o->log);

@@ -21,7 +21,7 @@ struct cn_options {
 	const char *setcookie, *cookie_file;
 	bool hidden, visible;
 	struct cn_opt_list load, allow, allow_fun, connect, discover, route;
-	const char *listen, *epmd, *dns, *log, *config, *overlap;
+	const char *listen, *epmd, *dns, *log, *config, *overlap, *busy_wait;
 	long net_ticktime, global_timeout, shutdown_timeout, threads;
 	bool stop_at_eof, check, help, version;
 };
@@ -60,9 +60,10 @@ void cn_settings_free(struct cn_settings *s, const struct cn_options *flags);
 /* "FILE:LINE: KEY" or "-KEY": where a text of the settings stands. Valid until the next call. */
 const char *cn_settings_label(const struct cn_settings *s, const char *key, const char *text);
 
-/* The words for -epmd, -overlap and -log; NULL is the default. "none" is CNODE_LOG_NONE. False: there is no such word. */
+/* The words for -epmd, -overlap, -busy_wait and -log; NULL is the default. "none" is CNODE_LOG_NONE. False: there is no such word. */
 bool cn_epmd_mode_read(const char *word, enum cnode_epmd_mode *mode);
 bool cn_overlap_read(const char *word, enum cnode_overlap *overlap);
+bool cn_busy_wait_read(const char *word, enum cnode_busy_wait *busy_wait);
 bool cn_log_level_read(const char *word, enum cnode_log_level *level);
 
 /* Says what differs between two settings that a running node does not take over. */
