@@ -31,7 +31,7 @@ START_TEST(is_tried_where_waits_are_short)
 }
 END_TEST
 
-START_TEST(is_given_up_where_half_of_it_is_in_vain)
+START_TEST(is_given_up_where_most_of_it_is_in_vain)
 {
 	struct cn_spin s = { 0 };
 	took(&s, 10, MOST / 2);
@@ -264,7 +264,7 @@ int main(void)
 	tcase_add_checked_fixture(eventful, setup_eventful, teardown_eventful);
 	tcase_add_checked_fixture(real, setup, teardown);
 	tcase_add_test(policy, is_tried_where_waits_are_short);
-	tcase_add_test(policy, is_given_up_where_half_of_it_is_in_vain);
+	tcase_add_test(policy, is_given_up_where_most_of_it_is_in_vain);
 	tcase_add_test(policy, is_tried_ever_more_seldom_in_vain);
 	tcase_add_test(eventful, looks_for_a_while_at_descriptors_and_tasks);
 	tcase_add_test(eventful, hears_of_a_task_at_the_last_moment);

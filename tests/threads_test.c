@@ -12,13 +12,19 @@
 
 static cnode_node *node;
 
-static void open_node(int threads)
+static void open_with(int threads, enum cnode_busy_wait busy_wait)
 {
 	cnode_config cfg = CNODE_CONFIG_INIT;
 	cfg.threads = threads;
+	cfg.busy_wait = busy_wait;
 	cfg.log_level = CNODE_LOG_ERROR;
 	ck_assert_msg(cnode_node_new(&cfg, &node) == 0, "%s", cnode_node_error(node));
 	ck_assert_int_eq(cnode_node_start(node), 0);
+}
+
+static void open_node(int threads)
+{
+	open_with(threads, CNODE_BUSY_WAIT_SHORT);
 }
 
 static cnode_pid start(const cnode_behaviour *b, void *context)
@@ -163,6 +169,22 @@ static void await_spin(bool wants_some)
 	} while (some != wants_some);
 }
 
+START_TEST(waits_are_busy_for_as_long_as_the_configuration_says)
+{
+	static const struct { enum cnode_busy_wait mode; uint64_t ns; } modes[] = {
+		{ CNODE_BUSY_WAIT_SHORT, 50000 }, { CNODE_BUSY_WAIT_NONE, 0 }, { CNODE_BUSY_WAIT_LONG, 300000 },
+	};
+	for (size_t i = 0; i < CN_ARRAY_SIZE(modes); i++) {
+		bool some = modes[i].ns > 0 && cn_processors() > 1;
+		open_with(3, modes[i].mode);
+		cn_task_init(&asking, tell_spin);
+		await_spin(some);
+		ck_assert_uint_eq(may_spin, some ? modes[i].ns : 0);
+		cnode_node_free(node);
+	}
+}
+END_TEST
+
 START_TEST(nobody_waits_busily_while_callbacks_need_the_processors)
 {
 	static const uint64_t at_once = 0;
@@ -189,6 +211,7 @@ int main(void)
 	TCase *tc = tcase_create("a node");
 	tcase_add_test(tc, the_lead_is_taken_back_however_many_threads_block);
 	tcase_add_test(tc, what_a_callback_makes_ready_runs_before_it_is_over);
+	tcase_add_test(tc, waits_are_busy_for_as_long_as_the_configuration_says);
 	tcase_add_test(tc, nobody_waits_busily_while_callbacks_need_the_processors);
 	suite_add_tcase(s, tc);
 	return tap_run(s);

@@ -11,6 +11,9 @@
  * Bursts: many spawn requests, each of which is answered. Their peer has as much to do with the answers as this node with
  * the requests (a BEAM node twice as much); meanwhile the sockets are left alone too, and requests come by the hundred and
  * not one by one. Where few are under way, as of a peer that waits for each answer, the next would only come later.
+ *
+ * In both a wait does not begin busily (cn_loop_spin), also where there is no rest: what is read one by one costs both sides more.
+ * Large messages are no such flood: each of their fragments is a write of its own, and the writer need wake nobody who looks.
  */
 #include "cnode/conn/inner.h"
 
